@@ -1,0 +1,105 @@
+// ascii.hpp
+//
+// Character classes of HTTP and of URIs, and comparison without regard to case.
+//
+// One table of 256 bytes, one bit for each class, so that a parser's inner loop
+// is one load and one test. Bytes are classed as ASCII whatever the locale says.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace sansocket::detail {
+
+enum class char_class : std::uint8_t {
+    token = 0x01,        // tchar: RFC 9110 5.6.2
+    field_value = 0x02,  // VCHAR, obs-text, SP, HTAB: RFC 9110 5.5
+    target = 0x04,       // what a request target may hold on the wire
+    reg_name = 0x08,     // unreserved, sub-delims: RFC 3986 3.2.2
+    path = 0x10,         // reg_name, ":", "@", "/", "?": RFC 3986 3.3, 3.4
+    digit = 0x20,
+    alpha = 0x40,
+    hex_digit = 0x80,
+};
+
+constexpr std::uint8_t bit_of(char_class c) noexcept { return static_cast<std::uint8_t>(c); }
+
+constexpr std::uint8_t classes_of(unsigned c) noexcept {
+    const auto is_in = [c](std::string_view set) {
+        return c < 0x80 && set.find(static_cast<char>(c)) != std::string_view::npos;
+    };
+    const bool digit = c >= '0' && c <= '9';
+    const bool alpha = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    const bool alnum = digit || alpha;
+    const bool reg_name = alnum || is_in("-._~!$&'()*+,;=");
+    unsigned bits = 0;
+    if (alnum || is_in("!#$%&'*+-.^_`|~")) bits |= bit_of(char_class::token);
+    if (c == '\t' || (c >= 0x20 && c != 0x7f)) bits |= bit_of(char_class::field_value);
+    if (c > 0x20 && c < 0x7f && !is_in("\"#<>")) bits |= bit_of(char_class::target);
+    if (reg_name) bits |= bit_of(char_class::reg_name);
+    if (reg_name || is_in(":@/?")) bits |= bit_of(char_class::path);
+    if (digit) bits |= bit_of(char_class::digit);
+    if (alpha) bits |= bit_of(char_class::alpha);
+    if (digit || is_in("abcdefABCDEF")) bits |= bit_of(char_class::hex_digit);
+    return static_cast<std::uint8_t>(bits);
+}
+
+inline constexpr std::array<std::uint8_t, 256> char_classes = [] {
+    std::array<std::uint8_t, 256> table{};
+    for (unsigned c = 0; c != 256; ++c) table[c] = classes_of(c);
+    return table;
+}();
+
+constexpr bool is(char_class wanted, char c) noexcept {
+    return (char_classes[static_cast<unsigned char>(c)] & bit_of(wanted)) != 0;
+}
+
+/// Whether every character of `text` is of the class. True of the empty text.
+constexpr bool all_are(char_class wanted, std::string_view text) noexcept {
+    for (const char c : text)
+        if (!is(wanted, c)) return false;
+    return true;
+}
+
+constexpr char to_lower(char c) noexcept {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+/// Equality of ASCII text without regard to case.
+constexpr bool iequals(std::string_view a, std::string_view b) noexcept {
+    if (a.size() != b.size()) return false;
+    for (std::size_t i = 0; i != a.size(); ++i)
+        if (to_lower(a[i]) != to_lower(b[i])) return false;
+    return true;
+}
+
+/// Whether `text` begins with `prefix`, without regard to case.
+constexpr bool istarts_with(std::string_view text, std::string_view prefix) noexcept {
+    return text.size() >= prefix.size() && iequals(text.substr(0, prefix.size()), prefix);
+}
+
+/// Optional white space of HTTP: SP and HTAB. RFC 9110 5.6.3.
+constexpr bool is_ows(char c) noexcept { return c == ' ' || c == '\t'; }
+
+/// `text` without white space at its two ends.
+constexpr std::string_view trim_ows(std::string_view text) noexcept {
+    while (!text.empty() && is_ows(text.front())) text.remove_prefix(1);
+    while (!text.empty() && is_ows(text.back())) text.remove_suffix(1);
+    return text;
+}
+
+/// Whether every "%" of `text` begins a percent-encoded byte and every other character is of the
+/// class. RFC 3986 2.1.
+constexpr bool all_are_or_percent_encoded(char_class wanted, std::string_view text) noexcept {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (is(wanted, text[i])) continue;
+        if (text[i] != '%' || text.size() - i < 3) return false;
+        if (!all_are(char_class::hex_digit, text.substr(i + 1, 2))) return false;
+        i += 2;
+    }
+    return true;
+}
+
+} // namespace sansocket::detail

@@ -1,0 +1,83 @@
+// byte_buffer.hpp
+//
+// Contiguous bytes that grow without being cleared first, which std::vector
+// cannot. Growing moves the bytes; nothing else does.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+namespace sansocket::detail {
+
+template <class Allocator = std::allocator<std::byte>>
+class byte_buffer {
+    using traits = std::allocator_traits<Allocator>;
+
+public:
+    byte_buffer() = default;
+    explicit byte_buffer(const Allocator& allocator) noexcept : allocator_(allocator) {}
+    byte_buffer(byte_buffer&& other) noexcept
+        : allocator_(other.allocator_),
+          data_(std::exchange(other.data_, nullptr)),
+          size_(std::exchange(other.size_, 0)),
+          capacity_(std::exchange(other.capacity_, 0)) {}
+    byte_buffer& operator=(byte_buffer&& other) noexcept {
+        if (this != &other) {
+            release();
+            allocator_ = other.allocator_;
+            data_ = std::exchange(other.data_, nullptr);
+            size_ = std::exchange(other.size_, 0);
+            capacity_ = std::exchange(other.capacity_, 0);
+        }
+        return *this;
+    }
+    ~byte_buffer() { release(); }
+
+    std::byte* data() noexcept { return data_; }
+    const std::byte* data() const noexcept { return data_; }
+    std::size_t size() const noexcept { return size_; }
+    std::size_t room() const noexcept { return capacity_ - size_; }
+    std::size_t capacity() const noexcept { return capacity_; }
+    bool empty() const noexcept { return size_ == 0; }
+
+    // Room for `n` more bytes, at the returned place. There must be room.
+    std::byte* extend(std::size_t n) noexcept { return data_ + std::exchange(size_, size_ + n); }
+
+    // Makes room for `n` more bytes behind the first `front` dropped ones.
+    void make_room(std::size_t n, std::size_t front) {
+        if (capacity_ - (size_ - front) >= n && front >= size_ / 2) return drop_front(front);
+        const std::size_t wanted = size_ - front + n;
+        const std::size_t capacity = (std::max)({wanted, capacity_ * 2, std::size_t{256}});
+        std::byte* const fresh = traits::allocate(allocator_, capacity);
+        if (size_ != front) std::memcpy(fresh, data_ + front, size_ - front);
+        const std::size_t size = size_ - front;
+        release();
+        data_ = fresh;
+        size_ = size;
+        capacity_ = capacity;
+    }
+
+    void truncate(std::size_t size) noexcept { size_ = size; }
+
+    void release() noexcept {
+        if (data_ != nullptr) traits::deallocate(allocator_, data_, capacity_);
+        data_ = nullptr;
+        size_ = capacity_ = 0;
+    }
+
+private:
+    void drop_front(std::size_t front) noexcept {
+        if (size_ != front) std::memmove(data_, data_ + front, size_ - front);
+        size_ -= front;
+    }
+
+    [[no_unique_address]] Allocator allocator_{};
+    std::byte* data_ = nullptr;
+    std::size_t size_ = 0;
+    std::size_t capacity_ = 0;
+};
+
+} // namespace sansocket::detail

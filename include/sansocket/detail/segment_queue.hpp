@@ -1,0 +1,170 @@
+// segment_queue.hpp
+//
+// A queue of bytes whose addresses stay put until they are taken out: blocks
+// that are appended to, and payloads that somebody else owns, in order.
+//
+// Appending never moves a byte that is already there unless `may_move` says
+// that nobody looks at it.
+#pragma once
+
+#include <sansocket/detail/config.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace sansocket::detail {
+
+class segment_queue {
+public:
+    segment_queue() = default;
+    segment_queue(segment_queue&& other) noexcept
+        : segments_(std::move(other.segments_)),
+          first_(std::exchange(other.first_, 0)),
+          size_(std::exchange(other.size_, 0)) {}
+    segment_queue& operator=(segment_queue&& other) noexcept {
+        segments_ = std::move(other.segments_);
+        first_ = std::exchange(other.first_, 0);
+        size_ = std::exchange(other.size_, 0);
+        return *this;
+    }
+    ~segment_queue() = default;
+
+    std::size_t size() const noexcept { return size_; }
+    bool empty() const noexcept { return size_ == 0; }
+
+    // Room for `n` contiguous bytes at the end, to be written at once.
+    SANSOCKET_ALWAYS_INLINE std::byte* extend(std::size_t n, bool may_move) {
+        if (first_ == segments_.size() || segments_.back().room() < n) [[unlikely]] grow(n, may_move);
+        segment& back = segments_.back();
+        std::byte* const at = back.block.get() + back.end;
+        back.end += n;
+        size_ += n;
+        return at;
+    }
+
+    // Bytes that `owner` keeps alive.
+    void append(std::shared_ptr<const void> owner, std::span<const std::byte> bytes) {
+        if (bytes.empty()) return;
+        segments_.push_back({nullptr, std::move(owner), bytes.data(), 0, bytes.size(), bytes.size()});
+        size_ += bytes.size();
+    }
+
+    // The byte at `offset`, and those behind it up to the end of its segment.
+    std::span<const std::byte> at(std::size_t offset) const noexcept {
+        for (std::size_t i = first_; i != segments_.size(); ++i) {
+            const segment& s = segments_[i];
+            if (offset < s.size()) return s.bytes().subspan(offset);
+            offset -= s.size();
+        }
+        return {};
+    }
+
+    // Drops `n` bytes at the front.
+    void consume(std::size_t n) noexcept {
+        size_ -= n;
+        while (n != 0) {
+            segment& front = segments_[first_];
+            const std::size_t part = (std::min)(n, front.size());
+            front.begin += part;
+            n -= part;
+            if (front.size() == 0) drop_front();
+        }
+    }
+
+    // Drops all behind the first `size` bytes.
+    void truncate(std::size_t size) noexcept {
+        while (size_ > size) {
+            segment& back = segments_.back();
+            const std::size_t part = (std::min)(size_ - size, back.size());
+            back.end -= part;
+            size_ -= part;
+            if (back.size() == 0) segments_.pop_back();
+        }
+        if (size_ == 0) release();
+    }
+
+    void release() noexcept {
+        std::vector<segment>{}.swap(segments_);
+        first_ = size_ = 0;
+    }
+
+    // Gives back the block that an empty queue keeps for the next bytes.
+    void shrink() noexcept {
+        if (size_ == 0) release();
+    }
+
+    // Bytes of memory held, payloads of others left out.
+    std::size_t memory() const noexcept {
+        std::size_t sum = 0;
+        for (const segment& s : segments_)
+            if (s.block) sum += s.capacity;
+        return sum;
+    }
+
+private:
+    static constexpr std::size_t first_block = 1024;
+    static constexpr std::size_t largest_block = 64 * 1024;  // a larger one holds a single frame
+    static constexpr std::size_t keep = 4096;                // kept by an empty queue
+
+    struct segment {
+        std::unique_ptr<std::byte[]> block;  // ours, or
+        std::shared_ptr<const void> owner;   // somebody else's
+        const std::byte* data = nullptr;
+        std::size_t begin = 0;
+        std::size_t end = 0;
+        std::size_t capacity = 0;
+
+        std::size_t size() const noexcept { return end - begin; }
+        std::size_t room() const noexcept { return block ? capacity - end : 0; }
+        std::span<const std::byte> bytes() const noexcept { return {data + begin, end - begin}; }
+    };
+
+    SANSOCKET_NOINLINE void grow(std::size_t n, bool may_move) {
+        if (first_ == segments_.size()) {
+            segments_.clear();
+            first_ = 0;
+        }
+        const bool last = !segments_.empty() && segments_.back().block != nullptr;
+        const std::size_t used = last ? segments_.back().size() : 0;
+        std::size_t capacity = (std::max)(first_block, n);
+        if (last)
+            capacity = (std::max)(n, (std::min)(largest_block, segments_.back().capacity * 2));
+        const bool move = last && may_move && used + n <= largest_block;
+        if (move) capacity = (std::max)(capacity, used + n);
+        segment fresh{std::unique_ptr<std::byte[]>(new std::byte[capacity]), nullptr, nullptr, 0, 0,
+                      capacity};
+        fresh.data = fresh.block.get();
+        if (!move) return segments_.push_back(std::move(fresh));
+        std::memcpy(fresh.block.get(), segments_.back().bytes().data(), used);
+        fresh.end = used;
+        segments_.back() = std::move(fresh);
+    }
+
+    // The only block left is kept for reuse while it is small.
+    void drop_front() noexcept {
+        segment& front = segments_[first_];
+        if (first_ + 1 == segments_.size() && front.block && front.capacity <= keep) {
+            front.begin = front.end = 0;
+            return;
+        }
+        front = segment{};
+        if (++first_ == segments_.size()) {
+            segments_.clear();
+            first_ = 0;
+        } else if (first_ >= 32 && first_ * 2 >= segments_.size()) {
+            segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(first_));
+            first_ = 0;
+        }
+    }
+
+    std::vector<segment> segments_;
+    std::size_t first_ = 0;  // segments before it are used up
+    std::size_t size_ = 0;
+};
+
+} // namespace sansocket::detail

@@ -1,0 +1,47 @@
+// message.hpp
+//
+// What an application receives: a text or a binary message. 5.6, 6.2.
+//
+// Section numbers in this file refer to RFC 6455.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace sansocket {
+
+/// The two kinds of message. 5.6.
+enum class message_kind : std::uint8_t { text, binary };
+
+/// A message that lies in somebody else's memory; who hands it out says for how long.
+struct message_view {
+    message_kind kind = message_kind::text;
+    std::span<const std::byte> bytes;
+
+    /// The payload as characters; UTF-8 where `kind` is text.
+    [[nodiscard]] std::string_view text() const noexcept {
+        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    }
+};
+
+/// A message that owns its payload.
+struct message {
+    message_kind kind = message_kind::text;
+    std::string data;  ///< UTF-8 where `kind` is text.
+
+    message() = default;
+    message(message_kind k, std::string d) : kind(k), data(std::move(d)) {}
+    explicit message(message_view view) : kind(view.kind), data(view.text()) {}
+
+    /// The payload as bytes; a view of `data`.
+    [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+        return std::as_bytes(std::span{data});
+    }
+
+    friend bool operator==(const message&, const message&) = default;
+};
+
+} // namespace sansocket
