@@ -1,0 +1,233 @@
+// message_reader.hpp
+//
+// Pieces of frames into messages: the order of fragments, text that must be
+// UTF-8 from its first byte on, and what a message may cost. RFC 6455 5.4, 5.6,
+// 6.2, 8.1, 10.4.
+//
+// Control frames may stand between the fragments of a message and leave the
+// way here: they are put together apart from it and touch none of its state.
+//
+// A message that is one whole piece goes to the queue as a view of the
+// transport's bytes, unmasked where they lie. Any other is unmasked straight
+// into the room that the queue gives.
+//
+// Knows nothing of: what a control frame means, whether anyone is reading.
+// Section numbers in this file refer to RFC 6455.
+#pragma once
+
+#include <sansocket/detail/config.hpp>
+#include <sansocket/wire/error.hpp>
+#include <sansocket/wire/frame_header.hpp>
+#include <sansocket/wire/frame_piece.hpp>
+#include <sansocket/wire/masking.hpp>
+#include <sansocket/wire/message.hpp>
+#include <sansocket/wire/role.hpp>
+#include <sansocket/wire/utf8.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+
+namespace sansocket {
+
+/// What one message may cost. 10.4.
+struct message_limits {
+    /// Most bytes of a message, all fragments together, this many included. A longer one fails the
+    /// connection with 1009 as soon as a frame's header shows it. Default 16 MiB.
+    std::uint64_t size = std::uint64_t{16} * 1024 * 1024;
+    /// Fragments that any message may have, however small they are. Default 1024.
+    std::uint64_t fragments = 1024;
+    /// One fragment more for each this many bytes of the message. A message in more fragments fails
+    /// the connection with 1008: a flood of empty or tiny ones ends soon, and 4 MiB in pieces of 64
+    /// bytes pass. 0 takes any number. Default 32 bytes.
+    std::uint64_t bytes_per_fragment = 32;
+    /// Whether text is checked to be UTF-8. 8.1 demands it; switch it off only where whoever takes
+    /// the messages checks them. Default on.
+    bool validate_utf8 = true;
+};
+
+/// Where the fragments of a message stand. 5.4.
+enum class fragment_state : std::uint8_t { between, text, binary };
+
+/// Reads messages sent to an endpoint of role `Role`.
+template <role Role>
+class message_reader {
+public:
+    explicit message_reader(const message_limits& limits = {}) noexcept : limits_(limits) {}
+
+    /// The state after a data frame of kind `op` with `fin`, or nothing where 5.4 forbids it.
+    [[nodiscard]] static constexpr std::optional<fragment_state> next(fragment_state from, opcode op,
+                                                                      bool fin) noexcept;
+
+    /// Takes a piece of a data frame and puts what it completes into `queue`.
+    ///
+    /// @return success; errc::unexpected_continuation, errc::expected_continuation (5.4);
+    ///         errc::message_too_big, errc::too_many_fragments (10.4); errc::invalid_utf8 at the first
+    ///         byte that cannot stand there (8.1); errc::queue_full where the queue had no room.
+    ///         After an error the unfinished message is gone from the queue.
+    template <class Queue>
+    [[nodiscard]] SANSOCKET_ALWAYS_INLINE errc receive(const frame_piece& piece, Queue& queue);
+
+    /// Takes a piece of a control frame.
+    ///
+    /// @return the whole payload, unmasked, once the frame is complete: 0 to 125 bytes, valid until
+    ///         the next call; nothing before that.
+    [[nodiscard]] std::optional<std::span<const std::byte>> receive_control(
+        const frame_piece& piece) noexcept;
+
+    /// Whether a message has begun that is not complete.
+    [[nodiscard]] bool inside_message() const noexcept {
+        return state_ != fragment_state::between || inside_frame_;
+    }
+
+private:
+    static constexpr bool masked = Role == role::server;
+    static constexpr std::size_t warm = 16 * 1024;  // unmask and check this many bytes at a time
+
+    template <class Queue>
+    SANSOCKET_NOINLINE errc receive_slowly(const frame_piece& piece, Queue& queue);
+    template <class Queue>
+    errc begin_frame(const frame_piece& piece, Queue& queue);
+    template <class Queue>
+    errc append(const frame_piece& piece, Queue& queue);
+    bool unmask_and_check(std::byte* to, std::span<const std::byte> from, masking_key key) noexcept;
+
+    bool must_be_utf8() const noexcept {
+        return kind_ == message_kind::text && limits_.validate_utf8;
+    }
+    static bool unmask(std::span<std::byte> bytes, masking_key key) noexcept {
+        if constexpr (masked) return mask_in_place(bytes, key);
+        else return is_ascii(bytes);
+    }
+
+    fragment_state state_ = fragment_state::between;
+    // Facts that decide no transition.
+    fragment_state after_ = fragment_state::between;  // the state once the current frame is whole
+    bool inside_frame_ = false;
+    message_kind kind_ = message_kind::text;
+    std::uint64_t size_ = 0;       // bytes of the message, as its frames' headers announce them
+    std::uint64_t fragments_ = 0;  // frames of the message
+    utf8_validator utf8_;
+    message_limits limits_;
+    std::size_t control_size_ = 0;
+    std::array<std::byte, max_control_payload> control_{};
+};
+
+template <role Role>
+constexpr std::optional<fragment_state> message_reader<Role>::next(fragment_state from, opcode op,
+                                                                   bool fin) noexcept {
+    const bool starts = op != opcode::continuation;
+    if (starts != (from == fragment_state::between)) return std::nullopt;
+    if (fin) return fragment_state::between;
+    if (!starts) return from;
+    return op == opcode::text ? fragment_state::text : fragment_state::binary;
+}
+
+template <role Role>
+template <class Queue>
+SANSOCKET_ALWAYS_INLINE errc message_reader<Role>::receive(const frame_piece& piece, Queue& queue) {
+    const bool whole = piece.first && piece.last && piece.fin;
+    if (!whole || piece.opcode == opcode::continuation || state_ != fragment_state::between)
+        [[unlikely]]
+        return receive_slowly(piece, queue);
+    if (piece.payload.size() > limits_.size) [[unlikely]] return errc::message_too_big;
+    const bool text = piece.opcode == opcode::text;
+    const bool ascii = unmask(piece.payload, piece.key);
+    if (text && !ascii && limits_.validate_utf8 && !is_valid_utf8(piece.payload)) [[unlikely]]
+        return errc::invalid_utf8;
+    const auto kind = text ? message_kind::text : message_kind::binary;
+    return queue.push(kind, piece.payload) ? errc::ok : errc::queue_full;
+}
+
+template <role Role>
+template <class Queue>
+errc message_reader<Role>::receive_slowly(const frame_piece& piece, Queue& queue) {
+    errc ec = piece.first ? begin_frame(piece, queue) : errc::ok;
+    if (ec == errc::ok && !piece.payload.empty()) ec = append(piece, queue);
+    if (ec == errc::ok && piece.last) {
+        state_ = after_;
+        inside_frame_ = false;
+        if (state_ == fragment_state::between) {
+            if (must_be_utf8() && !utf8_.complete()) ec = errc::invalid_utf8;
+            else queue.finish();
+        }
+    }
+    if (ec != errc::ok) queue.abandon();
+    return ec;
+}
+
+template <role Role>
+template <class Queue>
+errc message_reader<Role>::begin_frame(const frame_piece& piece, Queue& queue) {
+    const auto after = next(state_, piece.opcode, piece.fin);
+    if (!after)
+        return state_ == fragment_state::between ? errc::unexpected_continuation
+                                                 : errc::expected_continuation;
+    const bool starts = piece.opcode != opcode::continuation;
+    if (starts) {
+        size_ = fragments_ = 0;
+        utf8_ = utf8_validator{};
+        kind_ = piece.opcode == opcode::text ? message_kind::text : message_kind::binary;
+    }
+    if (piece.payload_length > limits_.size - size_) return errc::message_too_big;
+    size_ += piece.payload_length;
+    ++fragments_;
+    if (!starts && limits_.bytes_per_fragment != 0 && fragments_ > limits_.fragments &&
+        fragments_ - limits_.fragments > size_ / limits_.bytes_per_fragment)
+        return errc::too_many_fragments;
+    after_ = *after;
+    inside_frame_ = true;
+    if (starts && !queue.begin(kind_)) return errc::queue_full;
+    return errc::ok;
+}
+
+template <role Role>
+template <class Queue>
+errc message_reader<Role>::append(const frame_piece& piece, Queue& queue) {
+    std::byte* to = queue.extend(piece.payload.size());
+    if (to == nullptr) return errc::queue_full;
+    masking_key key = piece.key;
+    for (auto from = piece.payload; !from.empty();) {
+        const auto part = from.first((std::min)(warm, from.size()));  // a multiple of 4 but the last
+        if (!unmask_and_check(to, part, key)) return errc::invalid_utf8;
+        to += part.size();
+        from = from.subspan(part.size());
+    }
+    return errc::ok;
+}
+
+template <role Role>
+bool message_reader<Role>::unmask_and_check(std::byte* to, std::span<const std::byte> from,
+                                            masking_key key) noexcept {
+    bool ascii = false;
+    if constexpr (masked) {
+        ascii = mask_copy(to, from, key);
+    } else {
+        std::memcpy(to, from.data(), from.size());
+        ascii = is_ascii(from);
+    }
+    if (!must_be_utf8() || (ascii && utf8_.complete())) return true;
+    return utf8_.receive(std::span<const std::byte>{to, from.size()});
+}
+
+template <role Role>
+std::optional<std::span<const std::byte>> message_reader<Role>::receive_control(
+    const frame_piece& piece) noexcept {
+    if (piece.first && piece.last) {
+        unmask(piece.payload, piece.key);
+        return piece.payload;
+    }
+    if (piece.first) control_size_ = 0;
+    unmask(piece.payload, piece.key);
+    std::copy(piece.payload.begin(), piece.payload.end(),
+              control_.begin() + static_cast<std::ptrdiff_t>(control_size_));
+    control_size_ += piece.payload.size();
+    if (!piece.last) return std::nullopt;
+    return std::span{control_}.first(control_size_);
+}
+
+} // namespace sansocket

@@ -1,0 +1,124 @@
+// message_writer.hpp
+//
+// Messages of the application into frames of data: whole, or begun and
+// finished part by part. RFC 6455 5.4, 5.6, 6.1.
+//
+// Frames go into a queue that is handed in (`send_queue`, or what looks like
+// it); masking keys come from a source that is handed in and are asked for only
+// where frames are masked.
+//
+// Knows nothing of: the closing handshake, control frames, time.
+// Section numbers in this file refer to RFC 6455.
+#pragma once
+
+#include <sansocket/detail/config.hpp>
+#include <sansocket/wire/error.hpp>
+#include <sansocket/wire/frame_header.hpp>
+#include <sansocket/wire/masking.hpp>
+#include <sansocket/wire/message.hpp>
+#include <sansocket/wire/utf8.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+namespace sansocket {
+
+/// What is being sent.
+enum class writer_state : std::uint8_t { between, starting, continuing };
+
+/// The opcode of a message's first frame. 5.6.
+[[nodiscard]] constexpr opcode opcode_of(message_kind kind) noexcept {
+    return kind == message_kind::text ? opcode::text : opcode::binary;
+}
+
+/// Writes one connection's messages. Every function returns success or a name and has changed
+/// nothing then; errc::backpressure is the queue being full.
+class message_writer {
+public:
+    /// A payload of at least this many bytes that is given away is not copied.
+    static constexpr std::size_t large = 4096;
+
+    /// @param check_text  whether text must be UTF-8 (errc::text_not_utf8).
+    explicit message_writer(bool check_text) noexcept : check_text_(check_text) {}
+
+    /// A whole message, copied. errc::message_in_progress.
+    template <class Out, class Keys>
+    SANSOCKET_ALWAYS_INLINE errc send(message_kind kind, std::span<const std::byte> payload, Out& out,
+                                      Keys&& keys) {
+        if (const errc ec = may_send(kind, payload, out); ec != errc::ok) [[unlikely]] return ec;
+        out.push(opcode_of(kind), true, payload, keys());
+        return errc::ok;
+    }
+
+    /// A whole message that is given away. errc::message_in_progress.
+    template <class Out, class Keys, class Owned>
+    errc send_owned(message_kind kind, Owned&& payload, Out& out, Keys&& keys) {
+        const auto bytes = std::as_bytes(std::span{payload});
+        if (bytes.size() < large) return send(kind, bytes, out, keys);
+        if (const errc ec = may_send(kind, bytes, out); ec != errc::ok) return ec;
+        auto owner = std::make_shared<std::remove_cvref_t<Owned>>(std::move(payload));
+        const auto moved = std::as_writable_bytes(std::span{*owner});
+        out.push_owned(opcode_of(kind), true, std::move(owner), moved, keys());
+        return errc::ok;
+    }
+
+    /// A whole message that is shared. errc::message_in_progress.
+    template <class Out, class Keys, class Shared>
+    errc send_shared(message_kind kind, Shared&& payload, Out& out, Keys&& keys) {
+        if (const errc ec = may_send(kind, payload.bytes, out); ec != errc::ok) return ec;
+        out.push_shared(opcode_of(kind), true, std::forward<Shared>(payload), keys());
+        return errc::ok;
+    }
+
+    /// A message begins. errc::message_in_progress.
+    errc start(message_kind kind) noexcept {
+        if (state_ != writer_state::between) return errc::message_in_progress;
+        state_ = writer_state::starting;
+        kind_ = kind;
+        text_ = utf8_validator{};
+        return errc::ok;
+    }
+
+    /// Its next part, as one frame; the last one where `fin`. errc::no_message_in_progress;
+    /// errc::text_not_utf8, where a code point may be cut at a part's end but not at the last's.
+    template <class Out, class Keys>
+    errc append(std::span<const std::byte> part, bool fin, Out& out, Keys&& keys) {
+        if (state_ == writer_state::between) return errc::no_message_in_progress;
+        if (out.full()) return errc::backpressure;
+        if (check_text_ && kind_ == message_kind::text) {
+            utf8_validator text = text_;
+            if (!text.receive(part) || (fin && !text.complete())) return errc::text_not_utf8;
+            text_ = text;
+        }
+        const auto op = state_ == writer_state::starting ? opcode_of(kind_) : opcode::continuation;
+        out.push(op, fin, part, keys());
+        state_ = fin ? writer_state::between : writer_state::continuing;
+        return errc::ok;
+    }
+
+    [[nodiscard]] writer_state state() const noexcept { return state_; }
+
+private:
+    template <class Out>
+    SANSOCKET_ALWAYS_INLINE errc may_send(message_kind kind, std::span<const std::byte> payload,
+                                          const Out& out) const noexcept {
+        if (state_ != writer_state::between) return errc::message_in_progress;
+        if (out.full()) return errc::backpressure;
+        if (check_text_ && kind == message_kind::text && !is_valid_utf8(payload))
+            return errc::text_not_utf8;
+        return errc::ok;
+    }
+
+    writer_state state_ = writer_state::between;
+    // Facts that decide no transition.
+    message_kind kind_ = message_kind::text;
+    bool check_text_;
+    utf8_validator text_;
+};
+
+} // namespace sansocket

@@ -1,0 +1,399 @@
+// server_handshake.hpp
+//
+// The server's half of the opening handshake: one request comes in and is
+// checked, one answer goes out. RFC 6455 4.2.
+//
+// A request that is in order makes the machine wait for a decision: `accept`
+// or `refuse`. One that is not is answered here, with the status that fits
+// and a sentence; `response()` is that answer.
+//
+// Knows nothing of: sockets, time, what the application serves where.
+// Section numbers in this file refer to RFC 6455 unless another is named.
+#pragma once
+
+#include <sansocket/detail/ascii.hpp>
+#include <sansocket/wire/accept_key.hpp>
+#include <sansocket/wire/error.hpp>
+#include <sansocket/wire/http_head.hpp>
+#include <sansocket/wire/http_head_parser.hpp>
+#include <sansocket/wire/url.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sansocket {
+
+/// Whose order decides where client and server have several subprotocols in common. 4.2.2.
+enum class subprotocol_choice : std::uint8_t { client_order, server_order };
+
+/// Whether a request that leaves something out is refused.
+enum class requirement : std::uint8_t { optional, required };
+
+/// What a server accepts and how it answers. 4.2.2.
+struct server_policy {
+    /// Subprotocols that the server speaks, the preferred one first. 1.9.
+    std::vector<std::string> subprotocols{};
+
+    /// Whose preference counts.
+    subprotocol_choice choice = subprotocol_choice::client_order;
+
+    /// `required`: a request with no subprotocol in common fails with
+    /// `errc::subprotocol_required`. `optional`: it goes on without one.
+    requirement subprotocol = requirement::optional;
+
+    /// Origins that are let in, such as "https://example.com"; others fail with
+    /// `errc::origin_refused`. Compared without regard to case; a default port may be written or
+    /// left out. Empty: every origin. Set it wherever browsers hold credentials for the server,
+    /// since any page may open a connection (10.2).
+    std::vector<std::string> allowed_origins{};
+
+    /// `required`: a request without Origin fails with `errc::origin_refused` too. Programs that
+    /// are no browsers usually send none.
+    requirement origin = requirement::optional;
+
+    /// Fields to add to each answer that accepts; `is_reserved_field` has to be false of each.
+    std::vector<http_field_value> headers{};
+};
+
+enum class server_handshake_state : std::uint8_t { reading, deciding, accepted, refused, failed };
+enum class server_handshake_event : std::uint8_t { request, fail, accept, refuse };
+
+/// The complete answer to a request that failed with `ec`: `status_for(ec)`, "Connection: close"
+/// and a sentence as text/plain. RFC 9110 15.
+///
+/// 405 names the method allowed (RFC 9110 15.5.6), 426 the protocol to upgrade to (RFC 9110
+/// 15.5.22) and, for `errc::websocket_version_unsupported`, the version to use (4.4).
+[[nodiscard]] inline std::string error_response(errc ec);
+
+/// The server's opening handshake. 4.2.
+class server_handshake {
+public:
+    /// The state after `event`, or nothing where `event` cannot happen. 4.2.
+    [[nodiscard]] static constexpr std::optional<server_handshake_state> next(
+        server_handshake_state from, server_handshake_event event) noexcept;
+
+    explicit server_handshake(server_policy policy = {}, const http_limits& limits = {})
+        : policy_(std::move(policy)), parser_(http_kind::request, limits) {}
+
+    /// Takes bytes up to the end of the request's head, or to the first that is wrong. 4.2.1.
+    ///
+    /// @return errc::ok                             the request is in order: decide;
+    ///         errc::need_more                      `in` ends inside the head;
+    ///         errc::method_not_get                 not GET (step 1);
+    ///         errc::http_version_too_old           HTTP/1.0 (step 1);
+    ///         errc::http_request_line              a target that is neither path nor URI (step 1);
+    ///         errc::host_missing                   no Host, or not a host and port (step 2);
+    ///         errc::not_an_upgrade                 Upgrade does not hold "websocket" (step 3);
+    ///         errc::connection_not_upgrade         Connection does not hold "Upgrade" (step 4);
+    ///         errc::websocket_version_unsupported  Sec-WebSocket-Version is not 13 (step 6);
+    ///         errc::websocket_key_invalid          Sec-WebSocket-Key is not 16 bytes (step 5);
+    ///         errc::subprotocol_invalid            no list of distinct tokens (step 8);
+    ///         errc::origin_refused                 see `server_policy` (4.2.2);
+    ///         errc::subprotocol_required           see `server_policy` (4.2.2);
+    ///         or an error of `http_head_parser`. All but the first two are final, and
+    ///         `response()` is what to send. The version is looked at before the key, so that a
+    ///         client of another version learns which one to use.
+    [[nodiscard]] http_progress receive(std::span<const std::byte> in);
+
+    [[nodiscard]] server_handshake_state state() const noexcept { return state_; }
+
+    /// What went wrong; `errc::refused_by_application` after `refuse`; `errc{}` otherwise.
+    [[nodiscard]] errc error() const noexcept { return cause_; }
+
+    /// The head of the request, in part before it is complete. Views of it live as long as this
+    /// object is neither changed nor moved.
+    [[nodiscard]] const http_head& request() const noexcept { return parser_.head(); }
+
+    /// Moves the request's head out. Empty before the request is answered, which needs it here.
+    [[nodiscard]] http_head take_request() noexcept {
+        const bool answered = !next(state_, server_handshake_event::request) &&
+                              !next(state_, server_handshake_event::accept);
+        return answered ? parser_.release() : http_head{};
+    }
+
+    /// The subprotocol that `accept(out)` takes, by the policy; after `accept` the one in use.
+    /// Empty: none.
+    [[nodiscard]] std::string_view subprotocol() const noexcept { return subprotocol_; }
+
+    /// Appends the answer that opens the connection to `out`, with the policy's choice. 4.2.2.
+    ///
+    /// @return errc::not_deciding      there is no request to answer;
+    ///         errc::invalid_response  a field of the policy cannot be written or is reserved.
+    ///         `out` and the state are unchanged then.
+    [[nodiscard]] errc accept(std::string& out) { return accept(subprotocol_, {}, out); }
+
+    /// The same with a subprotocol of the application's choice and further fields. 4.2.2.
+    ///
+    /// @param subprotocol  one that the client offered, or empty for none.
+    /// @return also errc::subprotocol_not_offered.
+    [[nodiscard]] errc accept(std::string_view subprotocol,
+                              std::span<const http_field_value> headers, std::string& out);
+
+    /// Appends an answer that refuses the request to `out`. 4.2.2.
+    ///
+    /// Writes Connection and Content-Length, Upgrade for 426, and, where there is a body and
+    /// `headers` has no Content-Type, "text/plain; charset=utf-8".
+    ///
+    /// @param status   300 to 599, but not 304, which answers no handshake.
+    /// @param headers  `is_reserved_field` has to be false of each.
+    /// @param body     as it is; may be empty.
+    /// @return errc::not_deciding      there is no request to answer;
+    ///         errc::invalid_response  a status out of range, a field that cannot be written or is
+    ///                                 reserved. `out` and the state are unchanged then.
+    [[nodiscard]] errc refuse(std::uint16_t status, std::span<const http_field_value> headers,
+                              std::string_view body, std::string& out);
+
+    /// The complete answer to a request that failed; empty in every other state.
+    [[nodiscard]] std::string_view response() const noexcept { return response_; }
+
+    /// Moves that answer out.
+    [[nodiscard]] std::string take_response() noexcept { return std::exchange(response_, {}); }
+
+private:
+    void move(server_handshake_event event) noexcept {
+        if (const auto to = next(state_, event)) state_ = *to;
+    }
+    void fail(errc cause);
+    [[nodiscard]] errc check_request();
+    [[nodiscard]] errc check_upgrade() const noexcept;
+    [[nodiscard]] errc check_origin() const noexcept;
+    [[nodiscard]] errc choose_subprotocol();
+    [[nodiscard]] bool is_offered(std::string_view subprotocol) const noexcept;
+
+    server_handshake_state state_ = server_handshake_state::reading;
+    // Decide no transition but by being compared with the request.
+    errc cause_{};
+    server_policy policy_;
+    http_head_parser parser_;
+    std::string subprotocol_;
+    std::string response_;
+};
+
+constexpr std::optional<server_handshake_state> server_handshake::next(
+    server_handshake_state from, server_handshake_event event) noexcept {
+    using enum server_handshake_state;
+    using row = std::array<std::optional<server_handshake_state>, 4>;
+    constexpr std::optional<server_handshake_state> illegal = std::nullopt;
+    // clang-format off
+    constexpr std::array<row, 5> table = {{
+        //             request    fail      accept     refuse
+        /* reading  */ {deciding, failed,   illegal,   illegal},  // 4.2.1
+        /* deciding */ {illegal,  illegal,  accepted,  refused},  // 4.2.2
+        /* accepted */ {illegal,  illegal,  illegal,   illegal},  // 4.2.2: the connection is open
+        /* refused  */ {illegal,  illegal,  illegal,   illegal},  // 4.2.2
+        /* failed   */ {illegal,  illegal,  illegal,   illegal},  // 4.2.1
+    }};
+    // clang-format on
+    return table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+}
+
+namespace detail {
+
+// RFC 9110 15, RFC 6585. Empty where there is none: the phrase is for people only.
+constexpr std::string_view reason_phrase(std::uint16_t status) noexcept {
+    struct row {
+        std::uint16_t status;
+        std::string_view phrase;
+    };
+    constexpr auto table = std::to_array<row>({
+        {101, "Switching Protocols"}, {301, "Moved Permanently"}, {302, "Found"},
+        {303, "See Other"}, {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"},
+        {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
+        {406, "Not Acceptable"}, {408, "Request Timeout"}, {409, "Conflict"}, {410, "Gone"},
+        {414, "URI Too Long"}, {426, "Upgrade Required"}, {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
+        {501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
+        {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"},
+    });
+    for (const row& r : table)
+        if (r.status == status) return r.phrase;
+    return {};
+}
+
+inline void append_status_line(std::string& out, std::uint16_t status) {
+    out.append("HTTP/1.1 ").append(std::to_string(status)).append(" ");
+    out.append(reason_phrase(status)).append("\r\n");
+}
+
+// Appends fields that an application chose. False where one may not be written.
+inline bool append_fields(std::string& out, std::span<const http_field_value> fields) {
+    for (const auto& [name, value] : fields)
+        if (is_reserved_field(name) || !append_field(out, name, value)) return false;
+    return true;
+}
+
+// Appends what every answer without an upgrade begins with: status line and connection fields.
+inline void begin_refusal(std::string& out, std::uint16_t status) {
+    append_status_line(out, status);
+    // RFC 9110 15.5.22: "The server MUST send an Upgrade header field in a 426 response"
+    if (status == 426) out += "Connection: close, Upgrade\r\nUpgrade: websocket\r\n";
+    else out += "Connection: close\r\n";
+}
+
+// Appends the rest: the body's fields and the body.
+inline void finish_refusal(std::string& out, std::string_view body) {
+    out.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n\r\n");
+    out.append(body);
+}
+
+// Whether `list` holds `origin`. RFC 6454 4, 6.2: scheme and host in any case, default port
+// left out.
+inline bool has_origin(std::span<const std::string> list, std::string_view origin) noexcept {
+    const auto normal = [](std::string_view o) {
+        if (istarts_with(o, "http://") && o.ends_with(":80")) o.remove_suffix(3);
+        if (istarts_with(o, "https://") && o.ends_with(":443")) o.remove_suffix(4);
+        return o;
+    };
+    for (const std::string_view allowed : list)
+        if (iequals(normal(allowed), normal(origin))) return true;
+    return false;
+}
+
+} // namespace detail
+
+inline std::string error_response(errc ec) {
+    std::string out;
+    const std::uint16_t status = status_for(ec);
+    detail::begin_refusal(out, status);
+    if (status == 405) out += "Allow: GET\r\n";
+    if (ec == errc::websocket_version_unsupported) out += "Sec-WebSocket-Version: 13\r\n";
+    out += "Content-Type: text/plain; charset=utf-8\r\n";
+    detail::finish_refusal(out, std::string{describe(ec)} + "\n");
+    return out;
+}
+
+inline http_progress server_handshake::receive(std::span<const std::byte> in) {
+    if (state_ != server_handshake_state::reading) return {0, cause_};
+    http_progress result = parser_.receive(in);
+    if (result.ec == errc::need_more) return result;
+    if (result.ec == errc::ok) result.ec = check_request();
+    if (result.ec != errc{}) fail(result.ec);
+    else move(server_handshake_event::request);
+    return result;
+}
+
+inline void server_handshake::fail(errc cause) {
+    cause_ = cause;
+    response_ = error_response(cause);
+    // RFC 9110 9.3.2: "the server MUST NOT send content in the response" to HEAD
+    if (request().method() == "HEAD") response_.resize(response_.find("\r\n\r\n") + 4);
+    move(server_handshake_event::fail);
+}
+
+inline errc server_handshake::check_request() {
+    if (const errc ec = check_upgrade(); ec != errc{}) return ec;
+    if (const errc ec = check_origin(); ec != errc{}) return ec;
+    return choose_subprotocol();
+}
+
+// 4.2.1, its numbered list.
+inline errc server_handshake::check_upgrade() const noexcept {
+    const http_head& head = request();
+    if (head.method() != "GET") return errc::method_not_get;
+    if (head.version_minor() == 0) return errc::http_version_too_old;
+    const std::string_view target = head.target();
+    if (!target.starts_with('/') && !detail::istarts_with(target, "http://") &&
+        !detail::istarts_with(target, "https://"))
+        return errc::http_request_line;
+    if (!is_host_field(head.find("Host").value_or(""))) return errc::host_missing;
+    if (!head.has_token("Upgrade", "websocket")) return errc::not_an_upgrade;
+    if (!head.has_token("Connection", "Upgrade")) return errc::connection_not_upgrade;
+    if (head.find("Sec-WebSocket-Version") != "13") return errc::websocket_version_unsupported;
+    if (!is_valid_key(head.find("Sec-WebSocket-Key").value_or("")))
+        return errc::websocket_key_invalid;
+    return errc{};
+}
+
+inline errc server_handshake::check_origin() const noexcept {
+    const auto origin = request().find("Origin");
+    if (!origin)
+        return policy_.origin == requirement::required ? errc::origin_refused : errc{};
+    if (policy_.allowed_origins.empty()) return errc{};
+    const bool allowed = detail::has_origin(policy_.allowed_origins, *origin);
+    return allowed ? errc{} : errc::origin_refused;
+}
+
+inline errc server_handshake::choose_subprotocol() {
+    constexpr std::string_view name = "Sec-WebSocket-Protocol";
+    std::vector<std::string_view> offered;
+    const bool bad = request().any_element(name, [&offered](std::string_view element) {
+        offered.push_back(element);
+        return !is_token(element);
+    });
+    // 4.1: "The elements that comprise this value MUST be non-empty strings ... and MUST all be
+    // unique strings." A copy is sorted: a peer chooses how many there are.
+    auto sorted = offered;
+    std::sort(sorted.begin(), sorted.end());
+    const bool twice = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
+    if (bad || twice || (offered.empty() && request().find(name))) return errc::subprotocol_invalid;
+
+    const std::vector<std::string_view> spoken(policy_.subprotocols.begin(),
+                                               policy_.subprotocols.end());
+    const bool by_client = policy_.choice == subprotocol_choice::client_order;
+    const auto& first = by_client ? offered : spoken;
+    const auto& other = by_client ? spoken : offered;
+    const auto it = std::find_first_of(first.begin(), first.end(), other.begin(), other.end());
+    if (it != first.end()) subprotocol_ = *it;
+    const bool required = policy_.subprotocol == requirement::required;
+    return required && subprotocol_.empty() ? errc::subprotocol_required : errc{};
+}
+
+inline bool server_handshake::is_offered(std::string_view subprotocol) const noexcept {
+    return request().any_element("Sec-WebSocket-Protocol",
+                                 [subprotocol](std::string_view e) { return e == subprotocol; });
+}
+
+inline errc server_handshake::accept(std::string_view subprotocol,
+                                     std::span<const http_field_value> headers, std::string& out) {
+    if (state_ != server_handshake_state::deciding) return errc::not_deciding;
+    if (!subprotocol.empty() && !is_offered(subprotocol)) return errc::subprotocol_not_offered;
+
+    const std::size_t before = out.size();
+    const auto accept = accept_key(request().find("Sec-WebSocket-Key").value_or(""));
+    detail::append_status_line(out, 101);
+    out += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+    out.append(accept.data(), accept.size()).append("\r\n");
+    if (!subprotocol.empty())
+        out.append("Sec-WebSocket-Protocol: ").append(subprotocol).append("\r\n");
+    if (!detail::append_fields(out, policy_.headers) || !detail::append_fields(out, headers)) {
+        out.resize(before);
+        return errc::invalid_response;
+    }
+    out += "\r\n";
+    subprotocol_ = std::string{subprotocol};
+    move(server_handshake_event::accept);
+    return errc{};
+}
+
+inline errc server_handshake::refuse(std::uint16_t status,
+                                     std::span<const http_field_value> headers,
+                                     std::string_view body, std::string& out) {
+    if (state_ != server_handshake_state::deciding) return errc::not_deciding;
+    if (status < 300 || status > 599 || status == 304) return errc::invalid_response;
+
+    const std::size_t before = out.size();
+    detail::begin_refusal(out, status);
+    if (!detail::append_fields(out, headers)) {
+        out.resize(before);
+        return errc::invalid_response;
+    }
+    const bool typed = std::any_of(headers.begin(), headers.end(), [](const http_field_value& h) {
+        return detail::iequals(h.name, "Content-Type");
+    });
+    if (!body.empty() && !typed) out += "Content-Type: text/plain; charset=utf-8\r\n";
+    detail::finish_refusal(out, body);
+    cause_ = errc::refused_by_application;
+    move(server_handshake_event::refuse);
+    return errc{};
+}
+
+} // namespace sansocket
