@@ -1,0 +1,320 @@
+// connection.hpp                                                    start reading here
+//
+// One endpoint of a WebSocket connection, client or server, without any I/O.
+// It hands values from one state machine to the next and decides nothing.
+//
+//   transport bytes -> frame_reader -> message_reader -> message queue -> you
+//   you -> send_queue -> transport bytes
+//   beside them: client_handshake or server_handshake, close_handshake, keepalive
+//
+// Four kinds of call:
+//   the outside did something   receive, receive_end, transport_lost, advance
+//   you want something          send_*, start/append/finish, close, abort, accept, refuse
+//   you take                    messages(), output() + consume_output(), next_deadline()
+//   queries                     all else: noexcept, an answer in every state, moved-from too
+//
+// **After every call that may change something, write `output()`, do what
+// `wants_shutdown()` says, and wait no longer than `next_deadline()`.**
+//
+//   1. while `wants_write()`: write output() and say consume_output(n, now)
+//   2. `wants_shutdown()`: half close, close or abort the transport
+//   3. if `wants_read()`: read; receive(bytes, now) until it takes no more; or
+//      receive_end(now) at the end of the stream; or transport_lost(ec, now)
+//   4. at `next_deadline()`: advance(now)
+//   5. take messages().pop() whenever you like
+//
+// Section numbers in this file refer to RFC 6455.
+#pragma once
+
+#include <sansocket/detail/config.hpp>
+#include <sansocket/machine/client_handshake.hpp>
+#include <sansocket/machine/close_handshake.hpp>
+#include <sansocket/machine/frame_reader.hpp>
+#include <sansocket/machine/keepalive.hpp>
+#include <sansocket/machine/message_queue.hpp>
+#include <sansocket/machine/message_reader.hpp>
+#include <sansocket/machine/message_writer.hpp>
+#include <sansocket/machine/send_queue.hpp>
+#include <sansocket/machine/server_handshake.hpp>
+#include <sansocket/machine/transport_shutdown.hpp>
+#include <sansocket/masking_keys.hpp>
+#include <sansocket/options.hpp>
+#include <sansocket/wire/close_info.hpp>
+#include <sansocket/wire/close_payload.hpp>
+#include <sansocket/wire/error.hpp>
+#include <sansocket/wire/message.hpp>
+#include <sansocket/wire/role.hpp>
+#include <sansocket/wire/time.hpp>
+
+#include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace sansocket {
+
+/// Where a connection is in its life. 4.1, 7.1.
+enum class connection_state : std::uint8_t {
+    opening,  ///< The opening handshake is not done.
+    open,     ///< Messages flow.
+    closing,  ///< A Close was queued or received.
+    closed,   ///< Both Closes are done, or the connection failed, or the transport is gone.
+};
+
+/// One endpoint of a connection.
+///
+/// @tparam Role   client or server.
+/// @tparam Queue  where messages go: a model of `message_queue_for_connection`.
+/// @tparam Keys   a client's source of masking keys: a model of `masking_key_source`.
+template <role Role, class Queue = message_queue<>, class Keys = chacha_keys>
+class connection {
+    static_assert(detail::check_message_queue<Queue>());
+    static_assert(masking_key_source<Keys>);
+    static constexpr bool is_client = Role == role::client;
+    struct no_keys {};
+    enum class opening_phase : std::uint8_t { running, done, failed };
+    using opening_handshake = std::conditional_t<is_client, client_handshake, server_handshake>;
+
+public:
+    /// A client that asks for `request`. Its output is the opening handshake. 4.1.
+    ///
+    /// @param keys  a fresh source of unpredictable bytes: the handshake's key and all masking keys.
+    connection(const client_request& request, Keys keys, time_point now,
+               const sansocket::options& options = {})
+        requires(Role == role::client && std::constructible_from<Queue, queue_limits>)
+        : connection(request, std::move(keys), now, options, Queue(options.queue)) {}
+    connection(const client_request& request, Keys keys, time_point now,
+               const sansocket::options& options, Queue queue)
+        requires(Role == role::client);
+
+    /// A server that waits for a request and judges it by `policy`. 4.2.
+    connection(const server_policy& policy, time_point now, const sansocket::options& options = {})
+        requires(Role == role::server && std::constructible_from<Queue, queue_limits>)
+        : connection(policy, now, options, Queue(options.queue)) {}
+    connection(const server_policy& policy, time_point now, const sansocket::options& options,
+               Queue queue)
+        requires(Role == role::server);
+
+    /// What is moved from is closed, and answers every query.
+    connection(connection&& other) noexcept;
+    connection& operator=(connection&& other) noexcept {
+        if (this != &other) {
+            std::destroy_at(this);
+            std::construct_at(this, std::move(other));
+        }
+        return *this;
+    }
+    ~connection() = default;
+
+    // The outside did something.
+
+    /// Bytes came from the transport. 5.2.
+    ///
+    /// @param bytes  unmasked where they lie; not looked at after the call.
+    /// @return how many were taken: all, unless the message queue is full (`wants_read()` is false),
+    ///         or a server waits for `accept` or `refuse`. Bring the rest again later.
+    std::size_t receive(std::span<std::byte> bytes, time_point now);
+    /// The transport's input ended: EOF. `how`: errc::end_of_stream, or errc::tls_truncated.
+    void receive_end(time_point now, errc how = errc::end_of_stream);
+    /// The transport is gone, in both directions.
+    void transport_lost(time_point now, errc how = errc::transport_lost);
+    /// Time has passed. May be called at any time; must be at `next_deadline()`.
+    void advance(time_point now);
+
+    // You want something. Each returns success, or a name and has changed nothing: errc::not_open,
+    // errc::closing, errc::closed; for messages also errc::backpressure, errc::text_not_utf8,
+    // errc::message_in_progress.
+
+    /// Sends a text message, copied.
+    SANSOCKET_ALWAYS_INLINE errc send_text(std::string_view text) {
+        return send(message_kind::text, std::as_bytes(std::span{text}));
+    }
+    /// Sends a binary message, copied.
+    SANSOCKET_ALWAYS_INLINE errc send_binary(std::span<const std::byte> bytes) {
+        return send(message_kind::binary, bytes);
+    }
+    /// Sends a message, copied.
+    SANSOCKET_ALWAYS_INLINE errc send(message_kind kind, std::span<const std::byte> payload) {
+        if (const errc ec = may_send(); ec != errc::ok) [[unlikely]] return ec;
+        return writer_.send(kind, payload, out_, key_source());
+    }
+    /// Sends a message that is given away; a large one is not copied.
+    template <std::same_as<std::string> Text>
+    errc send_text(Text&& text) {
+        if (const errc ec = may_send(); ec != errc::ok) return ec;
+        return writer_.send_owned(message_kind::text, std::move(text), out_, key_source());
+    }
+    template <std::same_as<std::vector<std::byte>> Bytes>
+    errc send_binary(Bytes&& bytes) {
+        if (const errc ec = may_send(); ec != errc::ok) return ec;
+        return writer_.send_owned(message_kind::binary, std::move(bytes), out_, key_source());
+    }
+    /// Sends a message whose payload is shared with others; a server does not copy it.
+    errc send_shared(message_kind kind, shared_payload payload) {
+        if (const errc ec = may_send(); ec != errc::ok) return ec;
+        return writer_.send_shared(kind, std::move(payload), out_, key_source());
+    }
+
+    /// Begins a message whose size is not known. 5.4.
+    errc start(message_kind kind) {
+        const errc ec = may_send();
+        return ec == errc::ok ? writer_.start(kind) : ec;
+    }
+    /// Sends its next part as a frame. errc::no_message_in_progress.
+    errc append(std::span<const std::byte> part) { return send_part(part, false); }
+    errc append(std::string_view part) { return append(std::as_bytes(std::span{part})); }
+    /// Sends its last part, which may be empty. errc::no_message_in_progress.
+    errc finish(std::span<const std::byte> part = {}) { return send_part(part, true); }
+
+    /// Sends a Ping of at most 125 bytes. 5.5.2. errc::control_too_long, errc::backpressure.
+    errc send_ping(std::span<const std::byte> payload = {}) {
+        return send_control(opcode::ping, payload);
+    }
+    /// Sends an unsolicited Pong. 5.5.3. As `send_ping`. Pings are answered without this.
+    errc send_pong(std::span<const std::byte> payload = {}) {
+        return send_control(opcode::pong, payload);
+    }
+
+    /// Starts the closing handshake: a Close frame behind all that was accepted. 7.1.2.
+    ///
+    /// Before the connection is open it ends it without one. The deadline starts now.
+    ///
+    /// @param reason  at most 123 bytes of UTF-8; none with `close_code::no_status`, which sends an
+    ///                empty Close.
+    /// @return also errc::invalid_close_code, errc::close_reason_too_long, errc::text_not_utf8.
+    errc close(close_code code, std::string_view reason, time_point now);
+
+    /// Gives the connection up at once: no Close frame, unread messages and waiting output gone.
+    void abort(errc cause = errc::aborted) noexcept;
+
+    /// A server with `request_decision::manual` accepts the request. 4.2.2. errc::not_deciding,
+    /// errc::subprotocol_not_offered, errc::invalid_response.
+    errc accept(std::string_view subprotocol, std::span<const http_field_value> fields, time_point now)
+        requires(Role == role::server);
+    /// It refuses with a status of 300 to 599. errc::not_deciding, errc::invalid_response.
+    errc refuse(std::uint16_t status, std::span<const http_field_value> fields, std::string_view body,
+                time_point now)
+        requires(Role == role::server);
+
+    // You take.
+
+    /// The message queue.
+    [[nodiscard]] Queue& messages() noexcept { return queue_; }
+    [[nodiscard]] const Queue& messages() const noexcept { return queue_; }
+    /// What to write next, at most 16 buffers; say `consume_output` before asking again.
+    [[nodiscard]] output_buffers output() noexcept { return out_.output(); }
+    /// The transport took the first `n` bytes of `output()`, or none.
+    void consume_output(std::size_t n, time_point now);
+    /// When `advance` is due; `never` if at no time.
+    [[nodiscard]] time_point next_deadline() const noexcept;
+    /// Gives back memory that nothing lies in, for a connection that falls idle.
+    void shrink() noexcept {
+        queue_.shrink();
+        out_.shrink();
+    }
+
+    // Queries.
+
+    [[nodiscard]] connection_state state() const noexcept;
+    /// Whether the opening handshake was completed, however the connection ended since.
+    [[nodiscard]] bool was_opened() const noexcept { return phase_ == opening_phase::done; }
+    /// Whether a server waits for `accept` or `refuse`.
+    [[nodiscard]] bool deciding() const noexcept;
+    [[nodiscard]] bool wants_read() const noexcept;
+    [[nodiscard]] bool wants_write() const noexcept { return !out_.empty() && !shutdown_.aborted(); }
+    [[nodiscard]] shutdown_request wants_shutdown() const noexcept {
+        return shutdown_.request(phase(), out_.empty());
+    }
+    /// Whether the transport is of no more use.
+    [[nodiscard]] bool should_close() const noexcept {
+        return wants_shutdown() >= shutdown_request::close;
+    }
+    [[nodiscard]] const sansocket::close_info& close_info() const noexcept { return close_.info(); }
+    /// Bytes accepted for sending that the transport has not taken.
+    [[nodiscard]] std::size_t output_bytes() const noexcept { return out_.bytes(); }
+    /// Whether senders that were told `backpressure` may try again.
+    [[nodiscard]] bool output_drained() const noexcept { return out_.drained(); }
+    /// The opening handshake, for its request, response and subprotocol; null once released.
+    [[nodiscard]] const opening_handshake* handshake() const noexcept { return opening_.get(); }
+    /// The subprotocol agreed on; empty if none, and once the handshake is released.
+    [[nodiscard]] std::string_view subprotocol() const noexcept {
+        return opening_ ? opening_->subprotocol() : std::string_view{};
+    }
+    /// Frees what the opening handshake holds. Only once it is over.
+    void release_handshake() noexcept {
+        if (state() != connection_state::opening) opening_.reset();
+    }
+    /// From the last Ping that the connection sent to its Pong.
+    [[nodiscard]] std::optional<duration> round_trip() const noexcept {
+        return keepalive_.round_trip();
+    }
+
+private:
+    connection(const sansocket::options& options, Queue queue,
+               std::conditional_t<is_client, Keys, no_keys> keys, time_point now)
+        : close_timeout_(options.close_timeout), after_close_(options.after_close), decision_(options.decision),
+          messages_(options.messages), queue_(std::move(queue)), writer_(options.check_sent_text),
+          out_(options.sending), keepalive_(options.keepalive), keys_(std::move(keys)) {
+        shutdown_.arm(now, options.opening_timeout);
+    }
+
+    SANSOCKET_ALWAYS_INLINE errc may_send() const noexcept {
+        if (close_.state() == close_state::open && !opening()) [[likely]] return errc::ok;
+        if (opening()) return errc::not_open;
+        return close_.state() < close_state::complete ? errc::closing : errc::closed;
+    }
+    errc send_part(std::span<const std::byte> part, bool fin) {
+        const errc ec = may_send();
+        return ec == errc::ok ? writer_.append(part, fin, out_, key_source()) : ec;
+    }
+    errc send_control(opcode op, std::span<const std::byte> payload);
+    auto key_source() noexcept {
+        if constexpr (is_client) return [&keys = keys_]() noexcept { return keys(); };
+        else return []() noexcept { return masking_key{}; };
+    }
+    void push_close(close_code code, std::string_view reason) {
+        out_.push(opcode::close, true, make_close_payload(code, reason).bytes(), key_source()());
+    }
+
+    [[nodiscard]] bool opening() const noexcept { return phase_ == opening_phase::running; }
+    void receive_opening(std::span<std::byte>& in, time_point now);
+    void opened(time_point now);
+    void refuse_opening(errc cause, std::string_view response, time_point now);
+    void receive_frames(std::span<std::byte>& in, time_point now);
+    SANSOCKET_ALWAYS_INLINE void receive_data(const frame_piece& piece, time_point now);
+    void receive_control(const frame_piece& piece, time_point now);
+    void receive_close(std::span<const std::byte> payload, time_point now);
+    void fail(errc ec, time_point now);
+    void end(errc cause) noexcept;
+    bool reads_frames() const noexcept { return close_.state() <= close_state::sent; }
+    bool incomplete() const noexcept { return frames_.inside_frame() || messages_.inside_message(); }
+    transport_phase phase() const noexcept;
+
+    duration close_timeout_;
+    sansocket::after_close after_close_;
+    request_decision decision_;
+    opening_phase phase_ = opening_phase::running;
+    std::unique_ptr<opening_handshake> opening_;
+    frame_reader<Role> frames_;
+    message_reader<Role> messages_;
+    Queue queue_;
+    message_writer writer_;
+    send_queue<Role> out_;
+    close_handshake close_;
+    keepalive keepalive_;
+    transport_shutdown<Role> shutdown_;
+    [[no_unique_address]] std::conditional_t<is_client, Keys, no_keys> keys_;
+};
+
+} // namespace sansocket
+
+#include <sansocket/connection_routes.hpp>

@@ -1,0 +1,316 @@
+// connection_routes.hpp
+//
+// How `connection` hands values from one state machine to the next. The
+// contract is in connection.hpp; a decision that needs more than a line here
+// belongs in a machine.
+//
+// Section numbers in this file refer to RFC 6455.
+#pragma once
+
+#include <sansocket/connection.hpp>
+
+namespace sansocket {
+
+template <role Role, class Queue, class Keys>
+connection<Role, Queue, Keys>::connection(const client_request& request, Keys keys, time_point now,
+                                          const sansocket::options& options, Queue queue)
+    requires(Role == role::client)
+    : connection(options, std::move(queue), std::move(keys), now) {
+    std::array<std::byte, 16> nonce;
+    for (std::size_t i = 0; i != nonce.size(); i += 4) {
+        const masking_key key = keys_();
+        std::copy(key.begin(), key.end(), nonce.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    opening_ = std::make_unique<opening_handshake>(request, nonce, options.http);
+    if (opening_->error() != errc::ok) end(opening_->error());
+    else out_.push_raw(std::as_bytes(std::span{opening_->request()}));
+}
+
+template <role Role, class Queue, class Keys>
+connection<Role, Queue, Keys>::connection(const server_policy& policy, time_point now,
+                                          const sansocket::options& options, Queue queue)
+    requires(Role == role::server)
+    : connection(options, std::move(queue), no_keys{}, now) {
+    opening_ = std::make_unique<opening_handshake>(policy, options.http);
+}
+
+template <role Role, class Queue, class Keys>
+connection<Role, Queue, Keys>::connection(connection&& other) noexcept
+    : close_timeout_(other.close_timeout_), after_close_(other.after_close_),
+      decision_(other.decision_), phase_(other.phase_),
+      opening_(std::move(other.opening_)), frames_(other.frames_), messages_(other.messages_),
+      queue_(std::move(other.queue_)), writer_(other.writer_), out_(std::move(other.out_)),
+      close_(std::move(other.close_)), keepalive_(other.keepalive_), shutdown_(other.shutdown_),
+      keys_(std::move(other.keys_)) {
+    other.end(errc::aborted);
+}
+
+template <role Role, class Queue, class Keys>
+std::size_t connection<Role, Queue, Keys>::receive(std::span<std::byte> bytes, time_point now) {
+    std::span<std::byte> in = bytes;
+    keepalive_.received(now);
+    if (opening()) receive_opening(in, now);
+    if (opening()) return bytes.size() - in.size();
+    if (reads_frames()) receive_frames(in, now);
+    if (!reads_frames()) {  // 1.4, 7.1.7: nothing after the Close or the failure counts
+        close_.discard(in.size());
+        in = {};
+    }
+    return bytes.size() - in.size();
+}
+
+template <role Role, class Queue, class Keys>
+void connection<Role, Queue, Keys>::receive_opening(std::span<std::byte>& in, time_point now) {
+    const auto [consumed, ec] = opening_->receive(in);
+    in = in.subspan(consumed);
+    if (ec == errc::need_more) return;
+    if constexpr (is_client) {
+        if (ec != errc::ok) return end(ec);
+    } else {
+        if (ec != errc::ok) return refuse_opening(ec, opening_->response(), now);
+        if (decision_ == request_decision::manual) return;
+        std::string response;
+        if (const errc no = opening_->accept(response); no != errc::ok)
+            return refuse_opening(no, error_response(no), now);
+        out_.push_raw(std::as_bytes(std::span{response}));
+    }
+    opened(now);
+}
+
+template <role Role, class Queue, class Keys>
+void connection<Role, Queue, Keys>::opened(time_point now) {
+    phase_ = opening_phase::done;
+    shutdown_.disarm();
+    keepalive_.start(now);
+}
+
+template <role Role, class Queue, class Keys>
+void connection<Role, Queue, Keys>::receive_frames(std::span<std::byte>& in, time_point now) {
+    while (!in.empty()) {
+        if (queue_.paused() && close_.state() == close_state::open) return keepalive_.suspend();
+        frame_piece piece;
+        if (const errc ec = frames_.next(in, piece); ec != errc::ok) [[unlikely]] {
+            if (ec != errc::need_more) fail(ec, now);
+            return;
+        }
+        if (is_control(piece.opcode)) [[unlikely]] receive_control(piece, now);
+        else receive_data(piece, now);
+        if (!reads_frames()) [[unlikely]] return;
+    }
+    if (queue_.paused() && close_.state() == close_state::open) keepalive_.suspend();
+}
+
+template <role Role, class Queue, class Keys>
+SANSOCKET_ALWAYS_INLINE void connection<Role, Queue, Keys>::receive_data(const frame_piece& piece,
+                                                                         time_point now) {
+    if (close_.state() != close_state::open && after_close_ == after_close::discard) [[unlikely]]
+        return close_.discard(piece.payload.size());
+    if (const errc ec = messages_.receive(piece, queue_); ec != errc::ok) [[unlikely]] fail(ec, now);
+}
+
+template <role Role, class Queue, class Keys>
+void connection<Role, Queue, Keys>::receive_control(const frame_piece& piece, time_point now) {
+    const auto payload = messages_.receive_control(piece);
+    if (!payload) return;
+    if (piece.opcode == opcode::close) return receive_close(*payload, now);
+    if (piece.opcode == opcode::pong) return keepalive_.pong(*payload, now);
+    // 5.5.2: "MUST send a Pong frame in response, unless it already received a Close frame."
+    (void)out_.push_control(opcode::pong, *payload, key_source()());
+}
+
+template <role Role, class Queue, class Keys>
+void connection<Role, Queue, Keys>::receive_close(std::span<const std::byte> payload,
+                                                  time_point now) {
+    const auto [code, reason, ec] = parse_close_payload(payload);
+    if (ec != errc::ok) return fail(ec, now);
+    close_.receive(code, reason, messages_.inside_message());
+    keepalive_.stop();
+    shutdown_.arm(now, close_timeout_);
+    queue_.end(close_.info().cause);
+    // 1.4: nothing but our own Close is sent from here on, and that one at once.
+    const bool dropped = out_.drop_unsent();
+    if (close_.state() == close_state::received) {
+        close_.start(code, {});
+        push_close(code, {});  // 5.5.1: "typically echos the status code it received"
+    } else if (dropped && close_.state() == close_state::replying) {
+        push_close(close_.info().sent->code, close_.info().sent->reason);
+    }
+}
+
+template <role Role, class Queue, class Keys>
+errc connection<Role, Queue, Keys>::send_control(opcode op, std::span<const std::byte> payload) {
+    if (const errc ec = may_send(); ec != errc::ok) return ec;
+    if (payload.size() > max_control_payload) return errc::control_too_long;
+    return out_.push_control(op, payload, key_source()());
+}
+
+template <role Role, class Queue, class Keys>
+errc connection<Role, Queue, Keys>::close(close_code code, std::string_view reason, time_point now) {
+    if (const errc ec = check_close(code, reason); ec != errc::ok) return ec;
+    if (opening()) {
+        if constexpr (!is_client) {
+            if (refuse(503, {}, {}, now) == errc::ok) return errc::ok;
+        }
+        abort(errc::closed_locally);
+        return errc::ok;
+    }
+    if (const errc ec = may_send(); ec != errc::ok) return ec;
+    close_.start(code, reason);
+    push_close(code, reason);
+    keepalive_.stop();
+    shutdown_.arm(now, close_timeout_);
+    if (after_close_ == after_close::discard) queue_.clear();
+    return errc::ok;
+}
+
+// 7.1.7 "Fail the WebSocket Connection".
+template <role Role, class Queue, class Keys>
+void connection<Role, Queue, Keys>::fail(errc ec, time_point now) {
+    const bool says_why = close_.state() == close_state::open;
+    const std::string_view reason = describe(ec);
+    const auto code = says_why ? std::optional{close_code_for(ec)} : std::nullopt;
+    close_.fail(ec, messages_.inside_message(), code, reason);
+    if (says_why) {
+        out_.drop_unsent();
+        push_close(*code, reason);
+    }
+    keepalive_.stop();
+    shutdown_.arm(now, close_timeout_);
+    queue_.end(ec);
+}
+
+// The answer is flushed, and the client given time to read it, before the transport goes.
+template <role Role, class Queue, class Keys>
+void connection<Role, Queue, Keys>::refuse_opening(errc cause, std::string_view response,
+                                                   time_point now) {
+    out_.push_raw(std::as_bytes(std::span{response}));
+    phase_ = opening_phase::failed;
+    close_.fail(cause, false, std::nullopt, {});
+    shutdown_.disarm();
+    shutdown_.arm(now, close_timeout_);
+    queue_.end(cause);
+}
+
+template <role Role, class Queue, class Keys>
+void connection<Role, Queue, Keys>::receive_end(time_point now, errc how) {
+    shutdown_.end_of_input();
+    // 7.1.4: after the peer's Close, or our failure, this is the expected end; output still goes.
+    if (opening() || reads_frames()) transport_lost(now, how);
+}
+
+template <role Role, class Queue, class Keys>
+void connection<Role, Queue, Keys>::transport_lost(time_point, errc how) {
+    shutdown_.end_of_input();
+    end(how);
+}
+
+template <role Role, class Queue, class Keys>
+void connection<Role, Queue, Keys>::abort(errc cause) noexcept {
+    if (phase() == transport_phase::over) return;
+    shutdown_.abort();
+    queue_.clear();
+    end(cause);
+}
+
+template <role Role, class Queue, class Keys>
+void connection<Role, Queue, Keys>::end(errc cause) noexcept {
+    close_.end(cause, !opening() && incomplete());
+    if (opening()) phase_ = opening_phase::failed;
+    keepalive_.stop();
+    shutdown_.disarm();
+    queue_.end(close_.info().cause);
+    out_.stop();
+}
+
+template <role Role, class Queue, class Keys>
+void connection<Role, Queue, Keys>::advance(time_point now) {
+    if (now >= shutdown_.deadline()) {
+        const bool finished = phase() == transport_phase::finished;
+        shutdown_.expire(phase());
+        return finished ? void() : end(opening() ? errc::opening_timeout : errc::close_timeout);
+    }
+    if (!queue_.paused()) keepalive_.resume(now);
+    const auto [ping, ec] = keepalive_.advance(now, !out_.empty());
+    if (ping) (void)out_.push_control(opcode::ping, keepalive_.payload(), key_source()());
+    if (ec == errc::ok) return;
+    shutdown_.abort();
+    end(ec);
+}
+
+template <role Role, class Queue, class Keys>
+time_point connection<Role, Queue, Keys>::next_deadline() const noexcept {
+    if (keepalive_.state() == keepalive_state::suspended && !queue_.paused()) return immediately;
+    return (std::min)(shutdown_.deadline(), keepalive_.next_deadline(!out_.empty()));
+}
+
+template <role Role, class Queue, class Keys>
+void connection<Role, Queue, Keys>::consume_output(std::size_t n, time_point now) {
+    out_.consume(n);
+    if (n != 0) keepalive_.written(!out_.empty(), now);
+    if (out_.data_empty()) close_.flush();
+}
+
+template <role Role, class Queue, class Keys>
+errc connection<Role, Queue, Keys>::accept(std::string_view subprotocol,
+                                           std::span<const http_field_value> fields, time_point now)
+    requires(Role == role::server)
+{
+    if (!deciding()) return errc::not_deciding;
+    std::string response;
+    if (const errc ec = opening_->accept(subprotocol, fields, response); ec != errc::ok) return ec;
+    out_.push_raw(std::as_bytes(std::span{response}));
+    opened(now);
+    return errc::ok;
+}
+
+template <role Role, class Queue, class Keys>
+errc connection<Role, Queue, Keys>::refuse(std::uint16_t status,
+                                           std::span<const http_field_value> fields,
+                                           std::string_view body, time_point now)
+    requires(Role == role::server)
+{
+    if (!deciding()) return errc::not_deciding;
+    std::string response;
+    if (const errc ec = opening_->refuse(status, fields, body, response); ec != errc::ok) return ec;
+    refuse_opening(errc::refused_by_application, response, now);
+    return errc::ok;
+}
+
+template <role Role, class Queue, class Keys>
+bool connection<Role, Queue, Keys>::deciding() const noexcept {
+    if constexpr (is_client) return false;
+    else return opening() && opening_ && opening_->state() == server_handshake_state::deciding;
+}
+
+template <role Role, class Queue, class Keys>
+connection_state connection<Role, Queue, Keys>::state() const noexcept {
+    if (opening()) return connection_state::opening;
+    if (close_.state() == close_state::open) return connection_state::open;
+    return close_.state() < close_state::complete ? connection_state::closing
+                                                  : connection_state::closed;
+}
+
+template <role Role, class Queue, class Keys>
+bool connection<Role, Queue, Keys>::wants_read() const noexcept {
+    if (phase() == transport_phase::over || shutdown_.aborted() || shutdown_.input_ended())
+        return false;
+    if (deciding()) return false;
+    return close_.state() != close_state::open || !queue_.paused();  // closing is never paused
+}
+
+template <role Role, class Queue, class Keys>
+transport_phase connection<Role, Queue, Keys>::phase() const noexcept {
+    switch (close_.state()) {
+    case close_state::open:
+    case close_state::sending:
+    case close_state::sent:
+    case close_state::received:
+    case close_state::replying: return transport_phase::in_use;
+    case close_state::complete: return transport_phase::finished;
+    case close_state::failed: return transport_phase::lingering;
+    case close_state::ended: return transport_phase::over;
+    }
+    SANSOCKET_UNREACHABLE();
+}
+
+} // namespace sansocket

@@ -1,0 +1,46 @@
+// options.hpp
+//
+// What can be chosen for a connection. Every limit is on by default.
+#pragma once
+
+#include <sansocket/machine/keepalive.hpp>
+#include <sansocket/machine/message_queue.hpp>
+#include <sansocket/machine/message_reader.hpp>
+#include <sansocket/machine/send_queue.hpp>
+#include <sansocket/wire/http_head.hpp>
+#include <sansocket/wire/time.hpp>
+
+#include <chrono>
+#include <cstdint>
+
+namespace sansocket {
+
+/// What becomes of messages that are unread, or still arrive, once this endpoint asked for the end.
+enum class after_close : std::uint8_t { discard, deliver };
+
+/// Who answers a valid request to a server: `server_policy` alone, or the application, with `accept`
+/// or `refuse`, once the policy finds no fault.
+enum class request_decision : std::uint8_t { automatic, manual };
+
+/// Choices and limits of one connection.
+struct options {
+    message_limits messages;       ///< What one message may cost.
+    queue_limits queue;            ///< What may wait to be read.
+    send_limits sending;           ///< What may wait to be sent.
+    keepalive_options keepalive;   ///< How a silent peer is noticed. On by default in both roles.
+    http_limits http;              ///< What the opening handshake may cost.
+    /// Time for the whole opening handshake; then errc::opening_timeout. 0: no limit. Default 10 s.
+    duration opening_timeout = std::chrono::seconds{10};
+    /// Time from the Close, or the failure, to the transport's end: output, the peer's Close and the
+    /// end of its stream. Traffic never extends it; then the transport is aborted. 0: no limit.
+    /// Default 5 seconds.
+    duration close_timeout = std::chrono::seconds{5};
+    /// Messages unread or arriving after `close`. Default: discarded.
+    sansocket::after_close after_close = sansocket::after_close::discard;
+    /// Who answers a valid request. A server's only. Default: automatic.
+    request_decision decision = request_decision::automatic;
+    /// Whether text to be sent is checked to be UTF-8 (errc::text_not_utf8). 5.6. Default on.
+    bool check_sent_text = true;
+};
+
+} // namespace sansocket
