@@ -1,0 +1,145 @@
+// connect_op.hpp
+//
+// A client's way from a URL to an open connection: resolve, connect, upgrade.
+// The core's opening deadline runs from the start and ends whichever step is
+// under way.
+#pragma once
+
+#include <sansocket_asio/detail/operations.hpp>
+#include <sansocket_asio/detail/stream_traits.hpp>
+
+#include <sansocket/wire/error.hpp>
+
+#include <asio/bind_executor.hpp>
+#include <asio/cancellation_state.hpp>
+#include <asio/cancellation_type.hpp>
+#include <asio/dispatch.hpp>
+#include <asio/error.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/post.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace sansocket_asio::detail {
+
+template <class Session>
+class connect_op {
+    using results = ::asio::ip::tcp::resolver::results_type;
+
+public:
+    connect_op(std::shared_ptr<Session> session, std::string host, std::string port,
+               std::error_code ec)
+        : session_(std::move(session)), host_(std::move(host)), port_(std::move(port)), ec_(ec) {}
+
+    template <class Self>
+    void operator()(Self& self, std::error_code ec, results found) {
+        if (!ec) found_ = std::move(found);
+        next_ = found_.begin();
+        state_ = state::connecting;
+        (*this)(self, ec ? ec : std::error_code{::asio::error::host_not_found});
+    }
+
+    template <class Self>
+    void operator()(Self& self, std::error_code ec = {}) {
+        const bool first = state_ == state::starting;
+        if (state_ == state::finishing) return complete(self);
+        if (first) self.reset_cancellation_state(::asio::enable_total_cancellation());
+        if (self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none) {
+            session_->abort(sansocket::errc::cancelled);
+            ec_ = ::asio::error::operation_aborted;
+        }
+        if (!ec_ && session_->over()) ec_ = session_->ending();  // the deadline passed, for one
+        if (ec_) return finish(self, first);
+        switch (state_) {
+        case state::starting: return resolve(self);
+        case state::connecting:
+            if (tried_ && !ec) return connected(self);
+            return connect(self, ec);
+        case state::opening: return look(self);
+        case state::finishing: return;
+        }
+    }
+
+private:
+    enum class state : std::uint8_t { starting, connecting, opening, finishing };
+
+    template <class Self>
+    auto bound(Self& self) {
+        return ::asio::bind_executor(session_->stream_.get_executor(), std::move(self));
+    }
+
+    template <class Self>
+    void resolve(Self& self) {
+        auto& resolver = session_->resolver();
+        const std::string host = std::move(host_);  // for `self` moves
+        const std::string port = std::move(port_);
+        resolver.async_resolve(host, port, bound(self));
+    }
+
+    template <class Self>
+    void connect(Self& self, std::error_code ec) {
+        auto& socket = lowest(session_->stream_);
+        while (next_ != found_.end()) {
+            const ::asio::ip::tcp::endpoint endpoint = next_++->endpoint();
+            std::error_code failed;
+            socket.close(failed);
+            socket.open(endpoint.protocol(), failed);
+            tried_ = !failed;
+            if (failed) {
+                ec = failed;
+                continue;
+            }
+            return socket.async_connect(endpoint, bound(self));
+        }
+        session_->abort(sansocket::errc::transport_lost);
+        ec_ = ec;
+        finish(self, false);
+    }
+
+    template <class Self>
+    void connected(Self& self) {
+        state_ = state::opening;
+        session_->attach();
+        look(self);
+    }
+
+    template <class Self>
+    void look(Self& self) {
+        const auto done = open_operation{}.look(*session_);
+        if (done) {
+            ec_ = *done;
+            return finish(self, false);
+        }
+        auto& timer = session_->changed_;
+        timer.async_wait(bound(self));
+    }
+
+    template <class Self>
+    void finish(Self& self, bool first) {
+        state_ = state::finishing;
+        if (first) ::asio::post(std::move(self));
+        else ::asio::dispatch(std::move(self));
+    }
+
+    template <class Self>
+    void complete(Self& self) {
+        session_->release_resolver();
+        session_.reset();
+        self.complete(ec_);
+    }
+
+    std::shared_ptr<Session> session_;
+    std::string host_;
+    std::string port_;
+    std::error_code ec_;
+    results found_;
+    results::const_iterator next_;
+    bool tried_ = false;  // an endpoint: the error code is its answer
+    state state_ = state::starting;
+};
+
+} // namespace sansocket_asio::detail

@@ -1,0 +1,294 @@
+// session.hpp
+//
+// The adapter's loop round one connection: a reader, a writer with one gather
+// write in flight, and a timer. It moves bytes and time between the stream and
+// the core, and decides nothing.
+//
+// `drive()` is the loop's body and runs after everything that may have changed
+// the core: write what it has, end the transport if it says so, read if it
+// wants to, wait until its deadline, wake who waits.
+//
+// Everything here runs on the stream's executor. Reads and writes in flight own
+// the session; timers do not.
+#pragma once
+
+#include <sansocket_asio/detail/stream_traits.hpp>
+
+#include <sansocket/connection.hpp>
+
+#include <asio/bind_executor.hpp>
+#include <asio/buffer.hpp>
+#include <asio/error.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace sansocket_asio::detail {
+
+// A gather write's buffers. Copied into Asio's operation.
+class write_buffers {
+public:
+    explicit write_buffers(const sansocket::output_buffers& out) noexcept : count_(out.count) {
+        for (std::size_t i = 0; i != count_; ++i)
+            buffers_[i] = ::asio::const_buffer(out[i].data(), out[i].size());
+    }
+    const ::asio::const_buffer* begin() const noexcept { return buffers_.data(); }
+    const ::asio::const_buffer* end() const noexcept { return buffers_.data() + count_; }
+
+private:
+    std::array<::asio::const_buffer, sansocket::output_buffers::capacity> buffers_;
+    std::size_t count_;
+};
+
+template <sansocket::role Role, class Stream>
+class session : public std::enable_shared_from_this<session<Role, Stream>> {
+public:
+    using executor_type = typename Stream::executor_type;
+    using connection_type = sansocket::connection<Role>;
+    using timer_type = ::asio::basic_waitable_timer<
+        std::chrono::steady_clock, ::asio::wait_traits<std::chrono::steady_clock>, executor_type>;
+
+    explicit session(Stream stream)
+        : stream_(std::move(stream)), deadline_(stream_.get_executor()),
+          readable_(stream_.get_executor(), sansocket::never),
+          changed_(stream_.get_executor(), sansocket::never) {}
+
+    static sansocket::time_point now() noexcept { return std::chrono::steady_clock::now(); }
+
+    // The core exists from here on. `connected`: the stream can be read and written already.
+    template <class... Args>
+    void begin(bool connected, Args&&... args) {
+        core_.emplace(std::forward<Args>(args)...);
+        if (connected) attach();
+        else arm_timer();
+    }
+
+    // The stream is connected: the loop begins.
+    void attach() {
+        if (transport_ == transport::ended) return;
+        std::error_code ignored;
+        if constexpr (waitable<Stream>) stream_.non_blocking(true, ignored);
+        no_delay(stream_);
+        transport_ = transport::attached;
+        drive();
+    }
+
+    void drive();
+
+    // The application lets go. What it cannot see any more ends by itself.
+    void drop() noexcept {
+        if (!core_) return;  // the stream closes itself
+        if (core_->state() != sansocket::connection_state::closed)
+            core_->abort(sansocket::errc::dropped);
+        drive();
+    }
+
+    void abort(sansocket::errc cause) noexcept {
+        if (core_) core_->abort(cause);
+        drive();
+    }
+
+    using resolver_type = ::asio::ip::basic_resolver<::asio::ip::tcp, executor_type>;
+
+    // For the time of connecting.
+    resolver_type& resolver() {
+        if (!resolver_) resolver_ = std::make_unique<resolver_type>(stream_.get_executor());
+        return *resolver_;
+    }
+    void release_resolver() noexcept { resolver_.reset(); }
+
+    bool over() const noexcept {
+        return !core_ || core_->state() == sansocket::connection_state::closed;
+    }
+
+    // The end of the connection as an error code: success if it was clean.
+    std::error_code ending() const noexcept {
+        if (!core_) return sansocket::errc::not_open;
+        const auto& info = core_->close_info();
+        return info.clean ? std::error_code{} : make_error_code(info.cause);
+    }
+
+    Stream stream_;
+    std::optional<connection_type> core_;
+    timer_type deadline_;
+    timer_type readable_;  // waited for by who waits for messages; cancelled to wake them
+    timer_type changed_;   // by all the others
+    bool receiving_ = false;
+    std::vector<std::uint64_t> senders_;  // who waits for room, in order
+    std::uint64_t next_sender_ = 0;
+
+private:
+    void write();
+    void written(std::error_code ec, std::size_t n);
+    void shut_down();
+    void read();
+    void read_now();
+    void has_read(std::span<std::byte> bytes, std::error_code ec);
+    void feed(std::span<std::byte> bytes);
+    void arm_timer();
+    void wake();
+
+    enum class transport : std::uint8_t { connecting, attached, ended };
+
+    bool attached() const noexcept { return transport_ == transport::attached; }
+
+    transport transport_ = transport::connecting;
+    bool reading_ = false;
+    bool writing_ = false;
+    bool half_closed_ = false;
+    std::unique_ptr<resolver_type> resolver_;
+    sansocket::time_point armed_ = sansocket::never;
+    std::vector<std::byte> leftover_;       // read, and not yet taken by the core
+    std::unique_ptr<std::byte[]> buffer_;   // of a stream that cannot wait
+};
+
+template <sansocket::role Role, class Stream>
+void session<Role, Stream>::drive() {
+    if (attached()) write();
+    if (transport_ != transport::ended) shut_down();
+    if (attached()) read();
+    arm_timer();
+    wake();
+}
+
+template <sansocket::role Role, class Stream>
+void session<Role, Stream>::write() {
+    if (writing_ || !core_->wants_write()) return;
+    writing_ = true;
+    stream_.async_write_some(write_buffers{core_->output()},
+                             [self = this->shared_from_this()](std::error_code ec, std::size_t n) {
+                                 self->written(ec, n);
+                             });
+}
+
+template <sansocket::role Role, class Stream>
+void session<Role, Stream>::written(std::error_code ec, std::size_t n) {
+    writing_ = false;
+    core_->consume_output(n, now());
+    if (ec && attached()) {
+        read_now();  // what arrived before the loss counts
+        core_->transport_lost(now());
+    }
+    drive();
+}
+
+template <sansocket::role Role, class Stream>
+void session<Role, Stream>::shut_down() {
+    if (resolver_ && core_->should_close()) resolver_->cancel();
+    switch (core_->wants_shutdown()) {
+    case sansocket::shutdown_request::none: return;
+    case sansocket::shutdown_request::half_close:
+        if (!std::exchange(half_closed_, true)) half_close(stream_);
+        return;
+    case sansocket::shutdown_request::close:
+        transport_ = transport::ended;
+        return close(stream_);
+    case sansocket::shutdown_request::abort:
+        transport_ = transport::ended;
+        return detail::abort(stream_);
+    }
+}
+
+template <sansocket::role Role, class Stream>
+void session<Role, Stream>::read() {
+    if (!leftover_.empty() && core_->wants_read()) {
+        auto bytes = std::move(leftover_);
+        leftover_.clear();
+        feed(bytes);
+    }
+    if (reading_ || !leftover_.empty() || !core_->wants_read()) return;
+    reading_ = true;
+    if constexpr (waitable<Stream>) {
+        stream_.async_wait(::asio::socket_base::wait_read,
+                           [self = this->shared_from_this()](std::error_code) {
+                               self->reading_ = false;
+                               if (!self->attached()) return;
+                               self->read_now();
+                               self->drive();
+                           });
+    } else {
+        if (!buffer_) buffer_.reset(new std::byte[read_buffer_size]);
+        stream_.async_read_some(
+            ::asio::mutable_buffer(buffer_.get(), read_buffer_size),
+            [self = this->shared_from_this()](std::error_code ec, std::size_t n) {
+                self->reading_ = false;
+                if (!self->attached()) return;
+                self->has_read({self->buffer_.get(), n}, ec);
+                self->drive();
+            });
+    }
+}
+
+// Takes what a socket holds, as long as the core wants it. A read that does not fill the buffer has
+// emptied the socket.
+template <sansocket::role Role, class Stream>
+void session<Role, Stream>::read_now() {
+    if constexpr (waitable<Stream>) {
+        const ::asio::mutable_buffer buffer = thread_read_buffer();
+        std::size_t n = buffer.size();
+        for (int turn = 0; turn != 4 && n == buffer.size() && core_->wants_read(); ++turn) {
+            std::error_code ec;
+            n = stream_.read_some(buffer, ec);
+            if (ec == ::asio::error::would_block || ec == ::asio::error::try_again) return;
+            has_read({static_cast<std::byte*>(buffer.data()), n}, ec);
+        }
+    }
+}
+
+template <sansocket::role Role, class Stream>
+void session<Role, Stream>::has_read(std::span<std::byte> bytes, std::error_code ec) {
+    if (!bytes.empty()) feed(bytes);
+    if (!ec) return;
+    if (ec == ::asio::error::eof) core_->receive_end(now());
+    else core_->transport_lost(now());
+}
+
+template <sansocket::role Role, class Stream>
+void session<Role, Stream>::feed(std::span<std::byte> bytes) {
+    const auto rest = bytes.subspan(core_->receive(bytes, now()));
+    leftover_.assign(rest.begin(), rest.end());
+}
+
+// A timer that rings early is cheaper than one that is set anew for each byte.
+template <sansocket::role Role, class Stream>
+void session<Role, Stream>::arm_timer() {
+    sansocket::time_point due = core_->next_deadline();
+    if (due == sansocket::immediately) {
+        core_->advance(now());
+        due = core_->next_deadline();
+    }
+    if (due == sansocket::never && armed_ != sansocket::never) {
+        armed_ = sansocket::never;  // nothing keeps the executor busy for a connection that is over
+        deadline_.cancel();
+    }
+    if (due >= armed_) return;
+    armed_ = due;
+    deadline_.expires_at(due);
+    deadline_.async_wait([weak = this->weak_from_this()](std::error_code ec) {
+        const auto self = weak.lock();
+        if (ec || !self || self->armed_ == sansocket::never) return;
+        self->armed_ = sansocket::never;
+        self->core_->advance(now());
+        self->drive();
+    });
+}
+
+template <sansocket::role Role, class Stream>
+void session<Role, Stream>::wake() {
+    if (core_->messages().size() != 0 || over()) readable_.cancel();
+    if (core_->state() != sansocket::connection_state::open || core_->output_drained())
+        changed_.cancel();
+}
+
+} // namespace sansocket_asio::detail

@@ -1,0 +1,79 @@
+// stream_traits.hpp
+//
+// What the adapter must know of a stream besides reading and writing: whether it
+// can wait for input without a buffer, and how its transport ends.
+#pragma once
+
+#include <asio/buffer.hpp>
+#include <asio/error.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/socket_base.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <system_error>
+
+namespace sansocket_asio::detail {
+
+// A socket: it can be waited for and then read without blocking, so that idle connections hold no
+// read buffer. Asio's IOCP back end cannot wait cheaply.
+template <class Stream>
+concept waitable = requires(Stream& s, std::error_code& ec) {
+    s.non_blocking(true, ec);
+    s.async_wait(::asio::socket_base::wait_read, [](std::error_code) {});
+#if defined(ASIO_HAS_IOCP)
+    requires false;
+#endif
+};
+
+template <class Stream>
+concept layered = requires(Stream& s) { s.lowest_layer(); };
+
+template <class Stream>
+auto& lowest(Stream& stream) noexcept {
+    if constexpr (layered<Stream>) return stream.lowest_layer();
+    else return stream;
+}
+
+// Small messages go out at once. Other transports than TCP do not know the option.
+template <class Stream>
+void no_delay(Stream& stream) noexcept {
+    std::error_code ignored;
+    const ::asio::ip::tcp::no_delay option{true};
+    if constexpr (requires { lowest(stream).set_option(option, ignored); })
+        lowest(stream).set_option(option, ignored);
+}
+
+// No more will be written; reading goes on. Only a plain socket can say so.
+template <class Stream>
+void half_close(Stream& stream) noexcept {
+    std::error_code ignored;
+    if constexpr (waitable<Stream>) stream.shutdown(::asio::socket_base::shutdown_send, ignored);
+}
+
+// Ends the transport in the ordinary way.
+template <class Stream>
+void close(Stream& stream) noexcept {
+    std::error_code ignored;
+    if constexpr (requires { lowest(stream).close(ignored); }) lowest(stream).close(ignored);
+    else lowest(stream).close();
+}
+
+// Drops the transport: what is still unsent is thrown away, and the peer sees a reset.
+template <class Stream>
+void abort(Stream& stream) noexcept {
+    std::error_code ignored;
+    if constexpr (requires { lowest(stream).set_option(::asio::socket_base::linger{}, ignored); })
+        lowest(stream).set_option(::asio::socket_base::linger{true, 0}, ignored);
+    close(stream);
+}
+
+inline constexpr std::size_t read_buffer_size = 64 * 1024;
+
+// One for each thread: whole reads are handed to the core before anything else runs.
+inline ::asio::mutable_buffer thread_read_buffer() {
+    thread_local const std::unique_ptr<std::byte[]> buffer(new std::byte[read_buffer_size]);
+    return {buffer.get(), read_buffer_size};
+}
+
+} // namespace sansocket_asio::detail

@@ -1,0 +1,30 @@
+// entropy.hpp
+//
+// Where an adapter's clients get their unpredictable bytes: the system, once for
+// each connection. RFC 6455 5.3, 10.3.
+#pragma once
+
+#include <sansocket/masking_keys.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <random>
+#include <span>
+
+namespace sansocket_asio {
+
+/// A fresh source of masking keys, seeded by the system with 32 bytes.
+///
+/// Throws what std::random_device throws where the system has no source.
+[[nodiscard]] inline sansocket::chacha_keys system_keys() {
+    std::random_device device;
+    std::array<std::byte, 32> seed;
+    for (std::size_t i = 0; i != seed.size(); i += sizeof(unsigned)) {
+        const unsigned word = device();
+        std::memcpy(seed.data() + i, &word, sizeof word);
+    }
+    return sansocket::chacha_keys{std::span<const std::byte, 32>{seed}};
+}
+
+} // namespace sansocket_asio

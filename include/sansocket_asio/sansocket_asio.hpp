@@ -1,0 +1,6 @@
+// sansocket_asio.hpp
+//
+// The adapter for standalone Asio.
+#pragma once
+
+#include <sansocket_asio/websocket.hpp>

@@ -1,0 +1,322 @@
+// websocket.hpp
+//
+// A WebSocket over any Asio stream. One reader, one gather write and one timer
+// run beneath; everything that the protocol decides is decided by
+// sansocket::connection.
+//
+// One object, one executor: call its functions, and destroy it, on the stream's
+// executor (a strand where several threads run it). Any number of sends may
+// wait at a time, one receive may, and close may be called whatever else waits.
+//
+// Per-operation cancellation, total, for each operation:
+//   async_receive, async_send_*, async_ping   nothing is lost and nothing was
+//       sent by halves; the connection goes on
+//   async_connect, async_handshake, async_accept, async_read_request, async_close
+//       the connection is aborted
+//
+// Destroying a websocket completes what waits with an error. A connection that
+// is not closed by then is aborted, without a Close frame; one that has been
+// closed finishes by itself, within its close timeout.
+#pragma once
+
+#include <sansocket_asio/detail/connect_op.hpp>
+#include <sansocket_asio/detail/operations.hpp>
+#include <sansocket_asio/detail/session.hpp>
+#include <sansocket_asio/detail/wait_op.hpp>
+#include <sansocket_asio/entropy.hpp>
+
+#include <sansocket/connection.hpp>
+#include <sansocket/wire/url.hpp>
+
+#include <asio/associated_executor.hpp>
+#include <asio/async_result.hpp>
+#include <asio/compose.hpp>
+#include <asio/ip/tcp.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace sansocket_asio {
+
+/// What a client asks for, besides the URL.
+///
+/// Give it a name in a coroutine: gcc 12 destroys a braced temporary in a co_await expression twice.
+struct client_options {
+    std::vector<std::string> subprotocols;                     ///< In order of preference.
+    std::string origin;                                        ///< The Origin field; empty: none.
+    std::vector<sansocket::http_field_value> headers;          ///< Further fields of the request.
+    sansocket::options connection;                             ///< Limits and times.
+};
+
+/// One WebSocket connection.
+///
+/// @tparam Role    client or server.
+/// @tparam Stream  an Asio stream: `async_read_some`, `async_write_some`, `get_executor`, and
+///                 `lowest_layer` or `close`.
+///
+/// Completion signatures are void(std::error_code) where nothing else is said. Errors are those of
+/// `sansocket::errc`, or of the stream before the connection is open.
+template <sansocket::role Role, class Stream = ::asio::ip::tcp::socket>
+class websocket {
+    using session = detail::session<Role, Stream>;
+    static constexpr bool is_client = Role == sansocket::role::client;
+
+public:
+    using executor_type = typename Stream::executor_type;
+    using next_layer_type = Stream;
+
+    /// The same over a stream on another kind of executor.
+    template <class Executor>
+    struct rebind_executor {
+        using other = websocket<Role, typename Stream::template rebind_executor<Executor>::other>;
+    };
+
+    /// Over a stream, connected or (a client's) yet to be.
+    explicit websocket(Stream stream) : session_(std::make_shared<session>(std::move(stream))) {}
+    /// Over a stream made from `arguments`: an executor, usually.
+    template <class... Args>
+        requires(std::constructible_from<Stream, Args...>)
+    explicit websocket(Args&&... arguments) : websocket(Stream(std::forward<Args>(arguments)...)) {}
+
+    websocket(websocket&&) noexcept = default;
+    websocket& operator=(websocket&& other) noexcept {
+        if (this != &other) {
+            if (session_) session_->drop();
+            session_ = std::move(other.session_);
+        }
+        return *this;
+    }
+    ~websocket() {
+        if (session_) session_->drop();
+    }
+
+    [[nodiscard]] executor_type get_executor() noexcept { return session_->stream_.get_executor(); }
+    [[nodiscard]] Stream& next_layer() noexcept { return session_->stream_; }
+
+    /// Resolves, connects and opens. `url` is a ws:// URL. RFC 6455 3, 4.1.
+    ///
+    /// Also completes with the errors of `sansocket::parse_url`, errc::url_needs_tls, errc::invalid_request,
+    /// the resolver's and the socket's. `opening_timeout` covers all three steps.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_connect(std::string_view url, const client_options& options, Token&& token = Token{})
+        requires(is_client)
+    {
+        const auto [parsed, ec] = sansocket::parse_url(url);
+        std::error_code wrong = ec;
+        if (!wrong && parsed.secure) wrong = sansocket::errc::url_needs_tls;
+        if (!wrong) start(false, request_of(parsed, options), options.connection);
+        const auto executor = get_executor();
+        return ::asio::async_compose<Token, void(std::error_code)>(
+            detail::connect_op<session>{session_, std::string{parsed.host},
+                                        std::to_string(parsed.port), wrong},
+            token, executor);
+    }
+
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_connect(std::string_view url, Token&& token = Token{})
+        requires(is_client && !std::same_as<std::remove_cvref_t<Token>, client_options>)
+    {
+        return async_connect(url, client_options{}, std::forward<Token>(token));
+    }
+
+    /// Opens over a stream that is connected. RFC 6455 4.1.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_handshake(const sansocket::client_request& request, const sansocket::options& options,
+                         Token&& token = Token{})
+        requires(is_client)
+    {
+        start(true, request, options);
+        return run<void(std::error_code)>(detail::open_operation{}, std::forward<Token>(token));
+    }
+
+    /// Waits for a request and answers it by `policy`. RFC 6455 4.2.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_accept(const sansocket::server_policy& policy, const sansocket::options& options,
+                      Token&& token = Token{})
+        requires(!is_client)
+    {
+        session_->begin(true, policy, session::now(), options);
+        return run<void(std::error_code)>(detail::open_operation{}, std::forward<Token>(token));
+    }
+
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_accept(Token&& token = Token{})
+        requires(!is_client)
+    {
+        return async_accept(sansocket::server_policy{}, sansocket::options{},
+                            std::forward<Token>(token));
+    }
+
+    /// Waits for a request and leaves the answer to `accept` or `refuse`. RFC 6455 4.2.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_read_request(const sansocket::server_policy& policy, sansocket::options options,
+                            Token&& token = Token{})
+        requires(!is_client)
+    {
+        options.decision = sansocket::request_decision::manual;
+        session_->begin(true, policy, session::now(), options);
+        return run<void(std::error_code)>(detail::request_operation{}, std::forward<Token>(token));
+    }
+
+    /// Accepts the request that `async_read_request` brought. See sansocket::connection::accept.
+    sansocket::errc accept(std::string_view subprotocol = {},
+                           std::span<const sansocket::http_field_value> fields = {})
+        requires(!is_client)
+    {
+        return change([&](auto& core) { return core.accept(subprotocol, fields, session::now()); });
+    }
+
+    /// Refuses it. See sansocket::connection::refuse.
+    sansocket::errc refuse(std::uint16_t status,
+                           std::span<const sansocket::http_field_value> fields = {},
+                           std::string_view body = {})
+        requires(!is_client)
+    {
+        return change([&](auto& core) { return core.refuse(status, fields, body, session::now()); });
+    }
+
+    /// The next message. Signature void(std::error_code, sansocket::message).
+    ///
+    /// Messages come before the end. The end's error code is `close_info().cause`:
+    /// errc::closed_by_peer and errc::closed_locally after a closing handshake. A second receive at
+    /// a time completes with errc::operation_in_progress.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_receive(Token&& token = Token{}) {
+        return run<void(std::error_code, sansocket::message)>(detail::receive_operation{},
+                                                              std::forward<Token>(token));
+    }
+
+    /// A message that is here already, without waiting.
+    ///
+    /// @return a view, valid until the next call of a function of this object that is not a query,
+    ///         and until the handler that calls this returns; nothing where none is here, or an
+    ///         async_receive waits.
+    [[nodiscard]] std::optional<sansocket::message_view> try_receive() {
+        if (!session_->core_ || session_->receiving_) return std::nullopt;
+        session_->drive();
+        return session_->core_->messages().pop();
+    }
+
+    /// Sends a text message. Completes once the connection has taken it, at the latest when there is
+    /// room; `text` must stay as it is until then. errc::text_not_utf8, errc::closing, errc::closed.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_send_text(std::string_view text, Token&& token = Token{}) {
+        return async_send(sansocket::message_kind::text, std::as_bytes(std::span{text}),
+                          std::forward<Token>(token));
+    }
+    /// Sends a binary message, in the same way.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_send_binary(std::span<const std::byte> bytes, Token&& token = Token{}) {
+        return async_send(sansocket::message_kind::binary, bytes, std::forward<Token>(token));
+    }
+    /// Sends a message of either kind, in the same way.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_send(sansocket::message_kind kind, std::span<const std::byte> payload,
+                    Token&& token = Token{}) {
+        return send_with([kind, payload](auto& core) { return core.send(kind, payload); },
+                         std::forward<Token>(token));
+    }
+    /// Sends a message that is given away; a large one is not copied.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_send(sansocket::message message, Token&& token = Token{}) {
+        return send_with([message = std::move(message)](auto& core) mutable {
+            return message.kind == sansocket::message_kind::text
+                       ? core.send_text(std::move(message.data))
+                       : core.send_shared(message.kind, shared(std::move(message.data)));
+        }, std::forward<Token>(token));
+    }
+    /// Sends at once, or says why not: errc::backpressure where `async_send` would wait.
+    sansocket::errc try_send(sansocket::message_kind kind, std::span<const std::byte> payload) {
+        return change([&](auto& core) { return core.send(kind, payload); });
+    }
+
+    /// Sends a Ping of at most 125 bytes. RFC 6455 5.5.2. errc::control_too_long.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_ping(std::span<const std::byte> payload, Token&& token = Token{}) {
+        return send_with([payload](auto& core) { return core.send_ping(payload); },
+                         std::forward<Token>(token));
+    }
+
+    /// Closes: a Close frame behind all that was sent, and the peer's awaited. RFC 6455 7.1.2.
+    ///
+    /// Completes with success after a clean close, else with what ended the connection, at the
+    /// latest after the close timeout. May be called at any time, several times: the first code
+    /// counts, all complete together. errc::invalid_close_code, errc::close_reason_too_long and
+    /// errc::text_not_utf8 leave the connection open.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_close(sansocket::close_code code, std::string_view reason, Token&& token = Token{}) {
+        return run<void(std::error_code)>(detail::close_operation{code, std::string{reason}},
+                                          std::forward<Token>(token));
+    }
+
+    /// Gives the connection up at once, without a Close frame.
+    void abort() noexcept { session_->abort(sansocket::errc::aborted); }
+
+    /// The connection beneath, for its queries; null before an opening handshake was begun.
+    [[nodiscard]] const sansocket::connection<Role>* connection() const noexcept {
+        return session_->core_ ? &*session_->core_ : nullptr;
+    }
+    [[nodiscard]] sansocket::connection_state state() const noexcept {
+        return connection() ? connection()->state() : sansocket::connection_state::opening;
+    }
+    /// How the connection ended, or what is known so far.
+    [[nodiscard]] sansocket::close_info close_info() const {
+        return connection() ? connection()->close_info() : sansocket::close_info{};
+    }
+    /// The subprotocol agreed on; empty if none.
+    [[nodiscard]] std::string_view subprotocol() const noexcept {
+        return connection() ? connection()->subprotocol() : std::string_view{};
+    }
+
+private:
+    static sansocket::client_request request_of(const sansocket::url& url,
+                                                const client_options& options) {
+        return {sansocket::host_field(url), sansocket::target(url), options.subprotocols,
+                options.origin, options.headers};
+    }
+    static sansocket::shared_payload shared(std::string data) {
+        auto owner = std::make_shared<const std::string>(std::move(data));
+        const auto bytes = std::as_bytes(std::span{*owner});
+        return {std::move(owner), bytes};
+    }
+    void start(bool connected, const sansocket::client_request& request,
+               const sansocket::options& options) {
+        session_->begin(connected, request, system_keys(), session::now(), options);
+    }
+    template <class Change>
+    sansocket::errc change(Change change) {
+        if (!session_->core_) return sansocket::errc::not_open;
+        const sansocket::errc ec = change(*session_->core_);
+        session_->drive();
+        return ec;
+    }
+    template <class Send, class Token>
+    auto send_with(Send send, Token&& token) {
+        return run<void(std::error_code)>(detail::send_operation<Send>{std::move(send)},
+                                          std::forward<Token>(token));
+    }
+    template <class Signature, class Operation, class Token>
+    auto run(Operation operation, Token&& token) {
+        return detail::async_wait_op<Signature>(session_, std::move(operation),
+                                                std::forward<Token>(token));
+    }
+
+    std::shared_ptr<session> session_;
+};
+
+/// A client over TCP.
+using client = websocket<sansocket::role::client>;
+/// A server's end of one connection over TCP.
+using server_connection = websocket<sansocket::role::server>;
+
+} // namespace sansocket_asio
