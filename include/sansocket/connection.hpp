@@ -216,7 +216,7 @@ public:
     void consume_output(std::size_t n, time_point now);
     /// When `advance` is due; `never` if at no time.
     [[nodiscard]] time_point next_deadline() const noexcept;
-    /// Gives back memory that nothing lies in, for a connection that falls idle.
+    /// Gives back the memory that nothing lies in. A Ping for want of traffic does it too.
     void shrink() noexcept {
         queue_.shrink();
         out_.shrink();

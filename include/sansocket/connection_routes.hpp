@@ -103,8 +103,13 @@ void connection<Role, Queue, Keys>::receive_frames(std::span<std::byte>& in, tim
 template <role Role, class Queue, class Keys>
 SANSOCKET_ALWAYS_INLINE void connection<Role, Queue, Keys>::receive_data(const frame_piece& piece,
                                                                          time_point now) {
-    if (close_.state() != close_state::open && after_close_ == after_close::discard) [[unlikely]]
-        return close_.discard(piece.payload.size());
+    if (close_.state() != close_state::open) [[unlikely]] {
+        if (queue_.paused()) after_close_ = after_close::discard;  // closing is never paused: bounded
+        if (after_close_ == after_close::discard) {
+            queue_.abandon();
+            return close_.discard(piece.payload.size());
+        }
+    }
     if (const errc ec = messages_.receive(piece, queue_); ec != errc::ok) [[unlikely]] fail(ec, now);
 }
 
@@ -231,7 +236,10 @@ void connection<Role, Queue, Keys>::advance(time_point now) {
     }
     if (!queue_.paused()) keepalive_.resume(now);
     const auto [ping, ec] = keepalive_.advance(now, !out_.empty());
-    if (ping) (void)out_.push_control(opcode::ping, keepalive_.payload(), key_source()());
+    if (ping) {
+        shrink();  // so long a silence is idleness
+        (void)out_.push_control(opcode::ping, keepalive_.payload(), key_source()());
+    }
     if (ec == errc::ok) return;
     shutdown_.abort();
     end(ec);

@@ -109,7 +109,7 @@ public:
 private:
     static constexpr std::size_t first_block = 1024;
     static constexpr std::size_t largest_block = 64 * 1024;  // a larger one holds a single frame
-    static constexpr std::size_t keep = 4096;                // kept by an empty queue
+    static constexpr std::size_t keep = largest_block;       // kept by an empty queue
 
     struct segment {
         std::unique_ptr<std::byte[]> block;  // ours, or

@@ -200,7 +200,7 @@ public:
 private:
     using word = std::uint64_t;  // size << 1 | kind, before each payload
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
-    static constexpr std::size_t keep = 4096;  // capacity in bytes not given back by every drain
+    static constexpr std::size_t keep = 64 * 1024;  // bytes of capacity that a drain does not give back
 
     SANSOCKET_ALWAYS_INLINE std::byte* room(std::size_t n);
     SANSOCKET_NOINLINE void grow(std::size_t n);

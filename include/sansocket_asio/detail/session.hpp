@@ -132,6 +132,7 @@ private:
     void write();
     void written(std::error_code ec, std::size_t n);
     void shut_down();
+    void take_leftover();
     void read();
     void read_now();
     void has_read(std::span<std::byte> bytes, std::error_code ec);
@@ -155,6 +156,8 @@ private:
 
 template <sansocket::role Role, class Stream>
 void session<Role, Stream>::drive() {
+    if (core_->next_deadline() == sansocket::immediately) core_->advance(now());
+    if (attached()) take_leftover();
     if (attached()) write();
     if (transport_ != transport::ended) shut_down();
     if (attached()) read();
@@ -201,12 +204,15 @@ void session<Role, Stream>::shut_down() {
 }
 
 template <sansocket::role Role, class Stream>
+void session<Role, Stream>::take_leftover() {
+    if (leftover_.empty() || !core_->wants_read()) return;
+    auto bytes = std::move(leftover_);
+    leftover_.clear();
+    feed(bytes);
+}
+
+template <sansocket::role Role, class Stream>
 void session<Role, Stream>::read() {
-    if (!leftover_.empty() && core_->wants_read()) {
-        auto bytes = std::move(leftover_);
-        leftover_.clear();
-        feed(bytes);
-    }
     if (reading_ || !leftover_.empty() || !core_->wants_read()) return;
     reading_ = true;
     if constexpr (waitable<Stream>) {
@@ -263,11 +269,7 @@ void session<Role, Stream>::feed(std::span<std::byte> bytes) {
 // A timer that rings early is cheaper than one that is set anew for each byte.
 template <sansocket::role Role, class Stream>
 void session<Role, Stream>::arm_timer() {
-    sansocket::time_point due = core_->next_deadline();
-    if (due == sansocket::immediately) {
-        core_->advance(now());
-        due = core_->next_deadline();
-    }
+    const sansocket::time_point due = core_->next_deadline();
     if (due == sansocket::never && armed_ != sansocket::never) {
         armed_ = sansocket::never;  // nothing keeps the executor busy for a connection that is over
         deadline_.cancel();

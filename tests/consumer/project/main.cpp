@@ -1,0 +1,7 @@
+#include "includes.hpp"
+
+sansocket::errc second();
+
+int main() {
+    return second() == sansocket::errc::ok ? 0 : 1;
+}

@@ -1,0 +1,83 @@
+"""Runs one server and one client against each other. Succeeds when both exit with 0.
+
+usage: pair.py SERVER... -- CLIENT...
+
+The server prints "listening on ws://127.0.0.1:PORT/"; the client gets that address as its last
+argument. When the client prints "waiting for the server to go" the server gets SIGTERM, and the
+client should then see its connections closed with 1001.
+"""
+import os
+import re
+import signal
+import subprocess
+import sys
+
+LIMIT = 100  # seconds for the whole of it; ctest's own limit is longer
+GOING = "waiting for the server to go"
+
+
+def start(command):
+    print("+", *command, flush=True)
+    # A session of its own, so that whatever it starts can be ended with it.
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def end(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def address_of(server):
+    for line in server.stdout:
+        print("server:", line, end="", flush=True)
+        match = re.search(r"ws://\S+", line)
+        if match:
+            return match[0]
+    return None
+
+
+def run(server_command, client_command):
+    processes = []
+    try:
+        server = start(server_command)
+        processes.append(server)
+        address = address_of(server)
+        if address is None:
+            return f"the server ended with {server.wait()} and named no address"
+        client = start([*client_command, address])
+        processes.append(client)
+        told = False
+        for line in client.stdout:
+            print("client:", line, end="", flush=True)
+            if GOING in line:
+                told = True
+                server.terminate()
+        if client.wait() != 0:
+            return f"the client ended with {client.returncode}"
+        if not told:
+            return "the client did not come to the server's end"
+        if server.wait() != 0:
+            return f"the server ended with {server.returncode}"
+        return 0
+    finally:
+        for process in processes:
+            end(process)
+
+
+def too_long(*_):
+    raise TimeoutError(f"not done after {LIMIT} seconds")
+
+
+def main(arguments):
+    middle = arguments.index("--")
+    signal.signal(signal.SIGALRM, too_long)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.alarm(LIMIT)
+    return run(arguments[:middle], arguments[middle + 1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,280 @@
+#include <sansocket/machine/client_handshake.hpp>
+
+#include "support/catch.hpp"
+#include "support/chunks.hpp"
+#include "support/hex.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace {
+
+using namespace std::string_view_literals;
+using sansocket::client_handshake;
+using sansocket::client_handshake_event;
+using sansocket::client_handshake_state;
+using sansocket::client_request;
+using sansocket::errc;
+using sansocket::http_limits;
+using support::bytes;
+using support::operator+;
+
+// 1.2, 1.3: the RFC's own handshake
+constexpr std::string_view answer =
+    "HTTP/1.1 101 Switching Protocols\r\n"
+    "Upgrade: websocket\r\n"
+    "Connection: Upgrade\r\n"
+    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+    "Sec-WebSocket-Protocol: chat\r\n"
+    "\r\n";
+
+client_handshake make(const client_request& request, const http_limits& limits = {}) {
+    const auto nonce = bytes("the sample nonce");
+    return client_handshake{request, std::span<const std::byte, 16>{nonce}, limits};
+}
+
+client_request chat() {
+    return {.host = "server.example.com", .target = "/chat", .subprotocols = {"chat", "superchat"}};
+}
+
+// The RFC's answer with one line replaced by another, which may be nothing or several.
+std::string with(std::string_view line, std::string_view other) {
+    std::string out{answer};
+    const std::size_t at = out.find(line);
+    REQUIRE(at != std::string::npos);
+    return out.replace(at, line.size(), other);
+}
+
+// What the response makes of the handshake, the same in every chunking.
+errc outcome(const client_request& request, std::string_view response) {
+    errc all{};
+    bool first = true;
+    for (const auto& cut : support::every_chunking(bytes(response))) {
+        client_handshake handshake = make(request);
+        errc ec = errc::need_more;
+        for (const auto& piece : cut) {
+            ec = handshake.receive(piece).ec;
+            if (ec != errc::need_more) break;
+        }
+        if (first) all = ec;
+        first = false;
+        CHECK(describe(ec) == describe(all));
+        const bool over = ec != errc::ok && ec != errc::need_more;
+        CHECK(handshake.error() == (over ? ec : errc{}));
+        CHECK(handshake.receive(bytes("x")).consumed == 0);
+        if (over) CHECK(handshake.receive(bytes("x")).ec == ec);
+    }
+    return all;
+}
+
+using enum client_handshake_state;
+using ev = client_handshake_event;
+constexpr auto next = client_handshake::next;
+
+static_assert(next(waiting, ev::interim) == waiting);  // RFC 9110 15.2
+static_assert(next(waiting, ev::accept) == open);      // 4.1
+static_assert(next(waiting, ev::refuse) == refused);   // 4.1
+static_assert(next(waiting, ev::fail) == failed);      // 4.1
+
+} // namespace
+
+TEST_CASE("client_handshake: only a handshake that waits can move (4.1)") {
+    for (const auto from : {open, refused, failed})
+        for (const auto event : {ev::interim, ev::accept, ev::refuse, ev::fail})
+            CHECK_FALSE(next(from, event));
+}
+
+TEST_CASE("client_handshake: the request of the RFC (1.2, 4.1)") {
+    auto request = chat();
+    request.origin = "http://example.com";
+    request.headers = {{"Cookie", "a=b"}, {"X-Empty", ""}};
+    client_handshake handshake = make(request);
+
+    const std::string_view wanted =
+        "GET /chat HTTP/1.1\r\n"
+        "Host: server.example.com\r\n"
+        "Upgrade: websocket\r\n"
+        "Connection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Version: 13\r\n"
+        "Origin: http://example.com\r\n"
+        "Sec-WebSocket-Protocol: chat, superchat\r\n"
+        "Cookie: a=b\r\n"
+        "X-Empty: \r\n"
+        "\r\n";
+    CHECK(handshake.error() == errc{});
+    CHECK(handshake.state() == waiting);
+    CHECK(handshake.request() == wanted);
+    CHECK(handshake.take_request() == wanted);
+    CHECK(handshake.request().empty());
+}
+
+TEST_CASE("client_handshake: the smallest request names no subprotocol and no origin (4.1)") {
+    const client_handshake handshake = make({.host = "h:81"});
+    CHECK(handshake.request() ==
+          "GET / HTTP/1.1\r\nHost: h:81\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+}
+
+TEST_CASE("client_handshake: a request that cannot be written is the caller's mistake (4.1)") {
+    struct row {
+        std::string_view name;
+        client_request request;
+    };
+    const auto r = GENERATE(values<row>({
+        {"no host", {}},
+        {"host with a path", {.host = "h/p"}},
+        {"host that splits", {.host = "h\r\nX: y"}},
+        {"target without a slash", {.host = "h", .target = "p"}},
+        {"empty target", {.host = "h", .target = ""}},
+        {"target with a space", {.host = "h", .target = "/a b"}},
+        {"target that splits", {.host = "h", .target = "/ HTTP/1.1\r\nX: y"}},
+        {"target with a fragment", {.host = "h", .target = "/#f"}},
+        {"empty subprotocol", {.host = "h", .subprotocols = {""}}},
+        {"subprotocol with a comma", {.host = "h", .subprotocols = {"a,b"}}},
+        {"subprotocol with a space", {.host = "h", .subprotocols = {"a b"}}},
+        {"subprotocol twice", {.host = "h", .subprotocols = {"a", "b", "a"}}},
+        {"origin that splits", {.host = "h", .origin = "o\r\n"}},
+        {"header without a name", {.host = "h", .headers = {{"", "x"}}}},
+        {"header with a bad name", {.host = "h", .headers = {{"a:", "x"}}}},
+        {"header that splits", {.host = "h", .headers = {{"a", "x\r\nb: c"}}}},
+        {"Host", {.host = "h", .headers = {{"host", "x"}}}},
+        {"Upgrade", {.host = "h", .headers = {{"UPGRADE", "x"}}}},
+        {"Connection", {.host = "h", .headers = {{"Connection", "close"}}}},
+        {"Content-Length", {.host = "h", .headers = {{"Content-Length", "0"}}}},
+        {"Transfer-Encoding", {.host = "h", .headers = {{"Transfer-Encoding", "chunked"}}}},
+        {"Sec-WebSocket-Key", {.host = "h", .headers = {{"sec-websocket-key", "x"}}}},
+        {"Sec-WebSocket-Extensions", {.host = "h", .headers = {{"Sec-WebSocket-Extensions", "x"}}}},
+        {"two origins", {.host = "h", .origin = "o", .headers = {{"origin", "o"}}}},
+    }));
+    INFO(r.name);
+    client_handshake handshake = make(r.request);
+    CHECK(handshake.error() == errc::invalid_request);
+    CHECK(handshake.state() == failed);
+    CHECK(handshake.request().empty());
+    const auto [consumed, ec] = handshake.receive(bytes(answer));
+    CHECK(consumed == 0);
+    CHECK(ec == errc::invalid_request);
+}
+
+TEST_CASE("client_handshake: the answer of the RFC opens, frames behind it stay (1.2, 4.1)") {
+    const auto all = bytes(answer) + support::hex("81 05 48656c6c6f");
+    for (const auto& cut : support::every_chunking(all)) {
+        client_handshake handshake = make(chat());
+        std::size_t consumed = 0;
+        for (const auto& piece : cut) consumed += handshake.receive(piece).consumed;
+        CHECK(consumed == answer.size());
+        CHECK(handshake.state() == open);
+        CHECK(handshake.error() == errc{});
+        CHECK(handshake.subprotocol() == "chat");
+        CHECK(handshake.response().status() == 101);
+        CHECK(handshake.receive(bytes("x")).ec == errc::ok);
+    }
+}
+
+TEST_CASE("client_handshake: what a server may write in its own way (4.1)") {
+    const auto response = GENERATE(
+        with("Upgrade: websocket", "upgrade: WebSocket"),
+        with("Connection: Upgrade", "Connection: keep-alive, UPGRADE"),
+        with("Connection: Upgrade", "Connection: keep-alive\r\nConnection: upgrade"),
+        with("Switching Protocols", ""), with("Sec-WebSocket-Protocol: chat\r\n", ""),
+        with("Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Protocol: superchat"),
+        with("Upgrade: websocket", "Upgrade: websocket\r\nContent-Length: 0"),
+        with("Upgrade: websocket", "Upgrade: websocket\r\nSec-WebSocket-Extensions: "),
+        with("Upgrade: websocket", "Upgrade: websocket\r\nServer: x\r\nDate: y"));
+    INFO(response);
+    CHECK(outcome(chat(), response) == errc::ok);
+}
+
+TEST_CASE("client_handshake: each check has an error of its own (4.1)") {
+    constexpr std::string_view accept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+    constexpr std::string_view chosen = "Sec-WebSocket-Protocol: chat\r\n";
+    struct row {
+        std::string_view line, other;
+        errc ec;
+    };
+    const auto r = GENERATE_COPY(values<row>({
+        {"101 Switching Protocols", "200 OK", errc::upgrade_refused},
+        {"101 Switching Protocols", "301 Moved\r\nLocation: /x", errc::upgrade_refused},
+        {"101 Switching Protocols", "401 No", errc::upgrade_refused},
+        {"HTTP/1.1", "HTTP/1.0", errc::http_version},
+        {"HTTP/1.1", "HTTP/2.0", errc::http_version},
+        {"Upgrade: websocket\r\n", "", errc::response_upgrade},
+        {"Upgrade: websocket", "Upgrade: h2c", errc::response_upgrade},
+        {"Upgrade: websocket", "Upgrade: websocket, h2c", errc::response_upgrade},
+        {"Upgrade: websocket", "Upgrade: websocket\r\nUpgrade: websocket", errc::response_upgrade},
+        {"Upgrade: websocket", "Upgrade: websockets", errc::response_upgrade},
+        {"Connection: Upgrade\r\n", "", errc::response_connection},
+        {"Connection: Upgrade", "Connection: close", errc::response_connection},
+        {"Connection: Upgrade", "Connection: not-Upgrade", errc::response_connection},
+        {accept, "", errc::response_accept},
+        {"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "", errc::response_accept},
+        {"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "S3pPLMBiTxaQ9kYGzzhZRbK+xOo=", errc::response_accept},
+        {"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo", errc::response_accept},
+        {"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "dGhlIHNhbXBsZSBub25jZQ==", errc::response_accept},
+        {chosen, "Sec-WebSocket-Extensions: permessage-deflate\r\n", errc::response_extension},
+        {chosen, "Sec-WebSocket-Extensions: ,\r\nSec-WebSocket-Extensions: x\r\n",
+         errc::response_extension},
+        {"Protocol: chat", "Protocol: other", errc::response_subprotocol},
+        {"Protocol: chat", "Protocol: CHAT", errc::response_subprotocol},
+        {"Protocol: chat", "Protocol: chat, superchat", errc::response_subprotocol},
+        {"Protocol: chat", "Protocol: ", errc::response_subprotocol},
+        {chosen, "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: chat\r\n",
+         errc::response_subprotocol},
+        {accept, "Sec-WebSocket-Accept: a\r\nSec-WebSocket-Accept: b\r\n",
+         errc::http_duplicate_field},
+        {"Connection: Upgrade", "Connection : Upgrade", errc::http_space_before_colon},
+        {"HTTP/1.1", "SSH-2.0", errc::http_status_line},
+    }));
+    INFO(r.line << " -> " << r.other);
+    CHECK(describe(outcome(chat(), with(r.line, r.other))) == describe(r.ec));
+}
+
+TEST_CASE("client_handshake: a subprotocol when none was offered is refused (4.1)") {
+    CHECK(outcome({.host = "h"}, answer) == errc::response_subprotocol);
+    CHECK(outcome({.host = "h"}, with("Sec-WebSocket-Protocol: chat\r\n", "")) == errc::ok);
+}
+
+TEST_CASE("client_handshake: a refusal can be read, its body is left (4.1)") {
+    const std::string_view head =
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 2\r\n\r\n";
+    client_handshake handshake = make(chat());
+    const auto [consumed, ec] = handshake.receive(bytes(std::string{head} + "no"));
+    CHECK(consumed == head.size());
+    CHECK(ec == errc::upgrade_refused);
+    CHECK(handshake.state() == refused);
+    CHECK(handshake.subprotocol().empty());
+    CHECK(handshake.response().status() == 401);
+    CHECK(handshake.response().reason() == "Unauthorized");
+    const auto response = handshake.take_response();
+    CHECK(response.find("www-authenticate") == "Basic");
+    CHECK(handshake.response().size() == 0);
+}
+
+TEST_CASE("client_handshake: a 101 that fails a check can be read too (4.1)") {
+    client_handshake handshake = make(chat());
+    CHECK(handshake.receive(bytes(with("chat", "other"))).ec == errc::response_subprotocol);
+    CHECK(handshake.state() == failed);
+    CHECK(handshake.subprotocol().empty());
+    CHECK(handshake.response().find("Sec-WebSocket-Protocol") == "other");
+}
+
+TEST_CASE("client_handshake: interim responses are passed over, eight of them (RFC 9110 15.2)") {
+    const std::string_view hints = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
+    const std::string_view proceed = "HTTP/1.1 100 \r\n\r\n";
+    CHECK(outcome(chat(), std::string{hints}.append(proceed).append(answer)) == errc::ok);
+    CHECK(outcome(chat(), hints) == errc::need_more);
+
+    std::string eight;
+    for (int i = 0; i != 8; ++i) eight += hints;
+    CHECK(outcome(chat(), eight + std::string{answer}) == errc::ok);
+    CHECK(outcome(chat(), eight + std::string{hints}) == errc::http_head_too_large);
+}
+
+TEST_CASE("client_handshake: the limits hold for the response (4.1)") {
+    client_handshake handshake = make(chat(), {.total = 40});
+    const auto [consumed, ec] = handshake.receive(bytes(answer));
+    CHECK(consumed == 40);
+    CHECK(ec == errc::http_head_too_large);
+    CHECK(handshake.state() == failed);
+}

@@ -1,0 +1,74 @@
+"""docs/rfc6455.md names only headers and tests that exist, and each header of wire/ and machine/.
+
+A row: | section | requirement | `wire/frame_header.hpp` | `name of a test case` | status |
+status: done | departs: why | not applicable: why. The last needs neither header nor test. A header
+is a path under include/sansocket or include; a test is the whole name of a test case, or the path
+of a file under tests/. Cells may name several, each in backticks.
+"""
+import re
+
+from tree import INCLUDE, ROOT, TESTS, Report, headers, read
+
+MAP = ROOT / "docs/rfc6455.md"
+TEST_CASE = re.compile(r'\b(?:TEMPLATE_)?(?:TEST_CASE|SCENARIO)\w*\s*\(\s*((?:"(?:\\.|[^"\\])*"\s*)+)')
+
+
+def test_names():
+    names = set()
+    for source in TESTS.rglob("*.cpp"):
+        for literals in TEST_CASE.findall(read(source)):
+            parts = re.findall(r'"((?:\\.|[^"\\])*)"', literals)
+            names.add(re.sub(r"\\(.)", r"\1", "".join(parts)))
+    return names
+
+
+def rows(text):
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.startswith("|"):
+            continue
+        cells = [c.strip().replace("\\|", "|") for c in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if cells and not re.fullmatch(r"[-: ]+", cells[0]) and cells[0].lower() != "section":
+            yield number, cells
+
+
+def in_backticks(cell):
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def check_row(report, number, cells, tests, named):
+    where = f"docs/rfc6455.md:{number}"
+    if len(cells) != 5:
+        report.found(where, "cells", f"{len(cells)} cells instead of 5")
+        return
+    status = cells[4]
+    if not re.fullmatch(r"done|(departs|not applicable): .+", status):
+        report.found(where, "status", f"status '{status}' is none of done, departs: why, not applicable: why")
+    paths, cases = in_backticks(cells[2]), in_backticks(cells[3])
+    for path in paths:
+        if not (INCLUDE / "sansocket" / path).exists() and not (INCLUDE / path).exists():
+            report.found(where, path, f"there is no header {path}")
+        named.add(path.removeprefix("sansocket/"))
+    for case in cases:
+        if case not in tests and not (case.startswith("tests/") and (ROOT / case).is_file()):
+            report.found(where, "test", f"there is no test case '{case}'")
+    if not status.startswith("not applicable") and not (paths and cases):
+        report.found(where, "empty", "names no header or no test")
+
+
+def main():
+    report = Report("rfc_map")
+    tests, named, count = test_names(), set(), 0
+    for number, cells in rows(read(MAP) if MAP.exists() else ""):
+        check_row(report, number, cells, tests, named)
+        count += 1
+    if count == 0:
+        report.found("docs/rfc6455.md", "rows", "has no rows")
+    for header in headers(INCLUDE / "sansocket/wire") + headers(INCLUDE / "sansocket/machine"):
+        path = header.relative_to(INCLUDE / "sansocket").as_posix()
+        if path not in named:
+            report.found(path, "row", "no row of docs/rfc6455.md names it")
+    report.finish(f"{count} rows, {len(tests)} test cases")
+
+
+if __name__ == "__main__":
+    main()
