@@ -132,7 +132,7 @@ TEST_CASE("pair: nothing is allocated for a frame, in either direction, once war
         while (from.connection.wants_write()) {
             const auto out = from.connection.output();
             for (const auto part : out) wire.insert(wire.end(), part.begin(), part.end());
-            from.connection.consume_output(out.bytes, from.now);
+            from.connection.consume_output(out.bytes(), from.now);
         }
         const std::size_t half = wire.size() / 2;  // a frame is cut in two
         std::span<std::byte> in{wire};

@@ -158,6 +158,10 @@ public:
         if (const errc ec = may_send(); ec != errc::ok) return ec;
         return writer_.send_owned(message_kind::binary, std::move(bytes), out_, key_source());
     }
+    errc send(message&& given) {
+        if (const errc ec = may_send(); ec != errc::ok) return ec;
+        return writer_.send_owned(given.kind, std::move(given.data), out_, key_source());
+    }
     /// Sends a message whose payload is shared with others; a server does not copy it.
     errc send_shared(message_kind kind, shared_payload payload) {
         if (const errc ec = may_send(); ec != errc::ok) return ec;

@@ -128,7 +128,7 @@ void connection<Role, Queue, Keys>::receive_close(std::span<const std::byte> pay
                                                   time_point now) {
     const auto [code, reason, ec] = parse_close_payload(payload);
     if (ec != errc::ok) return fail(ec, now);
-    close_.receive(code, reason, messages_.inside_message());
+    close_.receive(code, reason, messages_.inside_fragments());
     keepalive_.stop();
     shutdown_.arm(now, close_timeout_);
     queue_.end(close_.info().cause);
@@ -174,7 +174,7 @@ void connection<Role, Queue, Keys>::fail(errc ec, time_point now) {
     const bool says_why = close_.state() == close_state::open;
     const std::string_view reason = describe(ec);
     const auto code = says_why ? std::optional{close_code_for(ec)} : std::nullopt;
-    close_.fail(ec, messages_.inside_message(), code, reason);
+    close_.fail(ec, messages_.inside_fragments(), code, reason);
     if (says_why) {
         out_.drop_unsent();
         push_close(*code, reason);

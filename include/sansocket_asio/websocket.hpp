@@ -66,6 +66,9 @@ struct client_options {
 ///
 /// Completion signatures are void(std::error_code) where nothing else is said. Errors are those of
 /// `sansocket::errc`, or of the stream before the connection is open.
+///
+/// One object is one connection: a second connect, handshake or accept completes with
+/// errc::operation_in_progress, or errc::closed once the first connection is over.
 template <sansocket::role Role, class Stream = ::asio::ip::tcp::socket>
 class websocket {
     using session = detail::session<Role, Stream>;
@@ -114,11 +117,13 @@ public:
         const auto [parsed, ec] = sansocket::parse_url(url);
         std::error_code wrong = ec;
         if (!wrong && parsed.secure) wrong = sansocket::errc::url_needs_tls;
-        if (!wrong) start(false, request_of(parsed, options), options.connection);
+        auto start = begin(false, wrong ? sansocket::client_request{} : request_of(parsed, options),
+                           options.connection);
         const auto executor = get_executor();
         return ::asio::async_compose<Token, void(std::error_code)>(
-            detail::connect_op<session>{session_, std::string{parsed.host},
-                                        std::to_string(parsed.port), wrong},
+            detail::connect_op<session, decltype(start)>{session_, std::move(start),
+                                                         std::string{parsed.host},
+                                                         std::to_string(parsed.port), wrong},
             token, executor);
     }
 
@@ -135,8 +140,8 @@ public:
                          Token&& token = Token{})
         requires(is_client)
     {
-        start(true, request, options);
-        return run<void(std::error_code)>(detail::open_operation{}, std::forward<Token>(token));
+        return run_begin<detail::opened>(begin(true, request, options),
+                                         std::forward<Token>(token));
     }
 
     /// Waits for a request and answers it by `policy`. RFC 6455 4.2.
@@ -145,8 +150,7 @@ public:
                       Token&& token = Token{})
         requires(!is_client)
     {
-        session_->begin(true, policy, session::now(), options);
-        return run<void(std::error_code)>(detail::open_operation{}, std::forward<Token>(token));
+        return run_begin<detail::opened>(begin(policy, options), std::forward<Token>(token));
     }
 
     template <class Token = ::asio::default_completion_token_t<executor_type>>
@@ -164,8 +168,7 @@ public:
         requires(!is_client)
     {
         options.decision = sansocket::request_decision::manual;
-        session_->begin(true, policy, session::now(), options);
-        return run<void(std::error_code)>(detail::request_operation{}, std::forward<Token>(token));
+        return run_begin<detail::asked>(begin(policy, options), std::forward<Token>(token));
     }
 
     /// Accepts the request that `async_read_request` brought. See sansocket::connection::accept.
@@ -230,13 +233,14 @@ public:
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send(sansocket::message message, Token&& token = Token{}) {
         return send_with([message = std::move(message)](auto& core) mutable {
-            return message.kind == sansocket::message_kind::text
-                       ? core.send_text(std::move(message.data))
-                       : core.send_shared(message.kind, shared(std::move(message.data)));
+            return core.send(std::move(message));  // unchanged if it is not taken
         }, std::forward<Token>(token));
     }
     /// Sends at once, or says why not: errc::backpressure where `async_send` would wait.
     sansocket::errc try_send(sansocket::message_kind kind, std::span<const std::byte> payload) {
+        const bool others_wait = !session_->senders_.empty();
+        if (others_wait && state() == sansocket::connection_state::open)
+            return sansocket::errc::backpressure;
         return change([&](auto& core) { return core.send(kind, payload); });
     }
 
@@ -284,14 +288,22 @@ private:
         return {sansocket::host_field(url), sansocket::target(url), options.subprotocols,
                 options.origin, options.headers};
     }
-    static sansocket::shared_payload shared(std::string data) {
-        auto owner = std::make_shared<const std::string>(std::move(data));
-        const auto bytes = std::as_bytes(std::span{*owner});
-        return {std::move(owner), bytes};
+    // What begins the connection, when its operation is started: a token may do that later.
+    static auto begin(bool connected, const sansocket::client_request& request,
+                      const sansocket::options& options) {
+        return [connected, request, options](session& s) {
+            return s.begin(connected, request, system_keys(), session::now(), options);
+        };
     }
-    void start(bool connected, const sansocket::client_request& request,
-               const sansocket::options& options) {
-        session_->begin(connected, request, system_keys(), session::now(), options);
+    static auto begin(const sansocket::server_policy& policy, const sansocket::options& options) {
+        return [policy, options](session& s) {
+            return s.begin(true, policy, session::now(), options);
+        };
+    }
+    template <class Until, class Begin, class Token>
+    auto run_begin(Begin begin, Token&& token) {
+        return run<void(std::error_code)>(
+            detail::begin_operation<Until, Begin>{std::move(begin)}, std::forward<Token>(token));
     }
     template <class Change>
     sansocket::errc change(Change change) {

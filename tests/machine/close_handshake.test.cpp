@@ -113,7 +113,8 @@ TEST_CASE("close_handshake: ours first, theirs after (7.1.2, 7.1.4)") {
     CHECK(machine.info().reason() == "bye");
 }
 
-TEST_CASE("close_handshake: theirs first; clean only once the transport has our reply (7.1.3, 7.1.4)") {
+TEST_CASE("close_handshake: theirs first; clean only once the transport has our reply (7.1.3, "
+          "7.1.4)") {
     close_handshake machine;
     CHECK(machine.receive(close_code::no_status, "", false));
     CHECK(machine.state() == received);
@@ -153,7 +154,8 @@ TEST_CASE("close_handshake: a second start is refused by name and changes nothin
     }
 }
 
-TEST_CASE("close_handshake: a second Close from the peer, or one after the end, does not count (1.4)") {
+TEST_CASE("close_handshake: a second Close from the peer, or one after the end, does not count "
+          "(1.4)") {
     for (const close_state state : {received, replying, complete, failed, ended}) {
         auto machine = in(state);
         const auto before = facts(machine);
@@ -173,7 +175,8 @@ TEST_CASE("close_handshake: a failure after the peer's Close or the end does not
     }
 }
 
-TEST_CASE("close_handshake: failing says what was sent and why; the code received stays 1006 (7.1.7)") {
+TEST_CASE("close_handshake: failing says what was sent and why; the code received stays 1006 "
+          "(7.1.7)") {
     close_handshake machine;
     CHECK(machine.fail(errc::invalid_utf8, true, close_code::invalid_payload, "not UTF-8"));
     CHECK(machine.state() == failed);
@@ -204,7 +207,8 @@ TEST_CASE("close_handshake: failing without a Close leaves none; after ours, our
     }
 }
 
-TEST_CASE("close_handshake: the end of the transport is the cause only where there is none yet (7.1.4)") {
+TEST_CASE("close_handshake: the end of the transport is the cause only where there is none yet "
+          "(7.1.4)") {
     for (const close_state state : {close_state::open, sending, sent}) {
         auto machine = in(state);
         machine.end(errc::end_of_stream, true);

@@ -3,7 +3,7 @@
 #include "support/catch.hpp"
 #include "support/hex.hpp"
 
-#include <array>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -71,6 +71,14 @@ struct recorder {
     void settle() { partial->text += text_of(std::exchange(room, {})); }
 };
 
+// The same, with the hint: how much the first one asks for.
+struct room_recorder : recorder {
+    std::size_t reserved = 0;
+    void reserve(std::size_t n) {
+        if (reserved == 0) reserved = n;
+    }
+};
+
 recorder::entry text(std::string s) { return {message_kind::text, std::move(s)}; }
 recorder::entry binary(std::string s) { return {message_kind::binary, std::move(s)}; }
 
@@ -79,6 +87,21 @@ struct fragment {
     bool fin;
     byte_vector payload;
 };
+
+// The piece of a masked frame of `length` bytes whose payload goes on with `payload` at `from`.
+frame_piece piece_of(opcode op, bool fin, std::uint64_t length, std::span<std::byte> payload,
+                     std::size_t from = 0) {
+    frame_piece piece;
+    piece.opcode = op;
+    piece.fin = fin;
+    piece.first = from == 0;
+    piece.last = from + payload.size() == length;
+    piece.key = rotated(rfc_key, from);
+    piece.payload_length = length;
+    piece.payload_left = length - from - payload.size();
+    piece.payload = payload;
+    return piece;
+}
 
 // A reader of role `Role` with its recorder; gives it frames in pieces, masked as they come.
 template <role Role>
@@ -95,9 +118,11 @@ struct bench {
         cuts.push_back(wire.size());
         std::size_t from = 0;
         for (std::size_t i = 0; i != cuts.size(); ++i) {
-            frame_piece piece{f.opcode, f.fin, i == 0, i + 1 == cuts.size(), {}, wire.size(),
-                              std::span{wire}.subspan(from, cuts[i] - from)};
-            if constexpr (Role == role::server) piece.key = rotated(rfc_key, from);
+            auto piece = piece_of(f.opcode, f.fin, wire.size(),
+                                  std::span{wire}.subspan(from, cuts[i] - from), from);
+            piece.last = i + 1 == cuts.size();
+            piece.first = i == 0;
+            if constexpr (Role == role::client) piece.key = {};
             if (const errc ec = take(piece); ec != errc::ok) return ec;
             from = cuts[i];
         }
@@ -165,12 +190,13 @@ TEST_CASE("message_reader: a whole frame reaches the queue where it lies, unmask
     auto wire = hex("7f9f4d5158");
     recorder queue;
     message_reader<role::server> reader;
-    CHECK(reader.receive({opcode::text, true, true, true, rfc_key, 5, wire}, queue) == errc::ok);
+    CHECK(reader.receive(piece_of(opcode::text, true, 5, wire), queue) == errc::ok);
     CHECK(queue.pushed == wire.data());
     CHECK(text_of(wire) == "Hello");
 }
 
-TEMPLATE_TEST_CASE("message_reader: fragments are one message (5.4)", "", server_bench, client_bench) {
+TEMPLATE_TEST_CASE("message_reader: fragments are one message "
+                   "(5.4)", "", server_bench, client_bench) {
     TestType b;
     CHECK(b.receive({opcode::text, false, bytes("Hel")}) == errc::ok);
     CHECK(b.reader.inside_message());
@@ -201,12 +227,23 @@ TEMPLATE_TEST_CASE("message_reader: frames in pieces, cut at each place (5.2)", 
 TEST_CASE("message_reader: inside a frame that has not all come is inside a message") {
     server_bench b;
     byte_vector wire = hex("7f");
-    frame_piece piece{opcode::text, true, true, false, rfc_key, 5, wire};
-    CHECK(b.reader.receive(piece, b.queue) == errc::ok);
+    CHECK(b.reader.receive(piece_of(opcode::text, true, 5, wire), b.queue) == errc::ok);
     CHECK(b.reader.inside_message());
+    CHECK(!b.reader.inside_fragments());
 }
 
-TEMPLATE_TEST_CASE("message_reader: control frames stand between fragments and touch nothing (5.4)", "",
+TEST_CASE("message_reader: between fragments is inside a message, whole frames are not (5.4)") {
+    client_bench b;
+    CHECK(b.receive({opcode::text, false, {}}) == errc::ok);
+    CHECK(b.reader.inside_message());
+    CHECK(b.reader.inside_fragments());
+    CHECK(b.receive({opcode::continuation, true, bytes("ab")}, {1}) == errc::ok);
+    CHECK(!b.reader.inside_message());
+    CHECK(!b.reader.inside_fragments());
+}
+
+TEMPLATE_TEST_CASE("message_reader: control frames stand between fragments and touch nothing "
+                   "(5.4)", "",
                    server_bench, client_bench) {
     TestType b;
     CHECK(b.receive({opcode::text, false, bytes("\xe2\x82")}) == errc::ok);
@@ -233,6 +270,15 @@ TEMPLATE_TEST_CASE("message_reader: a control frame in pieces, cut at each two p
     }
 }
 
+TEST_CASE("message_reader: control frames in pieces, one after the other, stay apart (5.5)") {
+    server_bench b;
+    const std::string longest(125, 'x');
+    for (int i = 0; i != 3; ++i)
+        CHECK(b.receive({opcode::ping, true, bytes(longest)}, {60}) == errc::ok);
+    CHECK(b.receive({opcode::pong, true, bytes("y")}, {0}) == errc::ok);
+    CHECK(b.control == longest + ";" + longest + ";" + longest + ";y;");
+}
+
 TEST_CASE("message_reader: fragments out of order end it by name (5.4)") {
     server_bench first;
     CHECK(first.receive({opcode::continuation, true, bytes("x")}) == errc::unexpected_continuation);
@@ -250,7 +296,8 @@ TEST_CASE("message_reader: fragments out of order end it by name (5.4)") {
     }
 }
 
-TEST_CASE("message_reader: after a message of fragments a continuation has nothing to continue (5.4)") {
+TEST_CASE("message_reader: after a message of fragments a continuation has nothing to continue "
+          "(5.4)") {
     server_bench b;
     REQUIRE(b.receive({opcode::text, false, bytes("a")}) == errc::ok);
     REQUIRE(b.receive({opcode::continuation, true, bytes("b")}) == errc::ok);
@@ -258,7 +305,8 @@ TEST_CASE("message_reader: after a message of fragments a continuation has nothi
     CHECK(b.queue.messages.size() == 1);
 }
 
-TEMPLATE_TEST_CASE("message_reader: text is checked over fragments and pieces, cut anywhere (8.1)", "",
+TEMPLATE_TEST_CASE("message_reader: text is checked over fragments and pieces, cut anywhere "
+                   "(8.1)", "",
                    server_bench, client_bench) {
     const auto payload = bytes("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z");
     for (std::size_t a = 0; a <= payload.size(); ++a) {
@@ -275,7 +323,8 @@ TEMPLATE_TEST_CASE("message_reader: text is checked over fragments and pieces, c
     }
 }
 
-TEMPLATE_TEST_CASE("message_reader: bad text fails with the piece that shows it, and not later (8.1)",
+TEMPLATE_TEST_CASE("message_reader: bad text fails with the piece that shows it, and not later "
+                   "(8.1)",
                    "", server_bench, client_bench) {
     struct row {
         const char* name;
@@ -356,7 +405,8 @@ TEMPLATE_TEST_CASE("message_reader: large text is checked and unmasked across it
     CHECK(b.queue.messages.size() == 1);
 }
 
-TEMPLATE_TEST_CASE("message_reader: the limit is inclusive, whole, in pieces and in fragments (10.4)",
+TEMPLATE_TEST_CASE("message_reader: the limit is inclusive, whole, in pieces and in fragments "
+                   "(10.4)",
                    "", server_bench, client_bench) {
     const message_limits limits{.size = 10};
     const auto ten = byte_vector(10, std::byte{'x'});
@@ -382,14 +432,14 @@ TEST_CASE("message_reader: a message too big fails at the header that shows it (
     recorder queue;
     message_reader<role::server> reader{{.size = 1000}};
     const std::uint64_t longest = 0x7fffffffffffffff;
-    CHECK(reader.receive({opcode::text, false, true, true, rfc_key, 0, {}}, queue) == errc::ok);
-    CHECK(reader.receive({opcode::continuation, true, true, false, rfc_key, longest, {}}, queue) ==
+    CHECK(reader.receive(piece_of(opcode::text, false, 0, {}), queue) == errc::ok);
+    CHECK(reader.receive(piece_of(opcode::continuation, true, longest, {}), queue) ==
           errc::message_too_big);
     CHECK(queue.calls == "ba");
 
     recorder other;
     message_reader<role::server> fresh{{.size = 1000}};
-    CHECK(fresh.receive({opcode::text, true, true, false, rfc_key, 1001, {}}, other) ==
+    CHECK(fresh.receive(piece_of(opcode::text, true, 1001, {}), other) ==
           errc::message_too_big);
     CHECK(other.calls == "a");
 }
@@ -452,12 +502,30 @@ TEST_CASE("message_reader: the budget of fragments is each message's own, and ma
         REQUIRE(off.receive({opcode::continuation, false, {}}) == errc::ok);
 }
 
-TEST_CASE("message_reader: a budget of no fragments still takes a frame, however it arrives (10.4)") {
+TEST_CASE("message_reader: a budget of no fragments still takes a frame, however it arrives "
+          "(10.4)") {
     auto b = bench_with<role::server>({.fragments = 0});
     CHECK(b.receive({opcode::text, true, bytes("abc")}) == errc::ok);
     CHECK(b.receive({opcode::text, true, bytes("abc")}, {1}) == errc::ok);
     CHECK(b.receive({opcode::text, false, bytes("abc")}) == errc::ok);
     CHECK(b.receive({opcode::continuation, true, {}}) == errc::too_many_fragments);
+}
+
+TEST_CASE("message_reader: room is made at once for a frame of which much has come, and only "
+          "then") {
+    for (const std::size_t step : {100U, 8192U, 30'000U}) {
+        message_reader<role::server> reader;
+        room_recorder queue;
+        byte_vector wire(100'000);
+        for (std::size_t i = 0; i != wire.size(); ++i) wire[i] = std::byte{'x'} ^ rfc_key[i % 4];
+        for (std::size_t from = 0; from < wire.size(); from += step) {
+            const auto part = std::span{wire}.subspan(from, (std::min)(step, wire.size() - from));
+            REQUIRE(reader.receive(piece_of(opcode::text, true, wire.size(), part, from), queue) ==
+                    errc::ok);
+        }
+        CHECK((queue.messages == std::vector{text(std::string(100'000, 'x'))}));
+        CHECK(queue.reserved == (step < 8192 ? 0 : 100'000));
+    }
 }
 
 TEST_CASE("message_reader: a queue without room ends it by name") {

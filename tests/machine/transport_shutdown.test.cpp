@@ -86,7 +86,8 @@ TEST_CASE("transport_shutdown: a timeout of 0 is no deadline") {
     CHECK(machine.deadline() == never);
 }
 
-TEST_CASE("transport_shutdown: at the deadline a client whose handshake is complete closes (7.1.1)") {
+TEST_CASE("transport_shutdown: at the deadline a client whose handshake is complete closes "
+          "(7.1.1)") {
     transport_shutdown<role::client> machine;
     machine.arm(at(10s), 5s);
     machine.expire(phase::finished);
@@ -95,7 +96,8 @@ TEST_CASE("transport_shutdown: at the deadline a client whose handshake is compl
     CHECK(machine.request(phase::finished, true) == request::close);
 }
 
-TEST_CASE("transport_shutdown: at the deadline output that nobody takes does not hold the transport") {
+TEST_CASE("transport_shutdown: at the deadline output that nobody takes does not hold the "
+          "transport") {
     transport_shutdown<role::server> machine;
     machine.expire(phase::finished);
     CHECK(machine.request(phase::finished, false) == request::abort);

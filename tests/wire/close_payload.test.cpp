@@ -69,7 +69,8 @@ TEST_CASE("close_payload: one byte is refused, whichever it is (5.5.1)") {
     }
 }
 
-TEST_CASE("close_payload: a code is read exactly where it may be sent, and judged before the reason "
+TEST_CASE("close_payload: a code is read exactly where it may be sent, and judged before the "
+          "reason "
           "(7.4)") {
     std::vector<unsigned> wrong;
     for (unsigned n = 0; n != 65536; ++n) {

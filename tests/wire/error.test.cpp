@@ -25,7 +25,7 @@ struct group {
 // The enumeration cut where the kind changes; `ok` and `need_more` stand apart.
 constexpr group groups[] = {
     {errc::not_open, errc::subprotocol_not_offered, error_kind::caller},
-    {errc::url_scheme, errc::url_userinfo, error_kind::caller},
+    {errc::url_scheme, errc::url_needs_tls, error_kind::caller},
     {errc::reserved_bit, errc::close_reason_not_utf8, error_kind::peer},
     {errc::message_too_big, errc::queue_full, error_kind::limit},
     {errc::http_line_end, errc::http_body_framing, error_kind::peer},

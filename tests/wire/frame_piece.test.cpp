@@ -13,6 +13,7 @@ TEST_CASE("frame_piece: nothing, until the frame reader says otherwise") {
 
     CHECK(piece.payload.empty());
     CHECK(piece.payload_length == 0);
+    CHECK(piece.payload_left == 0);
     CHECK(piece.key == masking_key{});
     CHECK(!piece.fin);
     CHECK(!piece.first);

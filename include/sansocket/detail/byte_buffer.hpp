@@ -50,7 +50,7 @@ public:
     void make_room(std::size_t n, std::size_t front) {
         if (capacity_ - (size_ - front) >= n && front >= size_ / 2) return drop_front(front);
         const std::size_t wanted = size_ - front + n;
-        const std::size_t capacity = (std::max)({wanted, capacity_ * 2, std::size_t{256}});
+        const std::size_t capacity = (std::max)({wanted, capacity_ * 2, smallest});
         std::byte* const fresh = traits::allocate(allocator_, capacity);
         if (size_ != front) std::memcpy(fresh, data_ + front, size_ - front);
         const std::size_t size = size_ - front;
@@ -62,6 +62,11 @@ public:
 
     void truncate(std::size_t size) noexcept { size_ = size; }
 
+    void drop_front(std::size_t front) noexcept {
+        if (size_ != front) std::memmove(data_, data_ + front, size_ - front);
+        size_ -= front;
+    }
+
     void release() noexcept {
         if (data_ != nullptr) traits::deallocate(allocator_, data_, capacity_);
         data_ = nullptr;
@@ -69,10 +74,7 @@ public:
     }
 
 private:
-    void drop_front(std::size_t front) noexcept {
-        if (size_ != front) std::memmove(data_, data_ + front, size_ - front);
-        size_ -= front;
-    }
+    static constexpr std::size_t smallest = 256;
 
     [[no_unique_address]] Allocator allocator_{};
     std::byte* data_ = nullptr;

@@ -24,10 +24,12 @@ public:
     segment_queue() = default;
     segment_queue(segment_queue&& other) noexcept
         : segments_(std::move(other.segments_)),
+          spare_(std::exchange(other.spare_, segment{})),
           first_(std::exchange(other.first_, 0)),
           size_(std::exchange(other.size_, 0)) {}
     segment_queue& operator=(segment_queue&& other) noexcept {
         segments_ = std::move(other.segments_);
+        spare_ = std::exchange(other.spare_, segment{});
         first_ = std::exchange(other.first_, 0);
         size_ = std::exchange(other.size_, 0);
         return *this;
@@ -90,6 +92,7 @@ public:
 
     void release() noexcept {
         std::vector<segment>{}.swap(segments_);
+        spare_ = segment{};
         first_ = size_ = 0;
     }
 
@@ -103,7 +106,7 @@ public:
         std::size_t sum = 0;
         for (const segment& s : segments_)
             if (s.block) sum += s.capacity;
-        return sum;
+        return sum + spare_.capacity;
     }
 
 private:
@@ -136,23 +139,34 @@ private:
             capacity = (std::max)(n, (std::min)(largest_block, segments_.back().capacity * 2));
         const bool move = last && may_move && used + n <= largest_block;
         if (move) capacity = (std::max)(capacity, used + n);
-        segment fresh{std::unique_ptr<std::byte[]>(new std::byte[capacity]), nullptr, nullptr, 0, 0,
-                      capacity};
-        fresh.data = fresh.block.get();
+        segment fresh = new_block(capacity);
         if (!move) return segments_.push_back(std::move(fresh));
         std::memcpy(fresh.block.get(), segments_.back().bytes().data(), used);
         fresh.end = used;
         segments_.back() = std::move(fresh);
     }
 
-    // The only block left is kept for reuse while it is small.
+    segment new_block(std::size_t capacity) {
+        if (spare_.capacity >= capacity) return std::exchange(spare_, segment{});
+        segment fresh{std::unique_ptr<std::byte[]>(new std::byte[capacity]), nullptr, nullptr, 0, 0,
+                      capacity};
+        fresh.data = fresh.block.get();
+        return fresh;
+    }
+
+    // The only block left is kept where it is while it is small; of others, one is kept.
     void drop_front() noexcept {
         segment& front = segments_[first_];
         if (first_ + 1 == segments_.size() && front.block && front.capacity <= keep) {
             front.begin = front.end = 0;
             return;
         }
-        front = segment{};
+        if (front.block && front.capacity <= keep && front.capacity > spare_.capacity) {
+            front.begin = front.end = 0;
+            spare_ = std::exchange(front, segment{});
+        } else {
+            front = segment{};
+        }
         if (++first_ == segments_.size()) {
             segments_.clear();
             first_ = 0;
@@ -163,6 +177,7 @@ private:
     }
 
     std::vector<segment> segments_;
+    segment spare_;          // a block that is empty
     std::size_t first_ = 0;  // segments before it are used up
     std::size_t size_ = 0;
 };

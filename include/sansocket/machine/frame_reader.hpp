@@ -84,6 +84,7 @@ SANSOCKET_ALWAYS_INLINE errc frame_reader<Role>::next(std::span<std::byte>& in,
             out.opcode = static_cast<opcode>(first & 0x0FU);
             out.fin = out.first = out.last = true;
             out.payload_length = length;
+            out.payload_left = 0;
             if constexpr (masked) out.key = masking_key{in[2], in[3], in[4], in[5]};
             out.payload = in.subspan(short_header, length);
             in = in.subspan(short_header + length);
@@ -156,6 +157,7 @@ void frame_reader<Role>::read_payload(std::span<std::byte>& in, frame_piece& out
     out.payload = in.first(size);
     in = in.subspan(size);
     left_ -= size;
+    out.payload_left = left_;
     out.last = left_ == 0;
     state_ = out.last ? state::header : state::payload;
 }

@@ -84,12 +84,16 @@ template <class Q> concept has_paused = requires(const Q& q) {
 /// | `push(kind, bytes) -> bool` | take a whole message; `bytes` is gone afterwards. False: no room. |
 /// | `begin(kind) -> bool` | a message begins whose size is not known. False: no room. |
 /// | `extend(n) -> std::byte*` | room for its next `n` bytes, written before the next call; null: no room |
+/// | `reserve(n)`, optional | a hint: at least `n` bytes more will come for it |
 /// | `finish()`, `abandon()` | it is complete; it will never be |
 /// | `clear()` | forget every message, the unfinished one too |
 /// | `end(cause)` | no more will come; only the first cause counts; an unfinished message goes |
 /// | `shrink()` | give back the memory that nothing lies in |
 /// | `is_eof()`, `at_eof()`, `cause()` | the end was signalled; and nothing is queued; why, or `errc::ok` |
 /// | `size()`, `bytes()`, `paused()` | complete messages; their cost in bytes; whether to stop reading |
+///
+/// A queue that copies what `push` brings says so by a constant `copies`: it is then given large
+/// messages by `begin` and `extend`, unmasked straight into its room.
 ///
 /// Every query is `noexcept` and answers in every state. `paused()` is false while nothing is queued.
 template <class Q>
@@ -140,6 +144,8 @@ private:
 template <class Allocator = std::allocator<std::byte>>
 class message_queue {
 public:
+    static constexpr bool copies = true;
+
     explicit message_queue(const queue_limits& limits = {}, const Allocator& allocator = {}) noexcept
         : limits_(limits), buffer_(allocator) {}
 
@@ -166,6 +172,10 @@ public:
 
     /// A message begins. False after the end.
     bool begin(message_kind kind);
+    /// Makes room at once for `n` bytes more of the message begun.
+    void reserve(std::size_t n) {
+        if (buffer_.room() < n) grow(n);
+    }
     /// Room for the next `n` bytes of the message begun; written before the next call.
     [[nodiscard]] std::byte* extend(std::size_t n);
     /// The message begun is complete.
@@ -200,10 +210,11 @@ public:
 private:
     using word = std::uint64_t;  // size << 1 | kind, before each payload
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
-    static constexpr std::size_t keep = 64 * 1024;  // bytes of capacity that a drain does not give back
+    static constexpr std::size_t keep = 128 * 1024;  // bytes of capacity that a drain does not give back
 
     SANSOCKET_ALWAYS_INLINE std::byte* room(std::size_t n);
     SANSOCKET_NOINLINE void grow(std::size_t n);
+    void compact() noexcept;
     void count_in(std::size_t payload) noexcept;
     void reset(std::size_t keep_at_most) noexcept;
 
@@ -282,6 +293,7 @@ template <class Allocator>
 std::optional<message_view> message_queue<Allocator>::pop() noexcept {
     if (count_ == 0) {
         if (partial_ == none) reset(keep);
+        else compact();
         return std::nullopt;
     }
     word w = 0;
@@ -292,7 +304,6 @@ std::optional<message_view> message_queue<Allocator>::pop() noexcept {
     --count_;
     bytes_ -= size + message_overhead;
     if (paused_) paused_ = bytes_ > limits_.low_bytes || count_ > limits_.low_count;
-    if (count_ == 0) paused_ = false;  // whatever the marks are
     return message_view{static_cast<message_kind>(w & 1U), {payload, size}};
 }
 
@@ -315,6 +326,15 @@ void message_queue<Allocator>::count_in(std::size_t payload) noexcept {
     ++count_;
     bytes_ += payload + message_overhead;
     if (bytes_ >= limits_.high_bytes || count_ >= limits_.high_count) paused_ = true;
+}
+
+// The message begun moves to the front, while it is all there is to move.
+template <class Allocator>
+void message_queue<Allocator>::compact() noexcept {
+    if (head_ == 0) return;
+    buffer_.drop_front(head_);
+    partial_ -= head_;
+    head_ = 0;
 }
 
 template <class Allocator>
@@ -343,13 +363,18 @@ public:
         kind_ = kind;
         return !is_eof();
     }
-    [[nodiscard]] std::byte* extend(std::size_t n) {
+    void reserve(std::size_t n) {
         if (partial_.room() < n) partial_.make_room(n, 0);
+    }
+    [[nodiscard]] std::byte* extend(std::size_t n) {
+        reserve(n);
         return partial_.extend(n);
     }
     void finish() {
-        const auto whole = std::exchange(partial_, {});
+        auto whole = std::exchange(partial_, {});  // the handler may end the connection
         if (!is_eof()) handler_(message_view{kind_, {whole.data(), whole.size()}});
+        whole.truncate(0);
+        if (!is_eof() && whole.capacity() <= keep) partial_ = std::move(whole);
     }
     void abandon() noexcept { partial_.release(); }
     void clear() noexcept { partial_.release(); }
@@ -369,6 +394,8 @@ public:
     [[nodiscard]] bool paused() const noexcept { return false; }
 
 private:
+    static constexpr std::size_t keep = 128 * 1024;  // bytes of capacity for the next message
+
     Handler handler_;
     message_kind kind_ = message_kind::text;
     detail::byte_buffer<> partial_;

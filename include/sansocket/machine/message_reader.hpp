@@ -79,6 +79,11 @@ public:
     [[nodiscard]] std::optional<std::span<const std::byte>> receive_control(
         const frame_piece& piece) noexcept;
 
+    /// Whether a fragmented message has begun, in a frame before the current one, that is not
+    /// complete.
+    [[nodiscard]] bool inside_fragments() const noexcept {
+        return state_ != fragment_state::between;
+    }
     /// Whether a message has begun that is not complete.
     [[nodiscard]] bool inside_message() const noexcept {
         return state_ != fragment_state::between || inside_frame_;
@@ -86,7 +91,10 @@ public:
 
 private:
     static constexpr bool masked = Role == role::server;
-    static constexpr std::size_t warm = 16 * 1024;  // unmask and check this many bytes at a time
+    static constexpr std::size_t straight_into_queue = 2048;  // below, two passes in cache are as fast
+    static constexpr std::size_t warm = 4096;  // unmask and check this many bytes at a time
+    // A frame of which this many bytes come at once is believed to be as long as it says.
+    static constexpr std::size_t substantial = 8192;
 
     template <class Queue>
     SANSOCKET_NOINLINE errc receive_slowly(const frame_piece& piece, Queue& queue);
@@ -94,6 +102,8 @@ private:
     errc begin_frame(const frame_piece& piece, Queue& queue);
     template <class Queue>
     errc append(const frame_piece& piece, Queue& queue);
+    template <class Queue>
+    errc end_frame(Queue& queue);
     bool unmask_and_check(std::byte* to, std::span<const std::byte> from, masking_key key) noexcept;
 
     bool must_be_utf8() const noexcept {
@@ -134,6 +144,8 @@ SANSOCKET_ALWAYS_INLINE errc message_reader<Role>::receive(const frame_piece& pi
     if (!whole || piece.opcode == opcode::continuation || state_ != fragment_state::between)
         [[unlikely]]
         return receive_slowly(piece, queue);
+    if constexpr (requires { Queue::copies; })
+        if (piece.payload.size() >= straight_into_queue) return receive_slowly(piece, queue);
     if (piece.payload.size() > limits_.size) [[unlikely]] return errc::message_too_big;
     const bool text = piece.opcode == opcode::text;
     const bool ascii = unmask(piece.payload, piece.key);
@@ -148,14 +160,7 @@ template <class Queue>
 errc message_reader<Role>::receive_slowly(const frame_piece& piece, Queue& queue) {
     errc ec = piece.first ? begin_frame(piece, queue) : errc::ok;
     if (ec == errc::ok && !piece.payload.empty()) ec = append(piece, queue);
-    if (ec == errc::ok && piece.last) {
-        state_ = after_;
-        inside_frame_ = false;
-        if (state_ == fragment_state::between) {
-            if (must_be_utf8() && !utf8_.complete()) ec = errc::invalid_utf8;
-            else queue.finish();
-        }
-    }
+    if (ec == errc::ok && piece.last) ec = end_frame(queue);
     if (ec != errc::ok) queue.abandon();
     return ec;
 }
@@ -187,12 +192,29 @@ errc message_reader<Role>::begin_frame(const frame_piece& piece, Queue& queue) {
 
 template <role Role>
 template <class Queue>
+errc message_reader<Role>::end_frame(Queue& queue) {
+    if (after_ == fragment_state::between) {
+        if (must_be_utf8() && !utf8_.complete()) return errc::invalid_utf8;
+        queue.finish();
+    }
+    state_ = after_;
+    inside_frame_ = false;
+    return errc::ok;
+}
+
+template <role Role>
+template <class Queue>
 errc message_reader<Role>::append(const frame_piece& piece, Queue& queue) {
+    if constexpr (requires { queue.reserve(std::size_t{}); }) {
+        if (piece.payload_left != 0 && piece.payload.size() >= substantial)
+            queue.reserve(piece.payload.size() + static_cast<std::size_t>(piece.payload_left));
+    }
     std::byte* to = queue.extend(piece.payload.size());
     if (to == nullptr) return errc::queue_full;
     masking_key key = piece.key;
     for (auto from = piece.payload; !from.empty();) {
-        const auto part = from.first((std::min)(warm, from.size()));  // a multiple of 4 but the last
+        const std::size_t most = must_be_utf8() ? warm : from.size();
+        const auto part = from.first((std::min)(most, from.size()));  // a multiple of 4 but the last
         if (!unmask_and_check(to, part, key)) return errc::invalid_utf8;
         to += part.size();
         from = from.subspan(part.size());

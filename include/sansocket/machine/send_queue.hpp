@@ -56,26 +56,57 @@ struct shared_payload {
 };
 
 /// What to write, in order. Views that stay valid until the next `consume_output`.
-struct output_buffers {
-    static constexpr std::size_t capacity = 16;
-    std::array<std::span<const std::byte>, capacity> buffers{};
-    std::size_t count = 0;
-    std::size_t bytes = 0;  ///< In all the buffers.
+class output_buffers {
+    struct view {  // trivial, for most of the array is never looked at
+        const std::byte* data;
+        std::size_t size;
+    };
 
-    [[nodiscard]] auto begin() const noexcept { return buffers.begin(); }
-    [[nodiscard]] auto end() const noexcept {
-        return buffers.begin() + static_cast<std::ptrdiff_t>(count);
-    }
-    [[nodiscard]] std::size_t size() const noexcept { return count; }
-    [[nodiscard]] bool empty() const noexcept { return count == 0; }
+public:
+    static constexpr std::size_t capacity = 16;
+
+    /// Goes over the buffers as spans.
+    class iterator {
+    public:
+        using value_type = std::span<const std::byte>;
+        using difference_type = std::ptrdiff_t;
+        iterator() = default;
+        explicit iterator(const view* at) noexcept : at_(at) {}
+        value_type operator*() const noexcept { return {at_->data, at_->size}; }
+        iterator& operator++() noexcept {
+            ++at_;
+            return *this;
+        }
+        iterator operator++(int) noexcept { return iterator{at_++}; }
+        friend bool operator==(iterator, iterator) = default;
+
+    private:
+        const view* at_ = nullptr;
+    };
+
+    output_buffers() noexcept {}  // NOLINT: leaves the views as they are
+
+    [[nodiscard]] iterator begin() const noexcept { return iterator{views_.data()}; }
+    [[nodiscard]] iterator end() const noexcept { return iterator{views_.data() + count_}; }
     [[nodiscard]] std::span<const std::byte> operator[](std::size_t i) const noexcept {
-        return buffers[i];
+        return {views_[i].data, views_[i].size};
     }
-    [[nodiscard]] bool full() const noexcept { return count == capacity; }
+    /// How many buffers, 0 to 16.
+    [[nodiscard]] std::size_t size() const noexcept { return count_; }
+    [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+    [[nodiscard]] bool full() const noexcept { return count_ == capacity; }
+    /// Bytes in all of them.
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
     void add(std::span<const std::byte> buffer) noexcept {
-        buffers[count++] = buffer;
-        bytes += buffer.size();
+        views_[count_++] = {buffer.data(), buffer.size()};
+        bytes_ += buffer.size();
     }
+
+private:
+    std::array<view, capacity> views_;
+    std::size_t count_ = 0;
+    std::size_t bytes_ = 0;
 };
 
 /// The bytes an endpoint of role `Role` has to send. Only a client masks. 5.1.
@@ -259,12 +290,12 @@ output_buffers send_queue<Role>::output() noexcept {
     if (!shown_) shown_lead_ = control == 0 ? data : raw_left_ + frame_left_;  // to the boundary
     const std::size_t lead = (std::min)(shown_lead_, data);
     show(data_, 0, lead, out);
-    shown_data_ = out.bytes;
+    shown_data_ = out.bytes();
     show(control_, 0, control, out);
-    shown_control_ = out.bytes - shown_data_;
+    shown_control_ = out.bytes() - shown_data_;
     show(data_, lead, data, out);
-    shown_data_ = out.bytes - shown_control_;
-    shown_ = out.bytes != 0;
+    shown_data_ = out.bytes() - shown_control_;
+    shown_ = out.bytes() != 0;
     return out;
 }
 

@@ -21,6 +21,7 @@ struct frame_piece {
     bool last = false;                 ///< The frame's payload ends with `payload`.
     masking_key key{};                 ///< For `payload[0]` onwards. Zero where frames are unmasked.
     std::uint64_t payload_length = 0;  ///< Of the whole frame, bytes.
+    std::uint64_t payload_left = 0;    ///< Of the frame, bytes behind `payload`.
     std::span<std::byte> payload;      ///< A view of the input, masked as it came.
 };
 

@@ -20,23 +20,27 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
 
 namespace sansocket_asio::detail {
 
-template <class Session>
+template <class Session, class Begin>
 class connect_op {
     using results = ::asio::ip::tcp::resolver::results_type;
 
 public:
-    connect_op(std::shared_ptr<Session> session, std::string host, std::string port,
+    // `begin`: errc(session&), called once, unless `ec` says that there is nothing to begin with.
+    connect_op(std::shared_ptr<Session> session, Begin begin, std::string host, std::string port,
                std::error_code ec)
-        : session_(std::move(session)), host_(std::move(host)), port_(std::move(port)), ec_(ec) {}
+        : session_(std::move(session)), begin_(std::move(begin)), host_(std::move(host)),
+          port_(std::move(port)), ec_(ec) {}
 
     template <class Self>
     void operator()(Self& self, std::error_code ec, results found) {
+        session_->release_resolver();
         if (!ec) found_ = std::move(found);
         next_ = found_.begin();
         state_ = state::connecting;
@@ -47,7 +51,10 @@ public:
     void operator()(Self& self, std::error_code ec = {}) {
         const bool first = state_ == state::starting;
         if (state_ == state::finishing) return complete(self);
-        if (first) self.reset_cancellation_state(::asio::enable_total_cancellation());
+        if (first) {
+            self.reset_cancellation_state(::asio::enable_total_cancellation());
+            if (!ec_) ec_ = begin();
+        }
         if (self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none) {
             session_->abort(sansocket::errc::cancelled);
             ec_ = ::asio::error::operation_aborted;
@@ -70,6 +77,12 @@ private:
     template <class Self>
     auto bound(Self& self) {
         return ::asio::bind_executor(session_->stream_.get_executor(), std::move(self));
+    }
+
+    std::error_code begin() {
+        const sansocket::errc ec = (*begin_)(*session_);
+        begin_.reset();
+        return ec == sansocket::errc::ok ? std::error_code{} : make_error_code(ec);
     }
 
     template <class Self>
@@ -109,7 +122,7 @@ private:
 
     template <class Self>
     void look(Self& self) {
-        const auto done = open_operation{}.look(*session_);
+        const auto done = opened::look(*session_);
         if (done) {
             ec_ = *done;
             return finish(self, false);
@@ -127,12 +140,12 @@ private:
 
     template <class Self>
     void complete(Self& self) {
-        session_->release_resolver();
         session_.reset();
         self.complete(ec_);
     }
 
     std::shared_ptr<Session> session_;
+    std::optional<Begin> begin_;
     std::string host_;
     std::string port_;
     std::error_code ec_;

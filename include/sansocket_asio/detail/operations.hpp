@@ -22,14 +22,10 @@
 
 namespace sansocket_asio::detail {
 
-// The opening handshake is over, well or not.
-struct open_operation {
-    using result = void;
-
+// The opening handshake is over, well or not. Whoever waits for that began it.
+struct opened {
     template <class Session>
-    auto& timer(Session& s) const noexcept { return s.changed_; }
-    template <class Session>
-    std::optional<std::error_code> look(Session& s) const noexcept {
+    static std::optional<std::error_code> look(const Session& s) noexcept {
         switch (s.core_->state()) {
         case sansocket::connection_state::opening: return std::nullopt;
         case sansocket::connection_state::open:
@@ -39,21 +35,35 @@ struct open_operation {
         }
         return std::nullopt;
     }
-    template <class Session>
-    void cancelled(Session& s) const noexcept { s.abort(sansocket::errc::cancelled); }
 };
 
 // A server has a request to decide on.
-struct request_operation {
+struct asked {
+    template <class Session>
+    static std::optional<std::error_code> look(const Session& s) noexcept {
+        if (s.core_->deciding()) return std::error_code{};
+        if (s.core_->state() == sansocket::connection_state::opening) return std::nullopt;
+        return s.over() ? s.ending() : std::error_code{sansocket::errc::not_deciding};
+    }
+};
+
+// Begins the connection, and waits for the step `Until`.
+template <class Until, class Begin>
+struct begin_operation {
     using result = void;
+
+    std::optional<Begin> begin;  // errc(session&)
 
     template <class Session>
     auto& timer(Session& s) const noexcept { return s.changed_; }
     template <class Session>
-    std::optional<std::error_code> look(Session& s) const noexcept {
-        if (s.core_->deciding()) return std::error_code{};
-        if (s.core_->state() == sansocket::connection_state::opening) return std::nullopt;
-        return s.over() ? s.ending() : std::error_code{sansocket::errc::not_deciding};
+    std::optional<std::error_code> look(Session& s) {
+        if (begin) {
+            const sansocket::errc ec = (*begin)(s);
+            begin.reset();
+            if (ec != sansocket::errc::ok) return ec;
+        }
+        return Until::look(s);
     }
     template <class Session>
     void cancelled(Session& s) const noexcept { s.abort(sansocket::errc::cancelled); }

@@ -39,7 +39,7 @@ namespace sansocket_asio::detail {
 // A gather write's buffers. Copied into Asio's operation.
 class write_buffers {
 public:
-    explicit write_buffers(const sansocket::output_buffers& out) noexcept : count_(out.count) {
+    explicit write_buffers(const sansocket::output_buffers& out) noexcept : count_(out.size()) {
         for (std::size_t i = 0; i != count_; ++i)
             buffers_[i] = ::asio::const_buffer(out[i].data(), out[i].size());
     }
@@ -66,12 +66,14 @@ public:
 
     static sansocket::time_point now() noexcept { return std::chrono::steady_clock::now(); }
 
-    // The core exists from here on. `connected`: the stream can be read and written already.
+    // The core exists from here on, once. `connected`: the stream can be read and written already.
     template <class... Args>
-    void begin(bool connected, Args&&... args) {
+    sansocket::errc begin(bool connected, Args&&... args) {
+        if (core_) return over() ? sansocket::errc::closed : sansocket::errc::operation_in_progress;
         core_.emplace(std::forward<Args>(args)...);
         if (connected) attach();
         else arm_timer();
+        return sansocket::errc::ok;
     }
 
     // The stream is connected: the loop begins.
@@ -95,7 +97,8 @@ public:
     }
 
     void abort(sansocket::errc cause) noexcept {
-        if (core_) core_->abort(cause);
+        if (!core_) return;
+        core_->abort(cause);
         drive();
     }
 
@@ -241,6 +244,7 @@ void session<Role, Stream>::read() {
 template <sansocket::role Role, class Stream>
 void session<Role, Stream>::read_now() {
     if constexpr (waitable<Stream>) {
+        take_leftover();
         const ::asio::mutable_buffer buffer = thread_read_buffer();
         std::size_t n = buffer.size();
         for (int turn = 0; turn != 4 && n == buffer.size() && core_->wants_read(); ++turn) {
@@ -269,7 +273,8 @@ void session<Role, Stream>::feed(std::span<std::byte> bytes) {
 // A timer that rings early is cheaper than one that is set anew for each byte.
 template <sansocket::role Role, class Stream>
 void session<Role, Stream>::arm_timer() {
-    const sansocket::time_point due = core_->next_deadline();
+    const bool ended = transport_ == transport::ended;
+    const sansocket::time_point due = ended ? sansocket::never : core_->next_deadline();
     if (due == sansocket::never && armed_ != sansocket::never) {
         armed_ = sansocket::never;  // nothing keeps the executor busy for a connection that is over
         deadline_.cancel();

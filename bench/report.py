@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""Runs the benchmarks of a build directory and prints tables of ratios.
+
+usage: report.py BUILD_DIR [--core] [--net] [--quick]
+
+Every ratio is a peer's CPU time over sansocket's: above 1, sansocket is faster. Nothing is
+asserted.
+"""
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+OURS = "sansocket"
+DIRECT = "sansocket_direct"
+PEERS = ("beast", "websocketpp")
+HEADINGS = {
+    "receive": "Receive, server role: parse, unmask, validate, deliver; 64 KiB feeds (kind, bytes)",
+    "send": "Send one binary message into the transport's memory (role, bytes)",
+    "utf8": "UTF-8 validation (content, bytes)",
+    "mask": "Masking in place (bytes)",
+    "masking_key": "A masking key from a secure source (bytes)",
+}
+
+
+def size_name(size):
+    for unit, factor in (("Mi", 1 << 20), ("Ki", 1 << 10)):
+        if size and size % factor == 0:
+            return f"{size // factor} {unit}"
+    return str(size)
+
+
+def time_name(nanoseconds):
+    if nanoseconds is None:
+        return "-"
+    for unit, factor in (("ms", 1e6), ("us", 1e3)):
+        if nanoseconds >= factor:
+            return f"{nanoseconds / factor:.2f} {unit}"
+    return f"{nanoseconds:.1f} ns"
+
+
+def ratio(theirs, ours):
+    return f"{theirs / ours:.2f}" if theirs and ours else "-"
+
+
+def print_table(head, rows):
+    widths = [max(len(row[i]) for row in [head] + rows) for i in range(len(head))]
+    for row in [head] + rows:
+        cells = [row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:])]
+        print("  " + "  ".join(cells).rstrip())
+    print()
+
+
+def print_machine(quick):
+    model = "unknown processor"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    load = os.getloadavg()[0]
+    print(f"{model}, {os.cpu_count()} CPUs, load {load:.2f} at the start. CPU time.")
+    print("A ratio is the peer's time over sansocket's: above 1, sansocket is faster.")
+    print("Core: the fastest of several interleaved runs. Network: the median of three.")
+    if quick:
+        print("--quick: short runs, to see that it works; the numbers are rough.")
+    print()
+
+
+# The core.
+
+
+def run_core(build, quick):
+    """Nanoseconds a message, by benchmark name. The fastest run is the least disturbed one."""
+    command = [
+        str(build / "bench" / "bench_core"),
+        "--benchmark_format=json",
+        "--benchmark_min_time=" + ("0.01" if quick else "0.1"),
+        "--benchmark_repetitions=" + ("3" if quick else "7"),
+        "--benchmark_enable_random_interleaving=true",
+    ]
+    output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    found = {}
+    for row in json.loads(output.stdout)["benchmarks"]:
+        if row["run_type"] == "iteration":
+            once = 1e9 / row["items_per_second"]
+            found[row["run_name"]] = min(once, found.get(row["run_name"], once))
+    return found
+
+
+def core_row(what, size, times):
+    ours, direct = times.get(OURS), times.get(DIRECT)
+    row = [f"{what.replace('_', ' ')}, {size_name(size)}"]
+    row += [time_name(times.get(who)) for who in (OURS, DIRECT) + PEERS + ("memcpy",)]
+    row += [ratio(times.get(who), ours) for who in PEERS]
+    row += [ratio(times.get("beast"), direct)]
+    return row
+
+
+def report_core(build, quick):
+    groups = {}
+    for name, nanoseconds in run_core(build, quick).items():
+        group, what, size, who = name.split("/")[:4]
+        groups.setdefault(group, {}).setdefault((what, int(size)), {})[who] = nanoseconds
+    head = ["CPU time a message", "sansocket", "direct", "Beast", "websocketpp", "memcpy",
+            "Beast/ours", "websocketpp/ours", "Beast/direct"]
+    for group, heading in HEADINGS.items():
+        print(heading)
+        cases = groups[group].items()
+        print_table(head, [core_row(what, size, times) for (what, size), times in sorted(cases)])
+    print("direct: received messages go to a handler as they are parsed; payloads to be sent are")
+    print("shared and not copied (a client's are: they must be masked). memcpy: the copies that")
+    print("stand in for the transport; they are part of every other time in a row.\n")
+
+
+# The network.
+
+CASES = [  # connections, bytes, messages in flight on each
+    (1, 125, 1), (1, 16384, 1), (1, 262144, 1), (64, 125, 1), (64, 1024, 1), (64, 16384, 1),
+    (1, 125, 16), (64, 125, 16), (64, 1024, 16), (500, 125, 16),
+]
+QUICK_CASES = [(1, 125, 1), (64, 125, 16), (64, 16384, 1)]
+
+
+def pinned_to(cpu):
+    """For Popen's preexec_fn: one CPU, where there are several."""
+    cpus = sorted(os.sched_getaffinity(0))
+    return lambda: os.sched_setaffinity(0, {cpus[cpu % len(cpus)]})
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(port, server):
+    for _ in range(100):
+        if server.poll() is not None:
+            sys.exit(f"{server.args[0]} ended with status {server.returncode}")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    sys.exit(f"{server.args[0]} does not listen")
+
+
+def server_cpu(build, command, case, seconds):
+    """The server's CPU microseconds a message, or None with the reason on stderr."""
+    port = free_port()
+    server = subprocess.Popen(command + ["--port", str(port)], preexec_fn=pinned_to(0),
+                              stdout=subprocess.DEVNULL)
+    try:
+        wait_for(port, server)
+        connections, size, depth = map(str, case)
+        load = subprocess.run(
+            [str(build / "bench" / "loadgen"), "--port", str(port), "--pid", str(server.pid),
+             "--connections", connections, "--size", size, "--depth", depth,
+             "--seconds", str(seconds)],
+            preexec_fn=pinned_to(1), stdout=subprocess.PIPE, check=False)
+        if load.returncode != 0:
+            return None
+        return json.loads(load.stdout)["server_cpu_us_per_message"]
+    finally:
+        server.terminate()
+        try:
+            server.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def median_of(values):
+    values = [v for v in values if v is not None]
+    return statistics.median(values) if values else None
+
+
+def report_net(build, quick):
+    servers = {
+        OURS: [str(build / "examples" / "echo_server"), "--host", "127.0.0.1"],
+        "beast": [str(build / "bench" / "beast_echo")],
+        "websocketpp": [str(build / "bench" / "websocketpp_echo")],
+    }
+    rows = []
+    for case in QUICK_CASES if quick else CASES:
+        times = {who: [] for who in servers}
+        for _ in range(1 if quick else 3):  # interleaved: a slow minute hits all alike
+            for who, command in servers.items():
+                times[who].append(server_cpu(build, command, case, 0.5 if quick else 1.5))
+        us = {who: median_of(v) for who, v in times.items()}
+        connections, size, depth = case
+        row = [f"{connections} x {size_name(size)} x {depth}"]
+        row += [f"{us[who]:.2f} us" if us[who] else "failed" for who in servers]
+        rows.append(row + [ratio(us[who], us[OURS]) for who in PEERS])
+    print("Network echo, loopback: server's CPU time a message, kernel included")
+    print("(connections x bytes x messages in flight on each; server and load on a CPU each)")
+    print_table(["connections x bytes x depth", "sansocket", "Beast", "websocketpp", "Beast/ours",
+                 "websocketpp/ours"], rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("build", type=Path)
+    parser.add_argument("--core", action="store_true", help="the core benchmark only")
+    parser.add_argument("--net", action="store_true", help="the network benchmark only")
+    parser.add_argument("--quick", action="store_true", help="short runs")
+    options = parser.parse_args()
+    both = options.core == options.net
+    print_machine(options.quick)
+    if both or options.core:
+        report_core(options.build, options.quick)
+    if both or options.net:
+        report_net(options.build, options.quick)
+
+
+if __name__ == "__main__":
+    main()

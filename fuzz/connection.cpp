@@ -1,0 +1,144 @@
+// A connection under arbitrary input. The first byte chooses the role and what else happens, the
+// second the pieces in which the rest arrives.
+//
+// However the input is cut: the same messages, the same output, the same end. After the end nothing
+// more comes out, and memory stays bounded.
+#include <sansocket/sansocket.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace sansocket;
+
+void require(bool true_statement, const char* what) {
+    if (true_statement) return;
+    std::fprintf(stderr, "fuzz: broken: %s\n", what);
+    std::abort();
+}
+
+struct zero_keys {
+    masking_key operator()() const noexcept { return {}; }
+};
+
+struct outcome {
+    std::vector<message> messages;
+    std::string output;
+    close_info info;
+    connection_state state = connection_state::opening;
+    friend bool operator==(const outcome& a, const outcome& b) {
+        return a.messages == b.messages && a.output == b.output && a.state == b.state &&
+               a.info.cause == b.info.cause && a.info.received == b.info.received &&
+               a.info.sent == b.info.sent && a.info.clean == b.info.clean &&
+               a.info.incomplete_message == b.info.incomplete_message;
+    }
+};
+
+options limits() {
+    options o;
+    o.messages.size = 4096;
+    o.queue = {.high_bytes = 2000, .low_bytes = 500, .high_count = 8, .low_count = 2};
+    o.sending.control_bytes = 1 << 20;  // which Pongs are left out depends on when output is taken
+    return o;
+}
+
+template <class Connection>
+void drain(Connection& connection, outcome& out) {
+    while (const auto m = connection.messages().pop()) out.messages.emplace_back(*m);
+    while (connection.wants_write()) {
+        const auto buffers = connection.output();
+        for (const auto b : buffers)
+            out.output.append(reinterpret_cast<const char*>(b.data()), b.size());
+        connection.consume_output(buffers.bytes(), {});
+    }
+}
+
+template <class Connection>
+outcome feed(Connection connection, std::span<const std::uint8_t> data, std::size_t piece, bool end) {
+    outcome out;
+    while (!data.empty()) {
+        std::vector<std::byte> bytes((std::min)(piece, data.size()));
+        std::memcpy(bytes.data(), data.data(), bytes.size());
+        std::span<std::byte> rest{bytes};
+        while (!rest.empty()) {
+            const std::size_t n = connection.receive(rest, {});
+            rest = rest.subspan(n);
+            require(n != 0 || connection.messages().size() != 0, "progress unless the queue is full");
+            while (const auto m = connection.messages().pop()) out.messages.emplace_back(*m);
+        }
+        require(connection.messages().memory() < 144 * 1024, "memory is bounded");
+        data = data.subspan(bytes.size());
+    }
+    drain(connection, out);
+    if (end) connection.receive_end({});
+    drain(connection, out);
+    out.info = connection.close_info();
+    out.state = connection.state();
+    require(out.state != connection_state::closed || connection.messages().at_eof(),
+            "a closed connection's queue is at its end");
+    require(!out.info.clean || (out.info.sent && out.info.received), "clean means both Closes");
+    return out;
+}
+
+connection<role::server, message_queue<>, zero_keys> open_server() {
+    connection<role::server, message_queue<>, zero_keys> c{server_policy{}, {}, limits()};
+    std::string request =
+        "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    c.receive(std::as_writable_bytes(std::span{request}), {});
+    outcome ignored;
+    drain(c, ignored);
+    return c;
+}
+
+connection<role::client, message_queue<>, zero_keys> new_client() {
+    return {client_request{.host = "h"}, zero_keys{}, {}, limits()};
+}
+
+connection<role::client, message_queue<>, zero_keys> open_client() {
+    auto c = new_client();
+    outcome ignored;
+    drain(c, ignored);
+    const auto accept = accept_key("AAAAAAAAAAAAAAAAAAAAAA==");
+    std::string response = "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                           "Sec-WebSocket-Accept: " +
+                           std::string{accept.data(), accept.size()} + "\r\n\r\n";
+    c.receive(std::as_writable_bytes(std::span{response}), {});
+    require(c.state() == connection_state::open, "the client opens");
+    return c;
+}
+
+template <class Make>
+void check(Make make, std::span<const std::uint8_t> data, std::size_t piece, bool end) {
+    const outcome whole = feed(make(), data, data.size() + 1, end);
+    require(whole == feed(make(), data, piece, end), "the same however it is cut");
+    require(whole == feed(make(), data, 1, end), "the same byte by byte");
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    if (size < 2) return 0;
+    const unsigned what = data[0];
+    const std::size_t piece = data[1] + 1U;
+    const std::span<const std::uint8_t> input{data + 2, size - 2};
+    const bool end = (what & 4U) != 0;
+    switch (what & 3U) {
+    case 0: check(open_server, input, piece, end); break;
+    case 1: check(open_client, input, piece, end); break;
+    case 2:
+        check([] { return connection<role::server, message_queue<>, zero_keys>{server_policy{}, {}, limits()}; },
+              input, piece, end);
+        break;
+    default: check(new_client, input, piece, end); break;
+    }
+    return 0;
+}
