@@ -217,13 +217,19 @@ TEST_CASE("message_writer: what is given away is copied while small, and moved w
     CHECK(out.frames[2].where == lies);
 }
 
-TEST_CASE("message_writer: what is shared goes to the queue as it is") {
+TEST_CASE("message_writer: what is shared is copied while small, and referred to while large") {
     recorder out;
     message_writer writer{true};
-    const auto owner = std::make_shared<byte_vector>(bytes("shared"));
-    CHECK(writer.send_shared(message_kind::text, recorder::shared{owner, *owner}, out, keys) ==
+    const auto small = std::make_shared<byte_vector>(message_writer::large - 1, std::byte{'s'});
+    CHECK(writer.send_shared(message_kind::text, recorder::shared{small, *small}, out, keys) ==
           errc::ok);
-    CHECK(out.frames == std::vector{frame(opcode::text, true, "shared")});
-    CHECK(out.frames[0].where == owner->data());
-    CHECK(owner.use_count() == 2);
+    CHECK(out.owners.empty());
+    CHECK(small.use_count() == 1);
+
+    const auto large = std::make_shared<byte_vector>(message_writer::large, std::byte{'l'});
+    CHECK(writer.send_shared(message_kind::text, recorder::shared{large, *large}, out, keys) ==
+          errc::ok);
+    REQUIRE(out.frames.size() == 2);
+    CHECK(out.frames[1].where == large->data());
+    CHECK(large.use_count() == 2);
 }

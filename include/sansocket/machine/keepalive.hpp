@@ -96,7 +96,7 @@ public:
     [[nodiscard]] ping_payload payload() const noexcept;
     /// From the last Ping of this machine to its Pong; nothing before the first.
     [[nodiscard]] std::optional<duration> round_trip() const noexcept { return round_trip_; }
-    /// When the last byte came.
+    /// When the last byte came, the connection opened, or reading went on.
     [[nodiscard]] time_point last_received() const noexcept { return heard_; }
 
 private:

@@ -367,6 +367,7 @@ public:
         if (partial_.room() < n) partial_.make_room(n, 0);
     }
     [[nodiscard]] std::byte* extend(std::size_t n) {
+        if (is_eof()) return nullptr;
         reserve(n);
         return partial_.extend(n);
     }

@@ -93,8 +93,9 @@ private:
     static constexpr bool masked = Role == role::server;
     static constexpr std::size_t straight_into_queue = 2048;  // below, two passes in cache are as fast
     static constexpr std::size_t warm = 4096;  // unmask and check this many bytes at a time
-    // A frame of which this many bytes come at once is believed to be as long as it says.
+    // Of a frame of which this many bytes come at once, room is made for `trust` times as many more.
     static constexpr std::size_t substantial = 8192;
+    static constexpr std::uint64_t trust = 16;
 
     template <class Queue>
     SANSOCKET_NOINLINE errc receive_slowly(const frame_piece& piece, Queue& queue);
@@ -206,8 +207,10 @@ template <role Role>
 template <class Queue>
 errc message_reader<Role>::append(const frame_piece& piece, Queue& queue) {
     if constexpr (requires { queue.reserve(std::size_t{}); }) {
-        if (piece.payload_left != 0 && piece.payload.size() >= substantial)
-            queue.reserve(piece.payload.size() + static_cast<std::size_t>(piece.payload_left));
+        const std::size_t here = piece.payload.size();
+        if (piece.payload_left != 0 && here >= substantial)
+            queue.reserve(here + static_cast<std::size_t>(
+                                     (std::min)(piece.payload_left, std::uint64_t{here} * trust)));
     }
     std::byte* to = queue.extend(piece.payload.size());
     if (to == nullptr) return errc::queue_full;

@@ -4,8 +4,7 @@
 // finished part by part. RFC 6455 5.4, 5.6, 6.1.
 //
 // Frames go into a queue that is handed in (`send_queue`, or what looks like
-// it); masking keys come from a source that is handed in and are asked for only
-// where frames are masked.
+// it); masking keys come from a source that is handed in, one for each frame.
 //
 // Knows nothing of: the closing handshake, control frames, time.
 // Section numbers in this file refer to RFC 6455.
@@ -40,7 +39,7 @@ enum class writer_state : std::uint8_t { between, starting, continuing };
 /// nothing then; errc::backpressure is the queue being full.
 class message_writer {
 public:
-    /// A payload of at least this many bytes that is given away is not copied.
+    /// A payload of at least this many bytes that is given away or shared is not copied.
     static constexpr std::size_t large = 4096;
 
     /// @param check_text  whether text must be UTF-8 (errc::text_not_utf8).
@@ -70,6 +69,7 @@ public:
     /// A whole message that is shared. errc::message_in_progress.
     template <class Out, class Keys, class Shared>
     errc send_shared(message_kind kind, Shared&& payload, Out& out, Keys&& keys) {
+        if (payload.bytes.size() < large) return send(kind, payload.bytes, out, keys);
         if (const errc ec = may_send(kind, payload.bytes, out); ec != errc::ok) return ec;
         out.push_shared(opcode_of(kind), true, std::forward<Shared>(payload), keys());
         return errc::ok;
@@ -90,13 +90,13 @@ public:
     errc append(std::span<const std::byte> part, bool fin, Out& out, Keys&& keys) {
         if (state_ == writer_state::between) return errc::no_message_in_progress;
         if (out.full()) return errc::backpressure;
+        utf8_validator text = text_;
         if (check_text_ && kind_ == message_kind::text) {
-            utf8_validator text = text_;
             if (!text.receive(part) || (fin && !text.complete())) return errc::text_not_utf8;
-            text_ = text;
         }
         const auto op = state_ == writer_state::starting ? opcode_of(kind_) : opcode::continuation;
         out.push(op, fin, part, keys());
+        text_ = text;
         state_ = fin ? writer_state::between : writer_state::continuing;
         return errc::ok;
     }

@@ -95,7 +95,7 @@ private:
 
     template <class Self>
     void connect(Self& self, std::error_code ec) {
-        auto& socket = lowest(session_->stream_);
+        auto& socket = detail::lowest(session_->stream_);
         while (next_ != found_.end()) {
             const ::asio::ip::tcp::endpoint endpoint = next_++->endpoint();
             std::error_code failed;

@@ -81,7 +81,7 @@ public:
         if (transport_ == transport::ended) return;
         std::error_code ignored;
         if constexpr (waitable<Stream>) stream_.non_blocking(true, ignored);
-        no_delay(stream_);
+        detail::no_delay(stream_);
         transport_ = transport::attached;
         drive();
     }
@@ -195,11 +195,11 @@ void session<Role, Stream>::shut_down() {
     switch (core_->wants_shutdown()) {
     case sansocket::shutdown_request::none: return;
     case sansocket::shutdown_request::half_close:
-        if (!std::exchange(half_closed_, true)) half_close(stream_);
+        if (!std::exchange(half_closed_, true)) detail::half_close(stream_);
         return;
     case sansocket::shutdown_request::close:
         transport_ = transport::ended;
-        return close(stream_);
+        return detail::close(stream_);
     case sansocket::shutdown_request::abort:
         transport_ = transport::ended;
         return detail::abort(stream_);

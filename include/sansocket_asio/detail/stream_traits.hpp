@@ -40,8 +40,8 @@ template <class Stream>
 void no_delay(Stream& stream) noexcept {
     std::error_code ignored;
     const ::asio::ip::tcp::no_delay option{true};
-    if constexpr (requires { lowest(stream).set_option(option, ignored); })
-        lowest(stream).set_option(option, ignored);
+    if constexpr (requires { detail::lowest(stream).set_option(option, ignored); })
+        detail::lowest(stream).set_option(option, ignored);
 }
 
 // No more will be written; reading goes on. Only a plain socket can say so.
@@ -55,17 +55,17 @@ void half_close(Stream& stream) noexcept {
 template <class Stream>
 void close(Stream& stream) noexcept {
     std::error_code ignored;
-    if constexpr (requires { lowest(stream).close(ignored); }) lowest(stream).close(ignored);
-    else lowest(stream).close();
+    if constexpr (requires { detail::lowest(stream).close(ignored); }) detail::lowest(stream).close(ignored);
+    else detail::lowest(stream).close();
 }
 
 // Drops the transport: what is still unsent is thrown away, and the peer sees a reset.
 template <class Stream>
 void abort(Stream& stream) noexcept {
     std::error_code ignored;
-    if constexpr (requires { lowest(stream).set_option(::asio::socket_base::linger{}, ignored); })
-        lowest(stream).set_option(::asio::socket_base::linger{true, 0}, ignored);
-    close(stream);
+    if constexpr (requires { detail::lowest(stream).set_option(::asio::socket_base::linger{}, ignored); })
+        detail::lowest(stream).set_option(::asio::socket_base::linger{true, 0}, ignored);
+    detail::close(stream);
 }
 
 inline constexpr std::size_t read_buffer_size = 64 * 1024;
