@@ -112,9 +112,11 @@ def report_core(build, quick):
         print(heading)
         cases = groups[group].items()
         print_table(head, [core_row(what, size, times) for (what, size), times in sorted(cases)])
-    print("direct: received messages go to a handler as they are parsed; payloads to be sent are")
-    print("shared and not copied (a client's are: they must be masked). memcpy: the copies that")
-    print("stand in for the transport; they are part of every other time in a row.\n")
+    print("sansocket receives into its message queue, and sends payloads that are kept alive until")
+    print("they have gone out, which is how the peers send: those of 4 KiB and more are not copied")
+    print("(a client's are: they must be masked). direct: received messages go to a handler as they")
+    print("are parsed; payloads to be sent are copied. memcpy: the copies that stand in for the")
+    print("transport; they are part of every other time in a row.\n")
 
 
 # The network.

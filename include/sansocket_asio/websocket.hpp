@@ -14,9 +14,9 @@
 //   async_connect, async_handshake, async_accept, async_read_request, async_close
 //       the connection is aborted
 //
-// Destroying a websocket completes what waits with an error. A connection that
-// is not closed by then is aborted, without a Close frame; one that has been
-// closed finishes by itself, within its close timeout.
+// Destroying a websocket completes what waits with an error. The connection is
+// aborted, without a Close frame, unless the peer's Close was received or it
+// failed or closed before: then it finishes by itself, within its close timeout.
 #pragma once
 
 #include <sansocket_asio/detail/connect_op.hpp>

@@ -1,6 +1,6 @@
-// Websockets over loopback, driven from a test that is an ordinary function: start an operation with
-// a `result` for its token, and let the loop run until it has completed. Nothing here sleeps, and
-// nothing waits for ever.
+// Websockets over loopback, driven from a test that is an ordinary function: start an operation
+// with a `result` for its token, and let the loop run until it has completed. Nothing here sleeps,
+// and nothing waits for ever.
 #pragma once
 
 #include "catch.hpp"

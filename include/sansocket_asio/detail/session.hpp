@@ -39,12 +39,15 @@ namespace sansocket_asio::detail {
 // A gather write's buffers. Copied into Asio's operation.
 class write_buffers {
 public:
+    using value_type = ::asio::const_buffer;
+    using const_iterator = const ::asio::const_buffer*;
+
     explicit write_buffers(const sansocket::output_buffers& out) noexcept : count_(out.size()) {
         for (std::size_t i = 0; i != count_; ++i)
             buffers_[i] = ::asio::const_buffer(out[i].data(), out[i].size());
     }
-    const ::asio::const_buffer* begin() const noexcept { return buffers_.data(); }
-    const ::asio::const_buffer* end() const noexcept { return buffers_.data() + count_; }
+    const_iterator begin() const noexcept { return buffers_.data(); }
+    const_iterator end() const noexcept { return buffers_.data() + count_; }
 
 private:
     std::array<::asio::const_buffer, sansocket::output_buffers::capacity> buffers_;
@@ -91,8 +94,8 @@ public:
     // The application lets go. What it cannot see any more ends by itself.
     void drop() noexcept {
         if (!core_) return;  // the stream closes itself
-        if (core_->state() != sansocket::connection_state::closed)
-            core_->abort(sansocket::errc::dropped);
+        // An answer to the peer's Close that is on its way is not cut off.
+        if (!over() && !core_->close_info().received) core_->abort(sansocket::errc::dropped);
         drive();
     }
 

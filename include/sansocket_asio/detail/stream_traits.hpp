@@ -40,8 +40,9 @@ template <class Stream>
 void no_delay(Stream& stream) noexcept {
     std::error_code ignored;
     const ::asio::ip::tcp::no_delay option{true};
-    if constexpr (requires { detail::lowest(stream).set_option(option, ignored); })
-        detail::lowest(stream).set_option(option, ignored);
+    auto& socket = detail::lowest(stream);
+    if constexpr (requires { socket.set_option(option, ignored); })
+        socket.set_option(option, ignored);
 }
 
 // No more will be written; reading goes on. Only a plain socket can say so.
@@ -55,16 +56,19 @@ void half_close(Stream& stream) noexcept {
 template <class Stream>
 void close(Stream& stream) noexcept {
     std::error_code ignored;
-    if constexpr (requires { detail::lowest(stream).close(ignored); }) detail::lowest(stream).close(ignored);
-    else detail::lowest(stream).close();
+    auto& socket = detail::lowest(stream);
+    if constexpr (requires { socket.close(ignored); }) socket.close(ignored);
+    else socket.close();
 }
 
 // Drops the transport: what is still unsent is thrown away, and the peer sees a reset.
 template <class Stream>
 void abort(Stream& stream) noexcept {
     std::error_code ignored;
-    if constexpr (requires { detail::lowest(stream).set_option(::asio::socket_base::linger{}, ignored); })
-        detail::lowest(stream).set_option(::asio::socket_base::linger{true, 0}, ignored);
+    auto& socket = detail::lowest(stream);
+    const ::asio::socket_base::linger at_once{true, 0};
+    if constexpr (requires { socket.set_option(at_once, ignored); })
+        socket.set_option(at_once, ignored);
     detail::close(stream);
 }
 

@@ -1,0 +1,183 @@
+// echo_server.cpp
+//
+// A server that echoes every message: one thread, one coroutine for each
+// connection, limits, and an end that says goodbye to every client.
+//
+//   echo_server [--host H] [--port P] [--max-message BYTES] [--max-connections N]
+//
+// Prints "listening on ws://HOST:PORT/". A text "close CODE REASON" makes it close with them.
+// SIGINT and SIGTERM close every connection with 1001.
+#include <sansocket_asio/sansocket_asio.hpp>
+
+#include <asio/awaitable.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <exception>
+#include <iostream>
+#include <list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace {
+
+using asio::awaitable;
+using asio::redirect_error;
+using asio::use_awaitable;
+using asio::ip::tcp;
+using sansocket::message;
+using sansocket_asio::server_connection;
+
+struct settings {
+    std::string host = "127.0.0.1";
+    std::string port = "8080";
+    std::uint64_t max_message = std::uint64_t{16} * 1024 * 1024;
+    std::uint64_t max_connections = 10000;
+};
+
+template <class Number>
+bool parse(std::string_view text, Number& value) {
+    const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return ec == std::errc{} && end == text.data() + text.size();
+}
+
+std::optional<settings> parse_arguments(int argc, char* argv[]) {
+    settings out;
+    std::uint16_t port = 0;
+    for (int i = 1; i < argc; i += 2) {
+        const std::string_view name = argv[i];
+        if (i + 1 == argc) return std::nullopt;
+        const std::string_view value = argv[i + 1];
+        bool good = false;
+        if (name == "--host") good = !(out.host = value).empty();
+        else if (name == "--port") good = parse(out.port = value, port);
+        else if (name == "--max-message") good = parse(value, out.max_message);
+        else if (name == "--max-connections") good = parse(value, out.max_connections);
+        if (!good) return std::nullopt;
+    }
+    return out;
+}
+
+// What "close CODE REASON" asks for; nothing where `m` is to be echoed.
+std::optional<sansocket::close_frame> close_asked_by(const message& m) {
+    std::string_view rest = m.data;
+    if (m.kind != sansocket::message_kind::text || !rest.starts_with("close ")) return std::nullopt;
+    rest.remove_prefix(6);
+    const auto space = rest.find(' ');
+    std::uint16_t code = 0;
+    if (!parse(rest.substr(0, space), code)) return std::nullopt;
+    const auto reason = space == rest.npos ? std::string_view{} : rest.substr(space + 1);
+    const sansocket::close_code asked{code};
+    if (check_close(asked, reason) != sansocket::errc::ok) return std::nullopt;
+    return sansocket::close_frame{asked, std::string{reason}};
+}
+
+class echo_server {
+public:
+    echo_server(asio::io_context& io, const settings& chosen, const tcp::endpoint& where)
+        : acceptor_(io, where), max_connections_(chosen.max_connections) {
+        options_.messages.size = chosen.max_message;
+        asio::co_spawn(io, accept_connections(), asio::detached);
+    }
+
+    [[nodiscard]] tcp::endpoint endpoint() const { return acceptor_.local_endpoint(); }
+
+    // The close timeout bounds how long the connections then take to end.
+    void stop() {
+        acceptor_.close();
+        for (server_connection* ws : connections_)
+            ws->async_close(sansocket::close_code::going_away, "", asio::detached);
+    }
+
+private:
+    awaitable<void> accept_connections() {
+        asio::steady_timer timer(acceptor_.get_executor());
+        while (acceptor_.is_open()) {
+            std::error_code ec;
+            tcp::socket socket = co_await acceptor_.async_accept(redirect_error(use_awaitable, ec));
+            if (!ec) {
+                asio::co_spawn(acceptor_.get_executor(), serve(std::move(socket)), asio::detached);
+                continue;
+            }
+            // Out of descriptors, for example: connections that end will give some back.
+            timer.expires_after(std::chrono::milliseconds(50));
+            co_await timer.async_wait(redirect_error(use_awaitable, ec));
+        }
+    }
+
+    // One connection's life. `connections_` knows it for as long.
+    awaitable<void> serve(tcp::socket socket) {
+        if (!acceptor_.is_open()) co_return;
+        server_connection ws(std::move(socket));
+        const bool full = connections_.size() >= max_connections_;
+        const auto place = connections_.insert(connections_.end(), &ws);
+        try {
+            if (full) co_await refuse(ws);
+            else co_await echo(ws);
+        } catch (const std::exception&) {
+            // The connection has ended: ws.close_info() says how.
+        }
+        connections_.erase(place);
+    }
+
+    awaitable<void> refuse(server_connection& ws) {
+        co_await ws.async_read_request(policy_, options_, use_awaitable);
+        ws.refuse(503, {}, "There are too many connections.\n");
+    }
+
+    awaitable<void> echo(server_connection& ws) {
+        co_await ws.async_accept(policy_, options_, use_awaitable);
+        for (;;) {
+            // Throws once the closing handshake is done, so this is what the loop ends by.
+            message m = co_await ws.async_receive(use_awaitable);
+            std::error_code closing;  // not an error: the peer's last messages cannot be echoed
+            if (const auto wanted = close_asked_by(m))
+                co_await ws.async_close(wanted->code, wanted->reason,
+                                        redirect_error(use_awaitable, closing));
+            else co_await ws.async_send(std::move(m), redirect_error(use_awaitable, closing));
+        }
+    }
+
+    tcp::acceptor acceptor_;
+    std::uint64_t max_connections_;
+    sansocket::server_policy policy_;
+    sansocket::options options_;
+    std::list<server_connection*> connections_;
+};
+
+} // namespace
+
+int main(int argc, char* argv[]) {
+    const std::optional<settings> chosen = parse_arguments(argc, argv);
+    if (!chosen) {
+        std::cerr << "usage: echo_server [--host H] [--port P] [--max-message BYTES] "
+                     "[--max-connections N]\n";
+        return 2;
+    }
+    try {
+        asio::io_context io(1);
+        const auto found = tcp::resolver(io).resolve(chosen->host, chosen->port);
+        echo_server server(io, *chosen, *found.begin());
+        asio::signal_set signals(io, SIGINT, SIGTERM);
+        signals.async_wait([&server](std::error_code, int) { server.stop(); });
+
+        const tcp::endpoint at = server.endpoint();
+        std::cout << "listening on ws://" << at << '/' << std::endl;  // an IPv6 address in brackets
+        io.run();
+    } catch (const std::exception& error) {
+        std::cerr << "echo_server: " << error.what() << '\n';
+        return 1;
+    }
+}

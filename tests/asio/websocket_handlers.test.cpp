@@ -1,0 +1,110 @@
+// What belongs to a handler: where it runs, and who allocates for it.
+#include <sansocket_asio/websocket.hpp>
+
+#include "support/asio_loop.hpp"
+
+#include <asio/bind_executor.hpp>
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <thread>
+
+using namespace support;
+
+TEST_CASE("websocket handlers: a handler that can only be moved") {
+    loop l;
+    websocket_pair p(l);
+    bool done = false;
+    p.server.async_receive([owned = std::make_unique<int>(1), &done](std::error_code ec,
+                                                                     const sansocket::message& m) {
+        done = !ec && m.data == "x" && *owned == 1;
+    });
+    l.until(send(p.client, "x"));
+    l.until([&] { return done; });
+}
+
+namespace {
+
+// Says where it was called, and wakes the loop.
+struct where_called {
+    void operator()(std::error_code, const sansocket::message& = {}) const {
+        const auto id = std::this_thread::get_id();
+        asio::post(l->io, [to = where, id] { *to = id; });
+    }
+    loop* l;
+    std::thread::id* where;
+};
+
+} // namespace
+
+TEST_CASE("websocket handlers: bound to another executor, they complete there") {
+    loop l;
+    websocket_pair p(l);
+    asio::io_context other(1);
+    auto work = asio::make_work_guard(other);
+    std::thread thread([&other] { other.run(); });
+    const auto there = thread.get_id();
+
+    std::thread::id places[5];
+    const auto handler = [&](int i) {
+        return asio::bind_executor(other, where_called{&l, &places[i]});
+    };
+    p.server.async_receive(handler(0));
+    p.server.async_receive(handler(1));  // refused
+    p.client.async_send_text("x", handler(2));
+    l.until([&] { return places[0] != std::thread::id{}; });
+    p.client.async_close(close_code::normal, {}, handler(3));
+    p.server.async_receive(handler(4));
+    for (const auto& place : places) {
+        l.until([&] { return place != std::thread::id{}; });
+        CHECK(place == there);
+    }
+    work.reset();
+    thread.join();
+}
+
+namespace {
+
+template <class T>
+struct counting {
+    using value_type = T;
+    explicit counting(int& n) : count(&n) {}
+    template <class U>
+    counting(const counting<U>& o) noexcept : count(o.count) {}
+    T* allocate(std::size_t n) {
+        ++*count;
+        return std::allocator<T>{}.allocate(n);
+    }
+    void deallocate(T* p, std::size_t n) { std::allocator<T>{}.deallocate(p, n); }
+    template <class U>
+    bool operator==(const counting<U>& o) const noexcept { return count == o.count; }
+    int* count;
+};
+
+struct counting_handler {
+    using allocator_type = counting<std::byte>;
+    allocator_type get_allocator() const noexcept { return allocator_type(*count); }
+    void operator()(std::error_code, const sansocket::message& = {}) const { ++*called; }
+    int* count;
+    int* called;
+};
+
+} // namespace
+
+TEST_CASE("websocket handlers: a handler's allocator is used for what waits for it") {
+    loop l;
+    websocket_pair p(l);
+    int allocations = 0;
+    int called = 0;
+    p.server.async_receive(counting_handler{&allocations, &called});
+    CHECK(allocations > 0);
+    l.until(send(p.client, "x"));
+    l.until([&] { return called == 1; });
+    allocations = 0;
+    p.client.async_close(close_code::normal, {}, counting_handler{&allocations, &called});
+    CHECK(allocations > 0);
+    l.until([&] { return called == 2; });
+}
