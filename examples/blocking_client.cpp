@@ -91,7 +91,7 @@ void turn(int fd, connection<role::client>& ws) {
     if (!ws.should_close()) read_some(fd, ws);
 }
 
-} // namespace
+}  // namespace
 
 int main(int argc, char* argv[]) {
     const auto [where, wrong] = parse_url(argc > 1 ? argv[1] : "");

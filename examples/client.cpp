@@ -31,7 +31,7 @@ asio::awaitable<void> converse(asio::io_context& io, std::string url,
     co_await ws.async_close(sansocket::close_code::normal, "", use_awaitable);
 }
 
-} // namespace
+}  // namespace
 
 int main(int argc, char* argv[]) {
     if (argc < 2) {

@@ -88,7 +88,7 @@ awaitable<void> run(std::string url, std::string agent) {
     co_await echo(url + "/updateReports?agent=" + agent);
 }
 
-} // namespace
+}  // namespace
 
 int main(int argc, char* argv[]) {
     std::string url, agent;

@@ -97,8 +97,8 @@ private:
         std::cout << arrow_ << ' ' << std::left << std::setw(13)
                   << names[static_cast<std::size_t>(header.opcode)]
                   << (header.fin ? "FIN " : "    ") << (header.key ? "masked " : "       ")
-                  << std::right << std::setw(6)
-                  << payload.size() << " bytes  " << detail(header, payload) << '\n';
+                  << std::right << std::setw(6) << payload.size() << " bytes  "
+                  << detail(header, payload) << '\n';
     }
     std::string detail(const frame_header& header, std::span<const std::byte> payload) {
         if (header.opcode == opcode::close) {
@@ -266,7 +266,7 @@ void converse(const url& where) {
             "the server did not close as it was asked to");
 }
 
-} // namespace
+}  // namespace
 
 int main(int argc, char* argv[]) {
     const auto [where, ec] = parse_url(argc == 2 ? argv[1] : "");

@@ -157,7 +157,7 @@ private:
     std::list<server_connection*> connections_;
 };
 
-} // namespace
+}  // namespace
 
 int main(int argc, char* argv[]) {
     const std::optional<settings> chosen = parse_arguments(argc, argv);

@@ -173,7 +173,7 @@ void serve(int listener) {
     }
 }
 
-} // namespace
+}  // namespace
 
 int main(int argc, char* argv[]) {
     std::uint16_t port = 0;

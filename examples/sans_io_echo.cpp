@@ -39,7 +39,7 @@ void echo(connection<role::server>& server) {
 // A real client takes these from the system: std::random_device, for example.
 constexpr std::array<std::byte, 32> seed{};
 
-} // namespace
+}  // namespace
 
 int main() {
     time_point now{};

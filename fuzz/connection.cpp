@@ -62,7 +62,8 @@ void drain(Connection& connection, outcome& out) {
 }
 
 template <class Connection>
-outcome feed(Connection connection, std::span<const std::uint8_t> data, std::size_t piece, bool end) {
+outcome feed(Connection connection, std::span<const std::uint8_t> data, std::size_t piece,
+             bool end) {
     outcome out;
     while (!data.empty()) {
         std::vector<std::byte> bytes((std::min)(piece, data.size()));
@@ -71,7 +72,8 @@ outcome feed(Connection connection, std::span<const std::uint8_t> data, std::siz
         while (!rest.empty()) {
             const std::size_t n = connection.receive(rest, {});
             rest = rest.subspan(n);
-            require(n != 0 || connection.messages().size() != 0, "progress unless the queue is full");
+            require(n != 0 || connection.messages().size() != 0,
+                    "progress unless the queue is full");
             while (const auto m = connection.messages().pop()) out.messages.emplace_back(*m);
         }
         require(connection.messages().memory() < 144 * 1024, "memory is bounded");
@@ -123,7 +125,7 @@ void check(Make make, std::span<const std::uint8_t> data, std::size_t piece, boo
     require(whole == feed(make(), data, 1, end), "the same byte by byte");
 }
 
-} // namespace
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (size < 2) return 0;
@@ -135,8 +137,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 0: check(open_server, input, piece, end); break;
     case 1: check(open_client, input, piece, end); break;
     case 2:
-        check([] { return connection<role::server, message_queue<>, zero_keys>{server_policy{}, {}, limits()}; },
-              input, piece, end);
+        check(
+            [] {
+                return connection<role::server, message_queue<>, zero_keys>{
+                    server_policy{}, {}, limits()};
+            },
+            input, piece, end);
         break;
     default: check(new_client, input, piece, end); break;
     }

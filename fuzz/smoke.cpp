@@ -21,23 +21,32 @@ input from(std::string_view text) { return {text.begin(), text.end()}; }
 // Frames with masking key 0, so that they are legal for a server; without it, for a client.
 std::vector<input> seeds() {
     using namespace std::string_literals;
-    const std::string masked[] = {
-        "\x81\x85\0\0\0\0Hello"s, "\x01\x83\0\0\0\0Hel\x89\x80\0\0\0\0\x80\x82\0\0\0\0lo"s,
-        "\x88\x85\0\0\0\0\x03\xe8"s "bye"s, "\x82\xfe\0\x7e\0\0\0\0"s + std::string(126, 'x'),
-        "\x81\x84\0\0\0\0\xf0\x9f\x98\x80"s, "\x88\x80\0\0\0\0"s};
-    const std::string plain[] = {
-        "\x81\x05Hello"s, "\x01\x03Hel\x89\x00\x80\x02lo"s, "\x88\x05\x03\xe8"s "bye"s,
-        "\x82\x7e\0\x7e"s + std::string(126, 'x'), "\x81\x04\xf0\x9f\x98\x80"s, "\x88\x00"s};
+    const std::string masked[] = {"\x81\x85\0\0\0\0Hello"s,
+                                  "\x01\x83\0\0\0\0Hel\x89\x80\0\0\0\0\x80\x82\0\0\0\0lo"s,
+                                  "\x88\x85\0\0\0\0\x03\xe8"s
+                                  "bye"s,
+                                  "\x82\xfe\0\x7e\0\0\0\0"s + std::string(126, 'x'),
+                                  "\x81\x84\0\0\0\0\xf0\x9f\x98\x80"s,
+                                  "\x88\x80\0\0\0\0"s};
+    const std::string plain[] = {"\x81\x05Hello"s,
+                                 "\x01\x03Hel\x89\x00\x80\x02lo"s,
+                                 "\x88\x05\x03\xe8"s
+                                 "bye"s,
+                                 "\x82\x7e\0\x7e"s + std::string(126, 'x'),
+                                 "\x81\x04\xf0\x9f\x98\x80"s,
+                                 "\x88\x00"s};
     const std::string request =
         "GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-    const std::string response = "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                 "Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n";
+    const std::string response =
+        "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n";
     std::vector<input> out;
     for (int more = 0; more != 2; ++more) {
         const char end = static_cast<char>(more * 4);
         for (const auto& m : masked) out.push_back(from(std::string{end} + "\x06" + m + masked[0]));
-        for (const auto& p : plain) out.push_back(from(std::string{static_cast<char>(end + 1)} + "\x06" + p + plain[0]));
+        for (const auto& p : plain)
+            out.push_back(from(std::string{static_cast<char>(end + 1)} + "\x06" + p + plain[0]));
         out.push_back(from(std::string{static_cast<char>(end + 2)} + "\x10" + request + masked[0]));
         out.push_back(from(std::string{static_cast<char>(end + 3)} + "\x10" + response + plain[0]));
     }
@@ -53,13 +62,16 @@ void mutate(input& data, std::mt19937& random) {
         switch (below(4)) {
         case 0: data[at] = static_cast<std::uint8_t>(below(256)); break;
         case 1: data[at] ^= static_cast<std::uint8_t>(1U << below(8)); break;
-        case 2: data.insert(data.begin() + static_cast<std::ptrdiff_t>(at), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(below(data.size()))); break;
+        case 2:
+            data.insert(data.begin() + static_cast<std::ptrdiff_t>(at), data.begin(),
+                        data.begin() + static_cast<std::ptrdiff_t>(below(data.size())));
+            break;
         default: data.resize(at + 1); break;
         }
     }
 }
 
-} // namespace
+}  // namespace
 
 int main(int argc, char** argv) {
     const long runs = argc > 1 ? std::strtol(argv[1], nullptr, 10) : 20'000;

@@ -21,7 +21,7 @@ void in_both_roles(Test test) {
     SECTION("client") { test.template operator()<role::client>(); }
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("connection: RFC examples reach the application, in every chunking (5.7)") {
     const byte_vector client_to_server = hex("81 85 37fa213d 7f9f4d5158");  // masked "Hello"
@@ -43,7 +43,8 @@ TEST_CASE("connection: RFC examples reach the application, in every chunking (5.
 
 TEST_CASE("connection: messages of every size at each length form's edge arrive whole (5.2)") {
     in_both_roles([]<role Role> {
-        for (const std::size_t size : std::vector<std::size_t>{0, 1, 125, 126, 127, 65535, 65536, 300000}) {
+        for (const std::size_t size :
+             std::vector<std::size_t>{0, 1, 125, 126, 127, 65535, 65536, 300000}) {
             endpoint<Role> e;
             e.open();
             byte_vector payload(size);
@@ -85,7 +86,8 @@ TEST_CASE("connection: a wrong mask bit fails the connection with 1002 (5.1)") {
 
 TEST_CASE("connection: a Ping is answered with its payload, without the application (5.5.2)") {
     in_both_roles([]<role Role> {
-        for (const auto& chunks : every_chunking(frame<Role>(opcode::ping, bytes("are you there")))) {
+        for (const auto& chunks :
+             every_chunking(frame<Role>(opcode::ping, bytes("are you there")))) {
             endpoint<Role> e;
             e.open().receive(chunks);
             CHECK(e.sent() == own_frame<Role>(opcode::pong, bytes("are you there")));
@@ -123,11 +125,10 @@ TEST_CASE("connection: an unsolicited Pong is no error (5.5.3)") {
 
 TEST_CASE("connection: control frames between fragments do not disturb the message (5.4)") {
     in_both_roles([]<role Role> {
-        const auto in = frame<Role>(opcode::text, bytes("He"), false) +
-                        frame<Role>(opcode::ping, bytes("p")) +
-                        frame<Role>(opcode::continuation, bytes("l"), false) +
-                        frame<Role>(opcode::pong, bytes("q")) +
-                        frame<Role>(opcode::continuation, bytes("lo"));
+        const auto in =
+            frame<Role>(opcode::text, bytes("He"), false) + frame<Role>(opcode::ping, bytes("p")) +
+            frame<Role>(opcode::continuation, bytes("l"), false) +
+            frame<Role>(opcode::pong, bytes("q")) + frame<Role>(opcode::continuation, bytes("lo"));
         for (const auto& chunks : every_chunking(in)) {
             endpoint<Role> e;
             e.open().receive(chunks);
@@ -162,22 +163,35 @@ TEST_CASE("connection: every violation has its name and its code, after what cam
         {"rsv3", [](bool m) { return raw(0x91, 0, "", m); }, errc::reserved_bit, 1002},
         {"opcode 3", [](bool m) { return raw(0x83, 0, "", m); }, errc::reserved_opcode, 1002},
         {"opcode b", [](bool m) { return raw(0x8b, 0, "", m); }, errc::reserved_opcode, 1002},
-        {"ping in fragments", [](bool m) { return raw(0x09, 0, "", m); }, errc::control_fragmented, 1002},
-        {"long ping", [](bool m) { return header(0x89, 126, "007e", m); }, errc::control_length, 1002},
-        {"length in two", [](bool m) { return header(0x82, 126, "007d", m); }, errc::length_not_minimal, 1002},
-        {"length in eight", [](bool m) { return header(0x82, 127, "000000000000ffff", m); }, errc::length_not_minimal, 1002},
-        {"2^63", [](bool m) { return header(0x82, 127, "8000000000000000", m); }, errc::length_too_large, 1002},
-        {"too big", [](bool m) { return header(0x82, 127, "0000000001000001", m); }, errc::message_too_big, 1009},
+        {"ping in fragments", [](bool m) { return raw(0x09, 0, "", m); }, errc::control_fragmented,
+         1002},
+        {"long ping", [](bool m) { return header(0x89, 126, "007e", m); }, errc::control_length,
+         1002},
+        {"length in two", [](bool m) { return header(0x82, 126, "007d", m); },
+         errc::length_not_minimal, 1002},
+        {"length in eight", [](bool m) { return header(0x82, 127, "000000000000ffff", m); },
+         errc::length_not_minimal, 1002},
+        {"2^63", [](bool m) { return header(0x82, 127, "8000000000000000", m); },
+         errc::length_too_large, 1002},
+        {"too big", [](bool m) { return header(0x82, 127, "0000000001000001", m); },
+         errc::message_too_big, 1009},
         {"orphan", [](bool m) { return raw(0x80, 0, "", m); }, errc::unexpected_continuation, 1002},
-        {"nested", [](bool m) { return raw(0x01, 1, "61", m) + raw(0x81, 1, "61", m); }, errc::expected_continuation, 1002},
-        {"nested fragment", [](bool m) { return raw(0x01, 0, "", m) + raw(0x01, 1, "61", m); }, errc::expected_continuation, 1002},
+        {"nested", [](bool m) { return raw(0x01, 1, "61", m) + raw(0x81, 1, "61", m); },
+         errc::expected_continuation, 1002},
+        {"nested fragment", [](bool m) { return raw(0x01, 0, "", m) + raw(0x01, 1, "61", m); },
+         errc::expected_continuation, 1002},
         {"not utf-8", [](bool m) { return raw(0x81, 2, "c328", m); }, errc::invalid_utf8, 1007},
         {"cut utf-8", [](bool m) { return raw(0x81, 1, "c3", m); }, errc::invalid_utf8, 1007},
-        {"close of one byte", [](bool m) { return raw(0x88, 1, "03", m); }, errc::close_payload_length, 1002},
-        {"close 1005", [](bool m) { return raw(0x88, 2, "03ed", m); }, errc::close_code_reserved, 1002},
-        {"close 1006", [](bool m) { return raw(0x88, 2, "03ee", m); }, errc::close_code_reserved, 1002},
-        {"close 2999", [](bool m) { return raw(0x88, 2, "0bb7", m); }, errc::close_code_reserved, 1002},
-        {"close reason", [](bool m) { return raw(0x88, 4, "03e8c328", m); }, errc::close_reason_not_utf8, 1007},
+        {"close of one byte", [](bool m) { return raw(0x88, 1, "03", m); },
+         errc::close_payload_length, 1002},
+        {"close 1005", [](bool m) { return raw(0x88, 2, "03ed", m); }, errc::close_code_reserved,
+         1002},
+        {"close 1006", [](bool m) { return raw(0x88, 2, "03ee", m); }, errc::close_code_reserved,
+         1002},
+        {"close 2999", [](bool m) { return raw(0x88, 2, "0bb7", m); }, errc::close_code_reserved,
+         1002},
+        {"close reason", [](bool m) { return raw(0x88, 4, "03e8c328", m); },
+         errc::close_reason_not_utf8, 1007},
     };
     in_both_roles([&]<role Role> {
         const bool masked = Role == role::server;
@@ -230,7 +244,8 @@ TEST_CASE("connection: a message of exactly the limit passes, one byte more does
                 const std::string first(fragments ? 600 : 1000 + over, 'a');
                 e.receive(frame<Role>(opcode::text, bytes(first), !fragments));
                 if (fragments)
-                    e.receive(frame<Role>(opcode::continuation, bytes(std::string(400 + over, 'b'))));
+                    e.receive(
+                        frame<Role>(opcode::continuation, bytes(std::string(400 + over, 'b'))));
                 CHECK(e.messages().size() == 1 - over);
                 CHECK((e.connection.close_info().cause == errc::message_too_big) == (over == 1));
                 e.connection.abort();
@@ -262,7 +277,8 @@ TEST_CASE("connection: a full message queue stops reading, and goes on where it 
         for (auto& m : e.messages()) got.push_back(std::move(m));
         CHECK(stops == 3);
         REQUIRE(got.size() == 10);
-        for (int i = 0; i != 10; ++i) CHECK(got[static_cast<std::size_t>(i)] == text(std::to_string(i)));
+        for (int i = 0; i != 10; ++i)
+            CHECK(got[static_cast<std::size_t>(i)] == text(std::to_string(i)));
         e.connection.abort();
     });
 }
@@ -306,7 +322,8 @@ TEST_CASE("connection: a caller's mistakes have names and change nothing") {
         for (const unsigned code : {0U, 999U, 1004U, 1006U, 1015U, 1016U, 2999U, 5000U, 65535U})
             CHECK(c.close(static_cast<close_code>(code), "", e.now) == errc::invalid_close_code);
         CHECK(c.close(close_code::no_status, "why", e.now) == errc::invalid_close_code);
-        CHECK(c.close(close_code::normal, std::string(124, 'x'), e.now) == errc::close_reason_too_long);
+        CHECK(c.close(close_code::normal, std::string(124, 'x'), e.now) ==
+              errc::close_reason_too_long);
         CHECK(c.close(close_code::normal, "\xff", e.now) == errc::text_not_utf8);
         CHECK(e.sent().empty());
         CHECK(c.state() == connection_state::open);

@@ -27,7 +27,7 @@ template <role Role>
 constexpr shutdown_request after_both =
     Role == role::server ? shutdown_request::close : shutdown_request::none;
 
-} // namespace
+}  // namespace
 
 TEST_CASE("close: every code that may be sent is accepted and echoed; no other is (7.4, 5.5.1)") {
     in_both_roles([]<role Role> {
@@ -263,7 +263,8 @@ TEST_CASE("close: a stream that ends without a Close is 1006, and says what was 
             {"between fragments", whole + frame<Role>(opcode::text, bytes("x"), false), true},
         };
         for (const row& r : rows) {
-            for (const errc how : {errc::end_of_stream, errc::tls_truncated, errc::transport_lost}) {
+            for (const errc how :
+                 {errc::end_of_stream, errc::tls_truncated, errc::transport_lost}) {
                 CAPTURE(r.name);
                 endpoint<Role> e;
                 e.open().receive(r.in);
@@ -327,10 +328,12 @@ TEST_CASE("close: reading is never paused once closing, so a full queue cannot h
     in_both_roles([]<role Role> {
         sansocket::options options;
         options.queue.high_count = options.queue.low_count = 1;
-        for (const auto policy : {sansocket::after_close::discard, sansocket::after_close::deliver}) {
+        for (const auto policy :
+             {sansocket::after_close::discard, sansocket::after_close::deliver}) {
             options.after_close = policy;
             endpoint<Role> e{options};
-            const auto unread = frame<Role>(opcode::text, bytes("a")) + frame<Role>(opcode::text, bytes("b"));
+            const auto unread =
+                frame<Role>(opcode::text, bytes("a")) + frame<Role>(opcode::text, bytes("b"));
             byte_vector in = unread + peer_close<Role>(1000);
             e.open();
             const std::size_t taken = e.connection.receive(in, e.now);
@@ -354,8 +357,7 @@ TEST_CASE("close: a connection that delivers after its close stays bounded") {
         endpoint<Role> e{options};
         e.open();
         CHECK(e.connection.close(close_code::normal, "", e.now) == errc::ok);
-        for (int i = 0; i != 1000; ++i)
-            e.receive(frame<Role>(opcode::binary, byte_vector(1000)));
+        for (int i = 0; i != 1000; ++i) e.receive(frame<Role>(opcode::binary, byte_vector(1000)));
         CHECK(e.connection.messages().bytes() < 12'000);
         e.receive(peer_close<Role>(1000));
         e.sent();
@@ -426,14 +428,16 @@ TEST_CASE("close: abort ends everything in the same call, in every state (B28)")
     });
 }
 
-TEST_CASE("close: output that is being written stays readable until it is consumed, after abort too") {
+TEST_CASE(
+    "close: output that is being written stays readable until it is consumed, after abort too") {
     in_both_roles([]<role Role> {
         endpoint<Role> e;
         e.open();
         const auto expected = own_frame<Role>(opcode::binary, byte_vector(5000));
         CHECK(e.connection.send_binary(byte_vector(5000)) == errc::ok);
         const auto in_flight = e.connection.output();
-        for (int i = 0; i != 100; ++i) CHECK(e.connection.send_binary(byte_vector(5000)) == errc::ok);
+        for (int i = 0; i != 100; ++i)
+            CHECK(e.connection.send_binary(byte_vector(5000)) == errc::ok);
         e.connection.abort();
         byte_vector seen;
         for (const auto part : in_flight) seen.insert(seen.end(), part.begin(), part.end());

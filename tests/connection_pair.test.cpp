@@ -19,7 +19,9 @@ struct pair {
     explicit pair(unsigned seed, const sansocket::options& options = {})
         : a(options), b(options), random(seed) {}
 
-    std::size_t upto(std::size_t n) { return std::uniform_int_distribution<std::size_t>{1, n}(random); }
+    std::size_t upto(std::size_t n) {
+        return std::uniform_int_distribution<std::size_t>{1, n}(random);
+    }
 
     // Some bytes one way. True if there were any.
     template <class From, class To>
@@ -53,7 +55,7 @@ struct pair {
     std::mt19937 random;
 };
 
-} // namespace
+}  // namespace
 
 // Counts, so that a test can say that nothing was allocated.
 void* operator new(std::size_t size) {
@@ -79,16 +81,19 @@ TEST_CASE("pair: messages of all kinds arrive whole and in order over any cuttin
         std::vector<message> from_a, from_b;
         for (int i = 0; i != 60; ++i) {
             const auto kind = p.upto(2) == 1 ? message_kind::text : message_kind::binary;
-            std::string data(p.upto(p.upto(3) == 1 ? 70'000 : 300) - 1, static_cast<char>('a' + i % 26));
+            std::string data(p.upto(p.upto(3) == 1 ? 70'000 : 300) - 1,
+                             static_cast<char>('a' + i % 26));
             const message m{kind, data};
             const auto send = [&](auto& connection) {
                 switch (p.upto(4)) {
                 case 1: return connection.send_text(std::string{data});
                 case 2:
                     if (connection.start(kind) != errc::ok) return errc::backpressure;
-                    CHECK(connection.append(std::string_view{data}.substr(0, data.size() / 2)) == errc::ok);
+                    CHECK(connection.append(std::string_view{data}.substr(0, data.size() / 2)) ==
+                          errc::ok);
                     CHECK(connection.send_ping(bytes("between")) == errc::ok);
-                    return connection.finish(std::as_bytes(std::span{data}.subspan(data.size() / 2)));
+                    return connection.finish(
+                        std::as_bytes(std::span{data}.subspan(data.size() / 2)));
                 default: return connection.send(kind, m.bytes());
                 }
             };
@@ -164,7 +169,8 @@ TEST_CASE("pair: an idle connection holds no buffers") {
     p.b.connection.abort();
 }
 
-TEST_CASE("pair: a whole unfragmented message reaches the queue as a view of the transport's bytes") {
+TEST_CASE(
+    "pair: a whole unfragmented message reaches the queue as a view of the transport's bytes") {
     const std::byte* seen = nullptr;
     std::size_t size = 0;
     auto handler = [&](sansocket::message_view m) {

@@ -72,7 +72,7 @@ void in_both_roles(Test test) {
     test.template operator()<role::server>();
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("rfc6455: each connection has a handshake key of its own, of 16 bytes (4.1)") {
     std::set<std::string> keys;
@@ -180,8 +180,8 @@ TEST_CASE("rfc6455: literal bytes of a failed connection: Close with code and re
     s.open();
     CHECK(s.connection.send_text("unsent") == errc::ok);
     s.receive(hex("c1 80 00000000") + support::frame<role::server>(opcode::close, {}));
-    CHECK(s.sent() == hex("88 3c 03ea") +
-                          bytes("a reserved bit is set without an extension that defines it"));
+    CHECK(s.sent() ==
+          hex("88 3c 03ea") + bytes("a reserved bit is set without an extension that defines it"));
     CHECK(s.connection.wants_shutdown() == shutdown_request::half_close);
     s.connection.receive_end(s.now);
     CHECK(s.connection.wants_shutdown() == shutdown_request::close);

@@ -89,20 +89,21 @@ public:
     ///
     /// @param keys  a fresh source of unpredictable bytes: the handshake's key and all masking keys.
     connection(const client_request& request, Keys keys, time_point now,
-               const sansocket::options& options = {})
-        requires(Role == role::client && std::constructible_from<Queue, queue_limits>)
+               const sansocket::options& options =
+                   {}) requires(Role == role::client &&
+                                std::constructible_from<Queue, queue_limits>)
         : connection(request, std::move(keys), now, options, Queue(options.queue)) {}
     connection(const client_request& request, Keys keys, time_point now,
-               const sansocket::options& options, Queue queue)
-        requires(Role == role::client);
+               const sansocket::options& options, Queue queue) requires(Role == role::client);
 
     /// A server that waits for a request and judges it by `policy`. 4.2.
-    connection(const server_policy& policy, time_point now, const sansocket::options& options = {})
-        requires(Role == role::server && std::constructible_from<Queue, queue_limits>)
+    connection(const server_policy& policy, time_point now,
+               const sansocket::options& options =
+                   {}) requires(Role == role::server &&
+                                std::constructible_from<Queue, queue_limits>)
         : connection(policy, now, options, Queue(options.queue)) {}
     connection(const server_policy& policy, time_point now, const sansocket::options& options,
-               Queue queue)
-        requires(Role == role::server);
+               Queue queue) requires(Role == role::server);
 
     /// What is moved from is closed, and answers every query.
     connection(connection&& other) noexcept;
@@ -144,7 +145,8 @@ public:
     }
     /// Sends a message, copied.
     SANSOCKET_ALWAYS_INLINE errc send(message_kind kind, std::span<const std::byte> payload) {
-        if (const errc ec = may_send(); ec != errc::ok) [[unlikely]] return ec;
+        if (const errc ec = may_send(); ec != errc::ok) [[unlikely]]
+            return ec;
         return writer_.send(kind, payload, out_, key_source());
     }
     /// Sends a message that is given away; a large one is not copied.
@@ -202,12 +204,11 @@ public:
 
     /// A server with `request_decision::manual` accepts the request. 4.2.2. errc::not_deciding,
     /// errc::subprotocol_not_offered, errc::invalid_response.
-    errc accept(std::string_view subprotocol, std::span<const http_field_value> fields, time_point now)
-        requires(Role == role::server);
+    errc accept(std::string_view subprotocol, std::span<const http_field_value> fields,
+                time_point now) requires(Role == role::server);
     /// It refuses with a status of 300 to 599. errc::not_deciding, errc::invalid_response.
-    errc refuse(std::uint16_t status, std::span<const http_field_value> fields, std::string_view body,
-                time_point now)
-        requires(Role == role::server);
+    errc refuse(std::uint16_t status, std::span<const http_field_value> fields,
+                std::string_view body, time_point now) requires(Role == role::server);
 
     // You take.
 
@@ -234,7 +235,9 @@ public:
     /// Whether a server waits for `accept` or `refuse`.
     [[nodiscard]] bool deciding() const noexcept;
     [[nodiscard]] bool wants_read() const noexcept;
-    [[nodiscard]] bool wants_write() const noexcept { return !out_.empty() && !shutdown_.aborted(); }
+    [[nodiscard]] bool wants_write() const noexcept {
+        return !out_.empty() && !shutdown_.aborted();
+    }
     [[nodiscard]] shutdown_request wants_shutdown() const noexcept {
         return shutdown_.request(phase(), out_.empty());
     }
@@ -265,14 +268,21 @@ public:
 private:
     connection(const sansocket::options& options, Queue queue,
                std::conditional_t<is_client, Keys, no_keys> keys, time_point now)
-        : close_timeout_(options.close_timeout), after_close_(options.after_close), decision_(options.decision),
-          messages_(options.messages), queue_(std::move(queue)), writer_(options.check_sent_text),
-          out_(options.sending), keepalive_(options.keepalive), keys_(std::move(keys)) {
+        : close_timeout_(options.close_timeout),
+          after_close_(options.after_close),
+          decision_(options.decision),
+          messages_(options.messages),
+          queue_(std::move(queue)),
+          writer_(options.check_sent_text),
+          out_(options.sending),
+          keepalive_(options.keepalive),
+          keys_(std::move(keys)) {
         shutdown_.arm(now, options.opening_timeout);
     }
 
     SANSOCKET_ALWAYS_INLINE errc may_send() const noexcept {
-        if (close_.state() == close_state::open && !opening()) [[likely]] return errc::ok;
+        if (close_.state() == close_state::open && !opening()) [[likely]]
+            return errc::ok;
         if (opening()) return errc::not_open;
         return close_.state() < close_state::complete ? errc::closing : errc::closed;
     }
@@ -300,7 +310,9 @@ private:
     void fail(errc ec, time_point now);
     void end(errc cause) noexcept;
     bool reads_frames() const noexcept { return close_.state() <= close_state::sent; }
-    bool incomplete() const noexcept { return frames_.inside_frame() || messages_.inside_message(); }
+    bool incomplete() const noexcept {
+        return frames_.inside_frame() || messages_.inside_message();
+    }
     transport_phase phase() const noexcept;
 
     duration close_timeout_;
@@ -319,6 +331,6 @@ private:
     [[no_unique_address]] std::conditional_t<is_client, Keys, no_keys> keys_;
 };
 
-} // namespace sansocket
+}  // namespace sansocket
 
 #include <sansocket/connection_routes.hpp>

@@ -13,8 +13,8 @@ namespace sansocket {
 
 template <role Role, class Queue, class Keys>
 connection<Role, Queue, Keys>::connection(const client_request& request, Keys keys, time_point now,
-                                          const sansocket::options& options, Queue queue)
-    requires(Role == role::client)
+                                          const sansocket::options& options,
+                                          Queue queue) requires(Role == role::client)
     : connection(options, std::move(queue), std::move(keys), now) {
     std::array<std::byte, 16> nonce;
     for (std::size_t i = 0; i != nonce.size(); i += 4) {
@@ -28,19 +28,27 @@ connection<Role, Queue, Keys>::connection(const client_request& request, Keys ke
 
 template <role Role, class Queue, class Keys>
 connection<Role, Queue, Keys>::connection(const server_policy& policy, time_point now,
-                                          const sansocket::options& options, Queue queue)
-    requires(Role == role::server)
+                                          const sansocket::options& options,
+                                          Queue queue) requires(Role == role::server)
     : connection(options, std::move(queue), no_keys{}, now) {
     opening_ = std::make_unique<opening_handshake>(policy, options.http);
 }
 
 template <role Role, class Queue, class Keys>
 connection<Role, Queue, Keys>::connection(connection&& other) noexcept
-    : close_timeout_(other.close_timeout_), after_close_(other.after_close_),
-      decision_(other.decision_), phase_(other.phase_),
-      opening_(std::move(other.opening_)), frames_(other.frames_), messages_(other.messages_),
-      queue_(std::move(other.queue_)), writer_(other.writer_), out_(std::move(other.out_)),
-      close_(std::move(other.close_)), keepalive_(other.keepalive_), shutdown_(other.shutdown_),
+    : close_timeout_(other.close_timeout_),
+      after_close_(other.after_close_),
+      decision_(other.decision_),
+      phase_(other.phase_),
+      opening_(std::move(other.opening_)),
+      frames_(other.frames_),
+      messages_(other.messages_),
+      queue_(std::move(other.queue_)),
+      writer_(other.writer_),
+      out_(std::move(other.out_)),
+      close_(std::move(other.close_)),
+      keepalive_(other.keepalive_),
+      shutdown_(other.shutdown_),
       keys_(std::move(other.keys_)) {
     other.end(errc::aborted);
 }
@@ -93,9 +101,11 @@ void connection<Role, Queue, Keys>::receive_frames(std::span<std::byte>& in, tim
             if (ec != errc::need_more) fail(ec, now);
             return;
         }
-        if (is_control(piece.opcode)) [[unlikely]] receive_control(piece, now);
+        if (is_control(piece.opcode)) [[unlikely]]
+            receive_control(piece, now);
         else receive_data(piece, now);
-        if (!reads_frames()) [[unlikely]] return;
+        if (!reads_frames()) [[unlikely]]
+            return;
     }
     if (queue_.paused() && close_.state() == close_state::open) keepalive_.suspend();
 }
@@ -104,13 +114,15 @@ template <role Role, class Queue, class Keys>
 SANSOCKET_ALWAYS_INLINE void connection<Role, Queue, Keys>::receive_data(const frame_piece& piece,
                                                                          time_point now) {
     if (close_.state() != close_state::open) [[unlikely]] {
-        if (queue_.paused()) after_close_ = after_close::discard;  // closing is never paused: bounded
+        if (queue_.paused())
+            after_close_ = after_close::discard;  // closing is never paused: bounded
         if (after_close_ == after_close::discard) {
             queue_.abandon();
             return close_.discard(piece.payload.size());
         }
     }
-    if (const errc ec = messages_.receive(piece, queue_); ec != errc::ok) [[unlikely]] fail(ec, now);
+    if (const errc ec = messages_.receive(piece, queue_); ec != errc::ok) [[unlikely]]
+        fail(ec, now);
 }
 
 template <role Role, class Queue, class Keys>
@@ -150,7 +162,8 @@ errc connection<Role, Queue, Keys>::send_control(opcode op, std::span<const std:
 }
 
 template <role Role, class Queue, class Keys>
-errc connection<Role, Queue, Keys>::close(close_code code, std::string_view reason, time_point now) {
+errc connection<Role, Queue, Keys>::close(close_code code, std::string_view reason,
+                                          time_point now) {
     if (const errc ec = check_close(code, reason); ec != errc::ok) return ec;
     if (opening()) {
         if constexpr (!is_client) {
@@ -260,9 +273,8 @@ void connection<Role, Queue, Keys>::consume_output(std::size_t n, time_point now
 
 template <role Role, class Queue, class Keys>
 errc connection<Role, Queue, Keys>::accept(std::string_view subprotocol,
-                                           std::span<const http_field_value> fields, time_point now)
-    requires(Role == role::server)
-{
+                                           std::span<const http_field_value> fields,
+                                           time_point now) requires(Role == role::server) {
     if (!deciding()) return errc::not_deciding;
     std::string response;
     if (const errc ec = opening_->accept(subprotocol, fields, response); ec != errc::ok) return ec;
@@ -274,9 +286,8 @@ errc connection<Role, Queue, Keys>::accept(std::string_view subprotocol,
 template <role Role, class Queue, class Keys>
 errc connection<Role, Queue, Keys>::refuse(std::uint16_t status,
                                            std::span<const http_field_value> fields,
-                                           std::string_view body, time_point now)
-    requires(Role == role::server)
-{
+                                           std::string_view body,
+                                           time_point now) requires(Role == role::server) {
     if (!deciding()) return errc::not_deciding;
     std::string response;
     if (const errc ec = opening_->refuse(status, fields, body, response); ec != errc::ok) return ec;
@@ -321,4 +332,4 @@ transport_phase connection<Role, Queue, Keys>::phase() const noexcept {
     SANSOCKET_UNREACHABLE();
 }
 
-} // namespace sansocket
+}  // namespace sansocket

@@ -24,11 +24,11 @@ enum class request_decision : std::uint8_t { automatic, manual };
 
 /// Choices and limits of one connection.
 struct options {
-    message_limits messages;       ///< What one message may cost.
-    queue_limits queue;            ///< What may wait to be read.
-    send_limits sending;           ///< What may wait to be sent.
-    keepalive_options keepalive;   ///< How a silent peer is noticed. On by default in both roles.
-    http_limits http;              ///< What the opening handshake may cost.
+    message_limits messages;      ///< What one message may cost.
+    queue_limits queue;           ///< What may wait to be read.
+    send_limits sending;          ///< What may wait to be sent.
+    keepalive_options keepalive;  ///< How a silent peer is noticed. On by default in both roles.
+    http_limits http;             ///< What the opening handshake may cost.
     /// Time for the whole opening handshake; then errc::opening_timeout. 0: no limit. Default 10 s.
     duration opening_timeout = std::chrono::seconds{10};
     /// Time from the Close, or the failure, to the transport's end: output, the peer's Close and the
@@ -43,4 +43,4 @@ struct options {
     bool check_sent_text = true;
 };
 
-} // namespace sansocket
+}  // namespace sansocket

@@ -4,7 +4,7 @@
 #pragma once
 
 /// The version as one number, for #if: major * 10000 + minor * 100 + patch.
-#define SANSOCKET_VERSION 100 // 0.1.0
+#define SANSOCKET_VERSION 100  // 0.1.0
 
 namespace sansocket {
 
@@ -14,4 +14,4 @@ inline constexpr int version_major = SANSOCKET_VERSION / 10000;
 inline constexpr int version_minor = SANSOCKET_VERSION / 100 % 100;
 inline constexpr int version_patch = SANSOCKET_VERSION % 100;
 
-} // namespace sansocket
+}  // namespace sansocket

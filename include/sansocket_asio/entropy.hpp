@@ -27,4 +27,4 @@ namespace sansocket_asio {
     return sansocket::chacha_keys{std::span<const std::byte, 32>{seed}};
 }
 
-} // namespace sansocket_asio
+}  // namespace sansocket_asio

@@ -52,10 +52,10 @@ namespace sansocket_asio {
 ///
 /// Give it a name in a coroutine: gcc 12 destroys a braced temporary in a co_await expression twice.
 struct client_options {
-    std::vector<std::string> subprotocols;                     ///< In order of preference.
-    std::string origin;                                        ///< The Origin field; empty: none.
-    std::vector<sansocket::http_field_value> headers;          ///< Further fields of the request.
-    sansocket::options connection;                             ///< Limits and times.
+    std::vector<std::string> subprotocols;             ///< In order of preference.
+    std::string origin;                                ///< The Origin field; empty: none.
+    std::vector<sansocket::http_field_value> headers;  ///< Further fields of the request.
+    sansocket::options connection;                     ///< Limits and times.
 };
 
 /// One WebSocket connection.
@@ -88,8 +88,8 @@ public:
     explicit websocket(Stream stream) : session_(std::make_shared<session>(std::move(stream))) {}
     /// Over a stream made from `arguments`: an executor, usually.
     template <class... Args>
-        requires(std::constructible_from<Stream, Args...>)
-    explicit websocket(Args&&... arguments) : websocket(Stream(std::forward<Args>(arguments)...)) {}
+    requires(std::constructible_from<Stream, Args...>) explicit websocket(Args&&... arguments)
+        : websocket(Stream(std::forward<Args>(arguments)...)) {}
 
     websocket(websocket&&) noexcept = default;
     websocket& operator=(websocket&& other) noexcept {
@@ -111,9 +111,8 @@ public:
     /// Also completes with the errors of `sansocket::parse_url`, errc::url_needs_tls, errc::invalid_request,
     /// the resolver's and the socket's. `opening_timeout` covers all three steps.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
-    auto async_connect(std::string_view url, const client_options& options, Token&& token = Token{})
-        requires(is_client)
-    {
+    auto async_connect(std::string_view url, const client_options& options,
+                       Token&& token = Token{}) requires(is_client) {
         const auto [parsed, ec] = sansocket::parse_url(url);
         std::error_code wrong = ec;
         if (!wrong && parsed.secure) wrong = sansocket::errc::url_needs_tls;
@@ -128,35 +127,28 @@ public:
     }
 
     template <class Token = ::asio::default_completion_token_t<executor_type>>
-    auto async_connect(std::string_view url, Token&& token = Token{})
-        requires(is_client && !std::same_as<std::remove_cvref_t<Token>, client_options>)
-    {
+    auto async_connect(std::string_view url, Token&& token = Token{}) requires(
+        is_client && !std::same_as<std::remove_cvref_t<Token>, client_options>) {
         return async_connect(url, client_options{}, std::forward<Token>(token));
     }
 
     /// Opens over a stream that is connected. RFC 6455 4.1.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
-    auto async_handshake(const sansocket::client_request& request, const sansocket::options& options,
-                         Token&& token = Token{})
-        requires(is_client)
-    {
-        return run_begin<detail::opened>(begin(true, request, options),
-                                         std::forward<Token>(token));
+    auto async_handshake(const sansocket::client_request& request,
+                         const sansocket::options& options,
+                         Token&& token = Token{}) requires(is_client) {
+        return run_begin<detail::opened>(begin(true, request, options), std::forward<Token>(token));
     }
 
     /// Waits for a request and answers it by `policy`. RFC 6455 4.2.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_accept(const sansocket::server_policy& policy, const sansocket::options& options,
-                      Token&& token = Token{})
-        requires(!is_client)
-    {
+                      Token&& token = Token{}) requires(!is_client) {
         return run_begin<detail::opened>(begin(policy, options), std::forward<Token>(token));
     }
 
     template <class Token = ::asio::default_completion_token_t<executor_type>>
-    auto async_accept(Token&& token = Token{})
-        requires(!is_client)
-    {
+    auto async_accept(Token&& token = Token{}) requires(!is_client) {
         return async_accept(sansocket::server_policy{}, sansocket::options{},
                             std::forward<Token>(token));
     }
@@ -164,28 +156,24 @@ public:
     /// Waits for a request and leaves the answer to `accept` or `refuse`. RFC 6455 4.2.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_read_request(const sansocket::server_policy& policy, sansocket::options options,
-                            Token&& token = Token{})
-        requires(!is_client)
-    {
+                            Token&& token = Token{}) requires(!is_client) {
         options.decision = sansocket::request_decision::manual;
         return run_begin<detail::asked>(begin(policy, options), std::forward<Token>(token));
     }
 
     /// Accepts the request that `async_read_request` brought. See sansocket::connection::accept.
-    sansocket::errc accept(std::string_view subprotocol = {},
-                           std::span<const sansocket::http_field_value> fields = {})
-        requires(!is_client)
-    {
+    sansocket::errc accept(
+        std::string_view subprotocol = {},
+        std::span<const sansocket::http_field_value> fields = {}) requires(!is_client) {
         return change([&](auto& core) { return core.accept(subprotocol, fields, session::now()); });
     }
 
     /// Refuses it. See sansocket::connection::refuse.
     sansocket::errc refuse(std::uint16_t status,
                            std::span<const sansocket::http_field_value> fields = {},
-                           std::string_view body = {})
-        requires(!is_client)
-    {
-        return change([&](auto& core) { return core.refuse(status, fields, body, session::now()); });
+                           std::string_view body = {}) requires(!is_client) {
+        return change(
+            [&](auto& core) { return core.refuse(status, fields, body, session::now()); });
     }
 
     /// The next message. Signature void(std::error_code, sansocket::message).
@@ -232,9 +220,11 @@ public:
     /// Sends a message that is given away; a large one is not copied.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send(sansocket::message message, Token&& token = Token{}) {
-        return send_with([message = std::move(message)](auto& core) mutable {
-            return core.send(std::move(message));  // unchanged if it is not taken
-        }, std::forward<Token>(token));
+        return send_with(
+            [message = std::move(message)](auto& core) mutable {
+                return core.send(std::move(message));  // unchanged if it is not taken
+            },
+            std::forward<Token>(token));
     }
     /// Sends at once, or says why not: errc::backpressure where `async_send` would wait.
     sansocket::errc try_send(sansocket::message_kind kind, std::span<const std::byte> payload) {
@@ -302,8 +292,8 @@ private:
     }
     template <class Until, class Begin, class Token>
     auto run_begin(Begin begin, Token&& token) {
-        return run<void(std::error_code)>(
-            detail::begin_operation<Until, Begin>{std::move(begin)}, std::forward<Token>(token));
+        return run<void(std::error_code)>(detail::begin_operation<Until, Begin>{std::move(begin)},
+                                          std::forward<Token>(token));
     }
     template <class Change>
     sansocket::errc change(Change change) {
@@ -331,4 +321,4 @@ using client = websocket<sansocket::role::client>;
 /// A server's end of one connection over TCP.
 using server_connection = websocket<sansocket::role::server>;
 
-} // namespace sansocket_asio
+}  // namespace sansocket_asio

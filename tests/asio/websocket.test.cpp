@@ -247,9 +247,10 @@ TEST_CASE("websocket: many connections, one slow reader, and a broadcast that re
         std::vector<result> waiting;
         for (std::size_t i = 0; i != all.size(); ++i) {
             if (i != 0) waiting.push_back(send(all[i]->server, news));
-            else slow_refused |= all[0]->server.try_send(message_kind::text,
-                                                         std::as_bytes(std::span{news})) ==
-                                 errc::backpressure;
+            else
+                slow_refused |=
+                    all[0]->server.try_send(message_kind::text, std::as_bytes(std::span{news})) ==
+                    errc::backpressure;
         }
         for (std::size_t i = 1; i != all.size(); ++i) {
             const result got = receive(all[i]->client);

@@ -4,9 +4,7 @@
 #include "support/asio_loop.hpp"
 
 #if !defined(ASIO_HAS_CO_AWAIT)
-TEST_CASE("websocket awaitable: this compiler has no coroutines that Asio knows of") {
-    SUCCEED();
-}
+TEST_CASE("websocket awaitable: this compiler has no coroutines that Asio knows of") { SUCCEED(); }
 #else
 
 #include <asio/co_spawn.hpp>
@@ -53,7 +51,7 @@ asio::awaitable<void> receive_numbers(websocket_server& ws, int& taken, int& run
     }
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("websocket awaitable: a receive that races a timer loses no message") {
     loop l;

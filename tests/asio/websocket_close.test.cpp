@@ -18,7 +18,7 @@ sansocket::options close_within(std::chrono::milliseconds time) {
     options.close_timeout = time;
     return options;
 }
-} // namespace
+}  // namespace
 
 TEST_CASE("websocket close: both ends see a clean end, code and reason, and no timer stays") {
     loop l;

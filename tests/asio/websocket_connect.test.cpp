@@ -46,7 +46,7 @@ std::error_code connect(const std::string& url) {
     return connected.ec();
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("websocket connect: a URL that cannot be used is named") {
     CHECK(connect("http://localhost/") == errc::url_scheme);

@@ -57,7 +57,7 @@ void unblock(loop& l, websocket_pair& p) {
 
 std::string number(int i) { return "message " + std::to_string(i); }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("websocket flow: many sends at once arrive in order") {
     loop l;
@@ -280,9 +280,8 @@ TEST_CASE("websocket flow: a receive cancelled around every message loses and re
         // The signal comes before the bytes, between them and the waking, or behind it.
         const std::size_t messages = i % 3 == 0 ? 0 : 1;
         if (i % 3 != 2)
-            l.until([&] {
-                return got.done() || p.server.connection()->messages().size() == messages;
-            });
+            l.until(
+                [&] { return got.done() || p.server.connection()->messages().size() == messages; });
         else l.poll();
         cancel.emit(asio::cancellation_type::total);
         count(got);

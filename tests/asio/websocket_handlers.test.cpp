@@ -18,10 +18,10 @@ TEST_CASE("websocket handlers: a handler that can only be moved") {
     loop l;
     websocket_pair p(l);
     bool done = false;
-    p.server.async_receive([owned = std::make_unique<int>(1), &done](std::error_code ec,
-                                                                     const sansocket::message& m) {
-        done = !ec && m.data == "x" && *owned == 1;
-    });
+    p.server.async_receive(
+        [owned = std::make_unique<int>(1), &done](std::error_code ec, const sansocket::message& m) {
+            done = !ec && m.data == "x" && *owned == 1;
+        });
     l.until(send(p.client, "x"));
     l.until([&] { return done; });
 }
@@ -38,7 +38,7 @@ struct where_called {
     std::thread::id* where;
 };
 
-} // namespace
+}  // namespace
 
 TEST_CASE("websocket handlers: bound to another executor, they complete there") {
     loop l;
@@ -80,7 +80,9 @@ struct counting {
     }
     void deallocate(T* p, std::size_t n) { std::allocator<T>{}.deallocate(p, n); }
     template <class U>
-    bool operator==(const counting<U>& o) const noexcept { return count == o.count; }
+    bool operator==(const counting<U>& o) const noexcept {
+        return count == o.count;
+    }
     int* count;
 };
 
@@ -92,7 +94,7 @@ struct counting_handler {
     int* called;
 };
 
-} // namespace
+}  // namespace
 
 TEST_CASE("websocket handlers: a handler's allocator is used for what waits for it") {
     loop l;

@@ -61,7 +61,7 @@ asio::awaitable<void> ask(tcp::socket socket, int& frames, int& answers) {
 }
 #endif
 
-} // namespace
+}  // namespace
 
 TEST_CASE("websocket lifetime: destroyed while open, what waits ends, and the peer sees 1006") {
     loop l;

@@ -53,7 +53,7 @@ void converse(loop& l, Stream a, Stream b) {
     CHECK(l.finish() < 1s);
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("websocket streams: in memory, with neither a lowest layer nor a way to wait") {
     loop l;
@@ -98,9 +98,9 @@ TEST_CASE("websocket streams: a concrete executor") {
     const auto rebound = [&](tcp::socket& s) {
         return socket(l.io.get_executor(), tcp::v4(), s.release());
     };
-    static_assert(std::is_same_v<
-                  websocket_client::rebind_executor<asio::io_context::executor_type>::other,
-                  websocket<role::client, socket>>);
+    static_assert(
+        std::is_same_v<websocket_client::rebind_executor<asio::io_context::executor_type>::other,
+                       websocket<role::client, socket>>);
     converse(l, rebound(sockets.a), rebound(sockets.b));
 }
 
@@ -165,7 +165,7 @@ private:
     int left_;
 };
 
-} // namespace
+}  // namespace
 
 TEST_CASE("websocket streams: a strand each, and several threads") {
     asio::io_context io;
@@ -176,8 +176,8 @@ TEST_CASE("websocket streams: a strand each, and several threads") {
         tcp_pair sockets(io);
         const strand of_client(io.get_executor());
         const strand of_server(io.get_executor());
-        servers.push_back(std::make_unique<echoing>(
-            strand_socket(of_server, tcp::v4(), sockets.b.release())));
+        servers.push_back(
+            std::make_unique<echoing>(strand_socket(of_server, tcp::v4(), sockets.b.release())));
         clients.push_back(std::make_unique<asking>(
             strand_socket(of_client, tcp::v4(), sockets.a.release()), 300));
         all.push_back(clients.back()->done.get_future());

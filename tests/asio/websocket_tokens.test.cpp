@@ -41,14 +41,15 @@ auto get(loop& l, Future future) {
 // Two ends and somewhere to connect to.
 struct scene {
     explicit scene(loop& l)
-        : acceptor(l.io, {asio::ip::address_v4::loopback(), 0}), client(l.io),
+        : acceptor(l.io, {asio::ip::address_v4::loopback(), 0}),
+          client(l.io),
           url("ws://127.0.0.1:" + std::to_string(acceptor.local_endpoint().port()) + "/") {}
     tcp::acceptor acceptor;
     websocket_client client;
     std::string url;
 };
 
-} // namespace
+}  // namespace
 
 TEST_CASE("websocket tokens: use_future") {
     loop l;
@@ -127,7 +128,7 @@ asio::awaitable<void> visit(scene& s) {
     co_await s.client.async_close(close_code::normal, {}, asio::use_awaitable);
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("websocket tokens: use_awaitable") {
     loop l;

@@ -38,7 +38,7 @@ bool holds(auto& connection, std::string_view text) {
     return message && message->text() == text;
 }
 
-} // namespace
+}  // namespace
 
 int main() {
     const std::array<std::byte, 32> seed{};  // a real client takes this from the system

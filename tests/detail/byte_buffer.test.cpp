@@ -20,7 +20,7 @@ std::string_view text_of(const byte_buffer<>& buffer) {
     return {reinterpret_cast<const char*>(buffer.data()), buffer.size()};
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("byte_buffer: empty, it holds no memory") {
     const byte_buffer<> buffer;

@@ -42,7 +42,7 @@ byte_vector all_of(const segment_queue& queue) {
 
 std::string text_of(const segment_queue& queue) { return support::text_of(all_of(queue)); }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("segment_queue: empty, it holds no memory") {
     const segment_queue queue;

@@ -50,7 +50,8 @@ std::vector<message> messages() {
     out.emplace_back(message_kind::text, repeated("0123456789abcdé", mebibyte));
     for (const std::size_t size : {0U, 1U, 125U, 126U, 65535U, 65536U})
         out.emplace_back(message_kind::binary, std::string(size, '\xfe'));
-    out.emplace_back(message_kind::binary, repeated(std::string_view("\0\x7f\x80\xff", 4), mebibyte));
+    out.emplace_back(message_kind::binary,
+                     repeated(std::string_view("\0\x7f\x80\xff", 4), mebibyte));
     return out;
 }
 
@@ -133,7 +134,7 @@ awaitable<void> converse(std::string url) {
     }
 }
 
-} // namespace
+}  // namespace
 
 int main(int argc, char* argv[]) {
     if (argc != 2) {

@@ -20,13 +20,12 @@ using support::bytes;
 using support::operator+;
 
 // 1.2, 1.3: the RFC's own handshake
-constexpr std::string_view answer =
-    "HTTP/1.1 101 Switching Protocols\r\n"
-    "Upgrade: websocket\r\n"
-    "Connection: Upgrade\r\n"
-    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
-    "Sec-WebSocket-Protocol: chat\r\n"
-    "\r\n";
+constexpr std::string_view answer = "HTTP/1.1 101 Switching Protocols\r\n"
+                                    "Upgrade: websocket\r\n"
+                                    "Connection: Upgrade\r\n"
+                                    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+                                    "Sec-WebSocket-Protocol: chat\r\n"
+                                    "\r\n";
 
 client_handshake make(const client_request& request, const http_limits& limits = {}) {
     const auto nonce = bytes("the sample nonce");
@@ -76,7 +75,7 @@ static_assert(next(waiting, ev::accept) == open);      // 4.1
 static_assert(next(waiting, ev::refuse) == refused);   // 4.1
 static_assert(next(waiting, ev::fail) == failed);      // 4.1
 
-} // namespace
+}  // namespace
 
 TEST_CASE("client_handshake: only a handshake that waits can move (4.1)") {
     for (const auto from : {open, refused, failed})
@@ -90,18 +89,17 @@ TEST_CASE("client_handshake: the request of the RFC (1.2, 4.1)") {
     request.headers = {{"Cookie", "a=b"}, {"X-Empty", ""}};
     client_handshake handshake = make(request);
 
-    const std::string_view wanted =
-        "GET /chat HTTP/1.1\r\n"
-        "Host: server.example.com\r\n"
-        "Upgrade: websocket\r\n"
-        "Connection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        "Sec-WebSocket-Version: 13\r\n"
-        "Origin: http://example.com\r\n"
-        "Sec-WebSocket-Protocol: chat, superchat\r\n"
-        "Cookie: a=b\r\n"
-        "X-Empty: \r\n"
-        "\r\n";
+    const std::string_view wanted = "GET /chat HTTP/1.1\r\n"
+                                    "Host: server.example.com\r\n"
+                                    "Upgrade: websocket\r\n"
+                                    "Connection: Upgrade\r\n"
+                                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                                    "Sec-WebSocket-Version: 13\r\n"
+                                    "Origin: http://example.com\r\n"
+                                    "Sec-WebSocket-Protocol: chat, superchat\r\n"
+                                    "Cookie: a=b\r\n"
+                                    "X-Empty: \r\n"
+                                    "\r\n";
     CHECK(handshake.error() == errc{});
     CHECK(handshake.state() == waiting);
     CHECK(handshake.request() == wanted);
@@ -173,15 +171,15 @@ TEST_CASE("client_handshake: the answer of the RFC opens, frames behind it stay 
 }
 
 TEST_CASE("client_handshake: what a server may write in its own way (4.1)") {
-    const auto response = GENERATE(
-        with("Upgrade: websocket", "upgrade: WebSocket"),
-        with("Connection: Upgrade", "Connection: keep-alive, UPGRADE"),
-        with("Connection: Upgrade", "Connection: keep-alive\r\nConnection: upgrade"),
-        with("Switching Protocols", ""), with("Sec-WebSocket-Protocol: chat\r\n", ""),
-        with("Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Protocol: superchat"),
-        with("Upgrade: websocket", "Upgrade: websocket\r\nContent-Length: 0"),
-        with("Upgrade: websocket", "Upgrade: websocket\r\nSec-WebSocket-Extensions: "),
-        with("Upgrade: websocket", "Upgrade: websocket\r\nServer: x\r\nDate: y"));
+    const auto response =
+        GENERATE(with("Upgrade: websocket", "upgrade: WebSocket"),
+                 with("Connection: Upgrade", "Connection: keep-alive, UPGRADE"),
+                 with("Connection: Upgrade", "Connection: keep-alive\r\nConnection: upgrade"),
+                 with("Switching Protocols", ""), with("Sec-WebSocket-Protocol: chat\r\n", ""),
+                 with("Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Protocol: superchat"),
+                 with("Upgrade: websocket", "Upgrade: websocket\r\nContent-Length: 0"),
+                 with("Upgrade: websocket", "Upgrade: websocket\r\nSec-WebSocket-Extensions: "),
+                 with("Upgrade: websocket", "Upgrade: websocket\r\nServer: x\r\nDate: y"));
     INFO(response);
     CHECK(outcome(chat(), response) == errc::ok);
 }

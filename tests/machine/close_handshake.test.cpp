@@ -27,24 +27,24 @@ struct move {
     close_state to;
 };
 constexpr move legal[] = {
-    {open, event::start, sending},          // 7.1.2
-    {open, event::receive, received},       // 7.1.3
-    {open, event::fail, failed},            // 7.1.7
-    {open, event::end, ended},              // 7.1.4
-    {sending, event::flush, sent},          // 7.1.2
-    {sending, event::receive, replying},    // 5.5.1: both at once
-    {sending, event::fail, failed},         // 7.1.7
-    {sending, event::end, ended},           // 7.1.4
-    {sent, event::receive, complete},       // 7.1.4
-    {sent, event::fail, failed},            // 7.1.7
-    {sent, event::end, ended},              // 7.1.4
-    {received, event::start, replying},     // 5.5.1
-    {received, event::end, ended},          // 7.1.4
-    {replying, event::flush, complete},     // 7.1.4
-    {replying, event::end, ended},          // 7.1.4
-    {complete, event::end, complete},       // 7.1.4
-    {failed, event::flush, failed},         // 7.1.7
-    {failed, event::end, ended},            // 7.1.7
+    {open, event::start, sending},        // 7.1.2
+    {open, event::receive, received},     // 7.1.3
+    {open, event::fail, failed},          // 7.1.7
+    {open, event::end, ended},            // 7.1.4
+    {sending, event::flush, sent},        // 7.1.2
+    {sending, event::receive, replying},  // 5.5.1: both at once
+    {sending, event::fail, failed},       // 7.1.7
+    {sending, event::end, ended},         // 7.1.4
+    {sent, event::receive, complete},     // 7.1.4
+    {sent, event::fail, failed},          // 7.1.7
+    {sent, event::end, ended},            // 7.1.4
+    {received, event::start, replying},   // 5.5.1
+    {received, event::end, ended},        // 7.1.4
+    {replying, event::flush, complete},   // 7.1.4
+    {replying, event::end, ended},        // 7.1.4
+    {complete, event::end, complete},     // 7.1.4
+    {failed, event::flush, failed},       // 7.1.7
+    {failed, event::end, ended},          // 7.1.7
     {ended, event::end, ended},
 };
 
@@ -63,11 +63,23 @@ close_handshake in(close_state state) {
     switch (state) {
     case open: break;
     case sending: start(); break;
-    case sent: start(); machine.flush(); break;
+    case sent:
+        start();
+        machine.flush();
+        break;
     case received: receive(); break;
-    case replying: receive(); start(); break;
-    case complete: start(); machine.flush(); receive(); break;
-    case failed: (void)machine.fail(errc::invalid_utf8, false, close_code::invalid_payload, "x"); break;
+    case replying:
+        receive();
+        start();
+        break;
+    case complete:
+        start();
+        machine.flush();
+        receive();
+        break;
+    case failed:
+        (void)machine.fail(errc::invalid_utf8, false, close_code::invalid_payload, "x");
+        break;
     case ended: machine.end(errc::transport_lost, false); break;
     }
     REQUIRE(machine.state() == state);
@@ -84,7 +96,7 @@ std::string facts(const close_handshake& machine) {
            std::string{describe(info.cause)} + (info.incomplete_message ? "|cut" : "|");
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("close_handshake: what is not in the table cannot be (7.1)") {
     std::set<std::pair<close_state, event>> known;
@@ -271,9 +283,7 @@ TEST_CASE("close_handshake: clean means ours taken and theirs received, on every
         bool queued = false, taken = false, got = false, over = false, clean = false;
         for (std::size_t i = 0, rest = n; i != 6; ++i, rest /= 5) {
             switch (events[rest % 5]) {
-            case event::start:
-                queued |= machine.start(close_code::normal, "") == errc::ok;
-                break;
+            case event::start: queued |= machine.start(close_code::normal, "") == errc::ok; break;
             case event::flush:
                 machine.flush();
                 taken |= queued && !over;

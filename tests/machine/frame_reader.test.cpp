@@ -143,7 +143,7 @@ void check_faults(std::initializer_list<fault_row> rows) {
     }
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("frame_reader: frames in every chunking, to a server (5.2)") {
     check_every_chunking<role::server>();
@@ -156,7 +156,8 @@ TEST_CASE("frame_reader: frames in every chunking, to a client (5.2)") {
 TEST_CASE("frame_reader: 64 KiB and more, in pieces of many sizes (5.2)") {
     byte_vector payload(70'000);
     for (std::size_t i = 0; i != payload.size(); ++i) payload[i] = static_cast<std::byte>(i * 7);
-    const std::vector<frame> frames{{opcode::binary, true, payload}, {opcode::text, true, bytes("x")}};
+    const std::vector<frame> frames{{opcode::binary, true, payload},
+                                    {opcode::text, true, bytes("x")}};
     for (const std::size_t size : {1U, 7U, 1000U, 65536U, 1'000'000U}) {
         collector<role::server> server;
         for (auto piece : support::in_pieces_of(size, encoded(frames, role::server)))

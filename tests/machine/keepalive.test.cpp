@@ -21,7 +21,7 @@ keepalive::action ask(keepalive& machine, time_point now) { return machine.advan
 
 bool idle(keepalive::action action) { return !action.ping && action.end == errc::ok; }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("keepalive: the defaults ping every 20 seconds and wait 20 for the answer") {
     keepalive machine;

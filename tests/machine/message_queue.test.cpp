@@ -17,8 +17,8 @@
 #include <vector>
 
 using namespace sansocket;
-using support::bytes;
 using support::byte_vector;
+using support::bytes;
 
 namespace {
 
@@ -42,7 +42,9 @@ struct counting_allocator {
     }
 };
 
-bool push(auto& queue, std::string_view text) { return queue.push(message_kind::text, bytes(text)); }
+bool push(auto& queue, std::string_view text) {
+    return queue.push(message_kind::text, bytes(text));
+}
 
 void extend(auto& queue, std::string_view text) {
     std::byte* const to = queue.extend(text.size());
@@ -60,7 +62,7 @@ struct lacks_is_eof : direct_queue<void (*)(message_view)> {
     bool is_eof() const noexcept = delete;
 };
 
-} // namespace
+}  // namespace
 
 static_assert(message_queue_for_connection<message_queue<>>);
 static_assert(message_queue_for_connection<message_queue<counting_allocator>>);
@@ -179,7 +181,8 @@ TEST_CASE("message_queue: pauses at the high mark of messages and goes on at the
 }
 
 TEST_CASE("message_queue: goes on only under both low marks") {
-    message_queue<> queue{{.high_bytes = 1000, .low_bytes = 200, .high_count = 100, .low_count = 4}};
+    message_queue<> queue{
+        {.high_bytes = 1000, .low_bytes = 200, .high_count = 100, .low_count = 4}};
     push(queue, std::string(900, 'x'));
     for (int i = 0; i != 6; ++i) push(queue, "");
     CHECK(queue.paused());
@@ -404,7 +407,8 @@ TEST_CASE("message_queue: any sequence of calls is that of a deque of messages")
     for (int step = 0; step != 20'000; ++step) {
         const std::size_t size = below(50) == 0 ? below(20'000) : below(120);
         switch (below(9)) {
-        case 0: case 1: {
+        case 0:
+        case 1: {
             if (partial) break;
             const message m{kind(), sample(size)};
             REQUIRE(queue.push(m.kind, m.bytes()));
@@ -416,7 +420,8 @@ TEST_CASE("message_queue: any sequence of calls is that of a deque of messages")
             partial = message{kind(), ""};
             REQUIRE(queue.begin(partial->kind));
             break;
-        case 3: case 4: {
+        case 3:
+        case 4: {
             const auto part = sample(size);
             if (!partial) {
                 REQUIRE(queue.extend(size) == nullptr);

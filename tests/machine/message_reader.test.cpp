@@ -149,7 +149,7 @@ constexpr auto next(fs from, opcode op, bool fin) {
     return message_reader<role::server>::next(from, op, fin);
 }
 
-} // namespace
+}  // namespace
 
 // The whole table of 5.4.
 static_assert(next(fs::between, opcode::text, true) == fs::between);
@@ -196,7 +196,8 @@ TEST_CASE("message_reader: a whole frame reaches the queue where it lies, unmask
 }
 
 TEMPLATE_TEST_CASE("message_reader: fragments are one message "
-                   "(5.4)", "", server_bench, client_bench) {
+                   "(5.4)",
+                   "", server_bench, client_bench) {
     TestType b;
     CHECK(b.receive({opcode::text, false, bytes("Hel")}) == errc::ok);
     CHECK(b.reader.inside_message());
@@ -243,8 +244,8 @@ TEST_CASE("message_reader: between fragments is inside a message, whole frames a
 }
 
 TEMPLATE_TEST_CASE("message_reader: control frames stand between fragments and touch nothing "
-                   "(5.4)", "",
-                   server_bench, client_bench) {
+                   "(5.4)",
+                   "", server_bench, client_bench) {
     TestType b;
     CHECK(b.receive({opcode::text, false, bytes("\xe2\x82")}) == errc::ok);
     CHECK(b.receive({opcode::ping, true, bytes("\xff ping")}) == errc::ok);
@@ -306,8 +307,8 @@ TEST_CASE("message_reader: after a message of fragments a continuation has nothi
 }
 
 TEMPLATE_TEST_CASE("message_reader: text is checked over fragments and pieces, cut anywhere "
-                   "(8.1)", "",
-                   server_bench, client_bench) {
+                   "(8.1)",
+                   "", server_bench, client_bench) {
     const auto payload = bytes("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z");
     for (std::size_t a = 0; a <= payload.size(); ++a) {
         for (std::size_t c = a; c <= payload.size(); ++c) {
@@ -332,10 +333,10 @@ TEMPLATE_TEST_CASE("message_reader: bad text fails with the piece that shows it,
         std::size_t bad;  // the byte that no text could have there
     };
     const row rows[] = {
-        {"a continuation byte", "61 62 80 63", 2},   {"overlong", "c0 af", 0},
-        {"overlong of three", "61 e0 80 80", 2},     {"a surrogate", "61 62 ed a0 80", 3},
-        {"past U+10FFFF", "f4 90 80 80", 1},         {"F5", "61 f5 61", 1},
-        {"cut short by ASCII", "e2 82 61 61", 2},    {"cut short by a lead", "c3 c3 a9", 1},
+        {"a continuation byte", "61 62 80 63", 2}, {"overlong", "c0 af", 0},
+        {"overlong of three", "61 e0 80 80", 2},   {"a surrogate", "61 62 ed a0 80", 3},
+        {"past U+10FFFF", "f4 90 80 80", 1},       {"F5", "61 f5 61", 1},
+        {"cut short by ASCII", "e2 82 61 61", 2},  {"cut short by a lead", "c3 c3 a9", 1},
         {"last of four", "61 f0 9f 98 61 62", 4},
     };
     for (const row& r : rows) {
@@ -343,10 +344,12 @@ TEMPLATE_TEST_CASE("message_reader: bad text fails with the piece that shows it,
         const auto payload = hex(r.digits);
         TestType bytewise;
         for (std::size_t i = 0; i != r.bad; ++i)
-            REQUIRE(bytewise.receive({i == 0 ? opcode::text : opcode::continuation, false,
-                                      {payload[i]}}) == errc::ok);
-        CHECK(bytewise.receive({r.bad == 0 ? opcode::text : opcode::continuation, false,
-                                {payload[r.bad]}}) == errc::invalid_utf8);
+            REQUIRE(bytewise.receive(
+                        {i == 0 ? opcode::text : opcode::continuation, false, {payload[i]}}) ==
+                    errc::ok);
+        CHECK(bytewise.receive(
+                  {r.bad == 0 ? opcode::text : opcode::continuation, false, {payload[r.bad]}}) ==
+              errc::invalid_utf8);
         CHECK(!bytewise.queue.partial);
 
         TestType whole;
@@ -439,8 +442,7 @@ TEST_CASE("message_reader: a message too big fails at the header that shows it (
 
     recorder other;
     message_reader<role::server> fresh{{.size = 1000}};
-    CHECK(fresh.receive(piece_of(opcode::text, true, 1001, {}), other) ==
-          errc::message_too_big);
+    CHECK(fresh.receive(piece_of(opcode::text, true, 1001, {}), other) == errc::message_too_big);
     CHECK(other.calls == "a");
 }
 
@@ -466,7 +468,8 @@ TEST_CASE("message_reader: 4 MiB in fragments of 64 bytes pass by default (10.4)
 TEST_CASE("message_reader: a flood of empty fragments ends after 1024 by default (10.4)") {
     server_bench b;
     REQUIRE(b.receive({opcode::text, false, {}}) == errc::ok);
-    for (int i = 2; i <= 1024; ++i) REQUIRE(b.receive({opcode::continuation, false, {}}) == errc::ok);
+    for (int i = 2; i <= 1024; ++i)
+        REQUIRE(b.receive({opcode::continuation, false, {}}) == errc::ok);
     CHECK(b.receive({opcode::continuation, false, {}}) == errc::too_many_fragments);
     CHECK(!b.queue.partial);
 }

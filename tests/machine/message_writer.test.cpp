@@ -60,7 +60,7 @@ recorder::frame frame(opcode op, bool fin, std::string payload) {
     return {op, fin, std::move(payload), nullptr};
 }
 
-} // namespace
+}  // namespace
 
 static_assert(opcode_of(message_kind::text) == opcode::text);
 static_assert(opcode_of(message_kind::binary) == opcode::binary);
@@ -134,7 +134,8 @@ TEST_CASE("message_writer: a full queue takes nothing, and the same call goes th
     std::string owned(message_writer::large, 'o');
     CHECK(writer.send(message_kind::text, bytes("a"), out, keys) == errc::backpressure);
     CHECK(writer.send_owned(message_kind::text, std::move(owned), out, keys) == errc::backpressure);
-    CHECK(writer.send_shared(message_kind::text, recorder::shared{}, out, keys) == errc::backpressure);
+    CHECK(writer.send_shared(message_kind::text, recorder::shared{}, out, keys) ==
+          errc::backpressure);
     CHECK(owned.size() == message_writer::large);
     CHECK(writer.start(message_kind::text) == errc::ok);
     CHECK(writer.append(bytes("\xc3"), false, out, keys) == errc::backpressure);
@@ -155,7 +156,8 @@ TEST_CASE("message_writer: text must be UTF-8, whichever way it is sent (5.6)") 
     CHECK(strict.send(message_kind::text, bad, out, keys) == errc::text_not_utf8);
     CHECK(strict.send_owned(message_kind::text, std::string(1, '\xff'), out, keys) ==
           errc::text_not_utf8);
-    CHECK(strict.send_owned(message_kind::text, std::move(owned), out, keys) == errc::text_not_utf8);
+    CHECK(strict.send_owned(message_kind::text, std::move(owned), out, keys) ==
+          errc::text_not_utf8);
     CHECK(strict.send_shared(message_kind::text, recorder::shared{owner, *owner}, out, keys) ==
           errc::text_not_utf8);
     CHECK(owned.size() == message_writer::large);

@@ -97,7 +97,7 @@ std::string payloads(std::span<const frame> frames) {
     return out;
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("send_queue: a server's frames are the RFC's own bytes (5.7)") {
     server_queue queue;
@@ -177,8 +177,8 @@ TEST_CASE("send_queue: a client copies what is shared and masks in place what it
 }
 
 TEMPLATE_TEST_CASE("send_queue: control overtakes data at the next frame's boundary only (5.4, "
-                   "5.5)", "",
-                   server_queue, client_queue) {
+                   "5.5)",
+                   "", server_queue, client_queue) {
     constexpr role Role = std::is_same_v<TestType, server_queue> ? role::server : role::client;
     const std::size_t frame_size = (Role == role::server ? 2 : 6) + 3;
     for (std::size_t taken = 0; taken <= 3 * frame_size; ++taken) {
@@ -194,8 +194,7 @@ TEMPLATE_TEST_CASE("send_queue: control overtakes data at the next frame's bound
         const char* const expected[] = {"P Q one two thr ", "one P Q two thr ", "one two P Q thr ",
                                         "one two thr P Q "};
         INFO(taken);
-        CHECK(payloads(frames_in<Role>(stream)) ==
-              expected[(taken + frame_size - 1) / frame_size]);
+        CHECK(payloads(frames_in<Role>(stream)) == expected[(taken + frame_size - 1) / frame_size]);
     }
 }
 
@@ -286,7 +285,8 @@ TEST_CASE("send_queue: the opening handshake goes before control and data") {
     queue.push_raw(bytes("HTTP"));
     text(queue, "a");
     CHECK(control(queue, opcode::pong, "P") == errc::ok);
-    CHECK(support::text_of(drain(queue, 1)) == "HTTP\x8a\x01P\x81\x01" "a");
+    CHECK(support::text_of(drain(queue, 1)) == "HTTP\x8a\x01P\x81\x01"
+                                               "a");
 }
 
 TEST_CASE("send_queue: at most 16 buffers are shown, and the rest follows") {
@@ -491,7 +491,8 @@ TEST_CASE("send_queue: a Pong put off is dropped with the rest") {
 }
 
 TEMPLATE_TEST_CASE("send_queue: stopped, it offers and takes "
-                   "nothing", "", server_queue, client_queue) {
+                   "nothing",
+                   "", server_queue, client_queue) {
     TestType queue;
     text(queue, "begun");
     CHECK(control(queue, opcode::ping, "P") == errc::ok);
@@ -595,7 +596,8 @@ TEMPLATE_TEST_CASE("send_queue: whatever is pushed and taken, data keeps its ord
             if (!in_flight) break;
             REQUIRE((joined(view) == shown));
             const std::size_t n = below(3) == 0 ? shown.size() : below(shown.size() + 1);
-            stream.insert(stream.end(), shown.begin(), shown.begin() + static_cast<std::ptrdiff_t>(n));
+            stream.insert(stream.end(), shown.begin(),
+                          shown.begin() + static_cast<std::ptrdiff_t>(n));
             queue.consume(n);
             in_flight = false;
         }

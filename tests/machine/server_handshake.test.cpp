@@ -32,16 +32,15 @@ static_assert(next(deciding, ev::accept) == accepted);  // 4.2.2
 static_assert(next(deciding, ev::refuse) == refused);   // 4.2.2
 
 // 1.2, 1.3: the RFC's own handshake
-constexpr std::string_view request =
-    "GET /chat HTTP/1.1\r\n"
-    "Host: server.example.com\r\n"
-    "Upgrade: websocket\r\n"
-    "Connection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    "Origin: http://example.com\r\n"
-    "Sec-WebSocket-Protocol: chat, superchat\r\n"
-    "Sec-WebSocket-Version: 13\r\n"
-    "\r\n";
+constexpr std::string_view request = "GET /chat HTTP/1.1\r\n"
+                                     "Host: server.example.com\r\n"
+                                     "Upgrade: websocket\r\n"
+                                     "Connection: Upgrade\r\n"
+                                     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                                     "Origin: http://example.com\r\n"
+                                     "Sec-WebSocket-Protocol: chat, superchat\r\n"
+                                     "Sec-WebSocket-Version: 13\r\n"
+                                     "\r\n";
 
 // The RFC's request with one line replaced by another, which may be nothing or several.
 std::string with(std::string_view line, std::string_view other) {
@@ -82,7 +81,7 @@ bool has_line(std::string_view head, std::string_view line) {
     return head.find("\r\n" + std::string{line} + "\r\n") != std::string_view::npos;
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("server_handshake: every other move is illegal (4.2)") {
     int legal = 0;
@@ -105,13 +104,12 @@ TEST_CASE("server_handshake: the handshake of the RFC, frames behind it stay (1.
 
         std::string out = "before";
         CHECK(handshake.accept(out) == errc{});
-        CHECK(out ==
-              "beforeHTTP/1.1 101 Switching Protocols\r\n"
-              "Upgrade: websocket\r\n"
-              "Connection: Upgrade\r\n"
-              "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
-              "Sec-WebSocket-Protocol: chat\r\n"
-              "\r\n");
+        CHECK(out == "beforeHTTP/1.1 101 Switching Protocols\r\n"
+                     "Upgrade: websocket\r\n"
+                     "Connection: Upgrade\r\n"
+                     "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+                     "Sec-WebSocket-Protocol: chat\r\n"
+                     "\r\n");
         CHECK(handshake.state() == accepted);
         CHECK(handshake.error() == errc{});
         CHECK(handshake.response().empty());
@@ -245,8 +243,10 @@ TEST_CASE("server_handshake: the order that counts chooses the subprotocol (4.2.
         {"client's order", {"superchat", "chat"}, subprotocol_choice::client_order, "chat"},
         {"server's order", {"superchat", "chat"}, subprotocol_choice::server_order, "superchat"},
         {"second only", {"superchat"}, subprotocol_choice::client_order, "superchat"},
-        {"first of the server's not offered", {"x", "chat"},
-         subprotocol_choice::server_order, "chat"},
+        {"first of the server's not offered",
+         {"x", "chat"},
+         subprotocol_choice::server_order,
+         "chat"},
     }));
     INFO(r.name);
     server_handshake handshake = after(request, {.subprotocols = r.spoken, .choice = r.choice});
@@ -357,14 +357,13 @@ TEST_CASE("server_handshake: refusing with status, fields and body (4.2.2)") {
     const std::vector<sansocket::http_field_value> fields = {{"WWW-Authenticate", "Basic"}};
     std::string out;
     CHECK(handshake.refuse(401, fields, "Who are you?", out) == errc{});
-    CHECK(out ==
-          "HTTP/1.1 401 Unauthorized\r\n"
-          "Connection: close\r\n"
-          "WWW-Authenticate: Basic\r\n"
-          "Content-Type: text/plain; charset=utf-8\r\n"
-          "Content-Length: 12\r\n"
-          "\r\n"
-          "Who are you?");
+    CHECK(out == "HTTP/1.1 401 Unauthorized\r\n"
+                 "Connection: close\r\n"
+                 "WWW-Authenticate: Basic\r\n"
+                 "Content-Type: text/plain; charset=utf-8\r\n"
+                 "Content-Length: 12\r\n"
+                 "\r\n"
+                 "Who are you?");
     CHECK(handshake.state() == refused);
     CHECK(handshake.error() == errc::refused_by_application);
     CHECK(handshake.receive(bytes("x")).ec == errc::refused_by_application);
@@ -429,6 +428,5 @@ TEST_CASE("server_handshake: many subprotocols take no more time than their byte
 TEST_CASE("server_handshake: the limits hold for the request (10.4)") {
     server_handshake handshake{{}, {.fields = 3}};
     CHECK(handshake.receive(bytes(request)).ec == errc::http_too_many_fields);
-    CHECK(handshake.response().starts_with(
-        "HTTP/1.1 431 Request Header Fields Too Large\r\n"));
+    CHECK(handshake.response().starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"));
 }

@@ -47,7 +47,7 @@ void check_rows() {
     }
 }
 
-} // namespace
+}  // namespace
 
 // 7.1.1: the server closes first, a client when the server has.
 static_assert(transport_shutdown<role::server>{}.request(phase::finished, true) == request::close);

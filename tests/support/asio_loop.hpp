@@ -262,4 +262,4 @@ result close(Websocket& ws, close_code code = close_code::normal, std::string_vi
     return r;
 }
 
-} // namespace support
+}  // namespace support

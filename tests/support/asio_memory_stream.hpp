@@ -122,4 +122,4 @@ private:
     bool closed_ = false;
 };
 
-} // namespace support
+}  // namespace support

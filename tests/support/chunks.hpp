@@ -33,9 +33,10 @@ inline std::vector<pieces> every_chunking(std::span<const std::byte> data) {
     for (std::size_t cut = 1; cut < data.size(); cut += stride) {
         const auto head = data.first(cut);
         const auto tail = data.subspan(cut);
-        out.push_back({byte_vector(head.begin(), head.end()), byte_vector(tail.begin(), tail.end())});
+        out.push_back(
+            {byte_vector(head.begin(), head.end()), byte_vector(tail.begin(), tail.end())});
     }
     return out;
 }
 
-} // namespace support
+}  // namespace support

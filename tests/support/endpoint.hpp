@@ -26,7 +26,8 @@ using sansocket::role;
 using sansocket::shutdown_request;
 
 inline const std::string upgrade_request =
-    "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: "
+    "Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 template <role Role, class Queue = sansocket::message_queue<>>
@@ -104,7 +105,10 @@ private:
     template <class... Queues>
     connection_type make(const sansocket::options& options, Queues&&... queue) {
         if constexpr (Role == role::client) {
-            return {{.host = "server.example.com", .target = "/chat"}, fixed_keys{}, now, options,
+            return {{.host = "server.example.com", .target = "/chat"},
+                    fixed_keys{},
+                    now,
+                    options,
                     std::forward<Queues>(queue)...};
         } else {
             return {sansocket::server_policy{}, now, options, std::forward<Queues>(queue)...};
@@ -149,4 +153,4 @@ inline byte_vector close_bytes(unsigned code, std::string_view reason = {}) {
     return out + bytes(reason);
 }
 
-} // namespace support
+}  // namespace support

@@ -62,4 +62,4 @@ inline std::string to_hex(std::span<const std::byte> data) {
     return out;
 }
 
-} // namespace support
+}  // namespace support

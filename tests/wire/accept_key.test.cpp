@@ -25,7 +25,7 @@ std::string sha1_hex(std::string_view data) {
     return support::to_hex(std::as_bytes(std::span{digest}));
 }
 
-} // namespace
+}  // namespace
 
 // 1.3, the RFC's own example
 static_assert(text(accept_key("dGhlIHNhbXBsZSBub25jZQ==")) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
@@ -64,7 +64,10 @@ TEST_CASE("accept_key: a valid key is 16 bytes in one spelling (4.2.1)") {
         {"a space", "AAAAAAAAAA AAAAAAAAAAA==", false},
         {"URL alphabet", "AAAAAAAAAA-_AAAAAAAAAA==", false},
         {"padding within", "AAAAAAAAAAAAAAAAAAAAA===", false},
-        {"high byte", "AAAAAAAAAA\xc3\xa4" "AAAAAAAAAA==", false},
+        {"high byte",
+         "AAAAAAAAAA\xc3\xa4"
+         "AAAAAAAAAA==",
+         false},
     }));
     INFO(r.name);
     CHECK(is_valid_key(r.key) == r.valid);

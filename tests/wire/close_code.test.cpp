@@ -31,7 +31,8 @@ static_assert(static_cast<int>(close_code::abnormal) == 1006);
 static_assert(static_cast<int>(close_code::bad_gateway) == 1014);
 
 TEST_CASE("close_code: which of all 65536 values may be sent (7.4.1, 7.4.2)") {
-    std::set<unsigned> expected{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014};
+    std::set<unsigned> expected{1000, 1001, 1002, 1003, 1007, 1008,
+                                1009, 1010, 1011, 1012, 1013, 1014};
     for (unsigned code = 3000; code != 5000; ++code) expected.insert(code);
 
     std::vector<unsigned> wrong;

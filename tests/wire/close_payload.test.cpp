@@ -10,8 +10,8 @@
 #include <vector>
 
 using namespace sansocket;
-using support::bytes;
 using support::byte_vector;
+using support::bytes;
 using support::hex;
 using support::operator+;
 
@@ -37,7 +37,7 @@ std::vector<vector_row> vectors() {
     };
 }
 
-} // namespace
+}  // namespace
 
 static_assert(max_close_reason == 123);
 static_assert(make_close_payload(close_code::normal, "ab").size == 4);
@@ -79,11 +79,10 @@ TEST_CASE("close_payload: a code is read exactly where it may be sent, and judge
                                   std::byte{0xff}};
         const auto alone = parse_close_payload(std::span{payload}.first(2));
         const auto bad_reason = parse_close_payload(payload);
-        const bool right = may_be_sent(code)
-                               ? alone.ec == errc::ok && alone.code == code &&
-                                     bad_reason.ec == errc::close_reason_not_utf8
-                               : alone.ec == errc::close_code_reserved &&
-                                     bad_reason.ec == errc::close_code_reserved;
+        const bool right = may_be_sent(code) ? alone.ec == errc::ok && alone.code == code &&
+                                                   bad_reason.ec == errc::close_reason_not_utf8
+                                             : alone.ec == errc::close_code_reserved &&
+                                                   bad_reason.ec == errc::close_code_reserved;
         if (!right) wrong.push_back(n);
     }
     CHECK(wrong.empty());
@@ -95,7 +94,8 @@ TEST_CASE("close_payload: a reason that is not UTF-8 is refused (5.5.1)") {
         const auto parsed = parse_close_payload(hex("03e8") + hex(reason));
         CHECK(parsed.ec == errc::close_reason_not_utf8);
         CHECK(parsed.reason.empty());
-        CHECK(check_close(close_code::normal, support::text_of(hex(reason))) == errc::text_not_utf8);
+        CHECK(check_close(close_code::normal, support::text_of(hex(reason))) ==
+              errc::text_not_utf8);
     }
 }
 

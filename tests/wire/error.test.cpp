@@ -38,7 +38,7 @@ constexpr group groups[] = {
     {errc::opening_timeout, errc::write_timeout, error_kind::timeout},
 };
 
-} // namespace
+}  // namespace
 
 static_assert(std::is_error_code_enum_v<errc>);
 static_assert(errc{} == errc::ok);

@@ -48,12 +48,18 @@ std::vector<vector_row> vectors() {
         {"126 takes 16 bits", role::client, {true, binary, 126, no_key}, hex("82 7e 007e")},
         {"127, masked", role::server, {true, binary, 127, rfc_key}, hex("82 fe 007f 37fa213d")},
         {"65535 takes 16 bits", role::client, {true, binary, 65535, no_key}, hex("82 7e ffff")},
-        {"65536, masked", role::server, {true, binary, 65536, rfc_key},
+        {"65536, masked",
+         role::server,
+         {true, binary, 65536, rfc_key},
          hex("82 ff 0000000000010000 37fa213d")},
-        {"every byte of a length", role::client, {false, binary, 0x0102030405060708, no_key},
+        {"every byte of a length",
+         role::client,
+         {false, binary, 0x0102030405060708, no_key},
          hex("02 7f 0102030405060708")},
         {"2^63 - 1", role::client, {true, binary, largest, no_key}, hex("82 7f 7fffffffffffffff")},
-        {"2^63 - 1, masked", role::server, {false, continuation, largest, rfc_key},
+        {"2^63 - 1, masked",
+         role::server,
+         {false, continuation, largest, rfc_key},
          hex("00 ff 7fffffffffffffff 37fa213d")},
     };
 }
@@ -80,9 +86,11 @@ std::vector<fault_row> faults() {
         {"close of 127, masked", role::server, hex("88 ff"), errc::control_length, 2},
         {"125 in 16 bits", role::client, hex("82 7e 007d"), errc::length_not_minimal, 4},
         {"0 in 16 bits", role::server, hex("82 fe 0000 37fa213d"), errc::length_not_minimal, 4},
-        {"65535 in 64 bits", role::client, hex("82 7f 000000000000ffff"), errc::length_not_minimal, 10},
+        {"65535 in 64 bits", role::client, hex("82 7f 000000000000ffff"), errc::length_not_minimal,
+         10},
         {"0 in 64 bits", role::client, hex("82 7f 0000000000000000"), errc::length_not_minimal, 10},
-        {"125 in 64 bits", role::server, hex("82 ff 000000000000007d"), errc::length_not_minimal, 10},
+        {"125 in 64 bits", role::server, hex("82 ff 000000000000007d"), errc::length_not_minimal,
+         10},
         {"2^63", role::client, hex("82 7f 8000000000000000"), errc::length_too_large, 10},
         {"2^64 - 1", role::server, hex("82 ff ffffffffffffffff"), errc::length_too_large, 10},
     };
@@ -99,8 +107,12 @@ errc judged_by_the_figure(unsigned first, unsigned second, role receiver) {
     const bool rsv1 = first & 64U, rsv2 = first & 32U, rsv3 = first & 16U;
     if (rsv1 || rsv2 || rsv3) return errc::reserved_bit;
     switch (first % 16) {
-    case 0: case 1: case 2: break;
-    case 8: case 9: case 10:
+    case 0:
+    case 1:
+    case 2: break;
+    case 8:
+    case 9:
+    case 10:
         if (first < 128) return errc::control_fragmented;
         break;
     default: return errc::reserved_opcode;
@@ -111,13 +123,14 @@ errc judged_by_the_figure(unsigned first, unsigned second, role receiver) {
     return errc::ok;
 }
 
-} // namespace
+}  // namespace
 
 static_assert(is_control(opcode::close) && is_control(opcode::ping) && is_control(opcode::pong));
 static_assert(!is_control(opcode::continuation) && !is_control(opcode::text) &&
               !is_control(opcode::binary));
 static_assert(encoded_size(frame_header{}) == 2);
-static_assert(encoded_size({true, opcode::binary, largest, masking_key{}}) == max_frame_header_size);
+static_assert(encoded_size({true, opcode::binary, largest, masking_key{}}) ==
+              max_frame_header_size);
 static_assert(parse_frame_header({}, role::client).ec == errc::need_more);
 
 TEST_CASE("frame_header: written and read (5.2, 5.7)") {
@@ -170,8 +183,9 @@ TEST_CASE("frame_header: every first and second byte, for both roles (5.1, 5.2, 
                 const auto parsed = parse_frame_header(input, receiver);
                 bool right = parsed.ec == judged_by_the_figure(first, second, receiver);
                 if (parsed.ec == errc::ok) {
-                    const std::uint64_t length =
-                        second % 128 == 126 ? 256 : second % 128 == 127 ? 65536 : second % 128;
+                    const std::uint64_t length = second % 128 == 126   ? 256
+                                                 : second % 128 == 127 ? 65536
+                                                                       : second % 128;
                     right = right && parsed.value.fin == (first >= 128) &&
                             static_cast<unsigned>(parsed.value.opcode) == first % 16 &&
                             parsed.value.payload_length == length &&

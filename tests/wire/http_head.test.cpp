@@ -24,7 +24,7 @@ http_head request(std::string_view fields) {
     return parser.release();
 }
 
-} // namespace
+}  // namespace
 
 // RFC 9110 5.6.2
 static_assert(sansocket::is_token("!#$%&'*+-.^_`|~09azAZ"));
@@ -63,14 +63,10 @@ TEST_CASE("http_head: append_field writes one line or nothing (RFC 9110 5.5)") {
     CHECK(append_field(out, "X-Name", "a value"));
     CHECK(out == "beforeX-Name: a value\r\n");
 
-    for (const auto& [name, value] : {std::pair{"X"sv, "a\r\nSet-Cookie: b"sv},
-                                      std::pair{"X"sv, "a\nb"sv},
-                                      std::pair{"X"sv, "a\rb"sv},
-                                      std::pair{"X"sv, "a\0b"sv},
-                                      std::pair{"X\r\nY"sv, "a"sv},
-                                      std::pair{"X:"sv, "a"sv},
-                                      std::pair{"X "sv, "a"sv},
-                                      std::pair{""sv, "a"sv}}) {
+    for (const auto& [name, value] :
+         {std::pair{"X"sv, "a\r\nSet-Cookie: b"sv}, std::pair{"X"sv, "a\nb"sv},
+          std::pair{"X"sv, "a\rb"sv}, std::pair{"X"sv, "a\0b"sv}, std::pair{"X\r\nY"sv, "a"sv},
+          std::pair{"X:"sv, "a"sv}, std::pair{"X "sv, "a"sv}, std::pair{""sv, "a"sv}}) {
         INFO(name << " = " << value);
         CHECK_FALSE(append_field(out, name, value));
         CHECK(out == "beforeX-Name: a value\r\n");

@@ -62,17 +62,16 @@ void check_bad(http_kind kind, const bad_head& row, const http_limits& limits = 
     CHECK(early.receive(std::span{all}.subspan(row.at, 1)).ec == row.ec);
 }
 
-constexpr std::string_view chrome =
-    "GET /chat?room=1&q=%20{x} HTTP/1.1\r\n"
-    "Host: server.example.com\r\n"
-    "Connection: keep-alive, Upgrade\r\n"
-    "Upgrade: websocket\r\n"
-    "X-Text: caf\xc3\xa9 \t au lait \t\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    "Sec-WebSocket-Version: 13\r\n"
-    "\r\n";
+constexpr std::string_view chrome = "GET /chat?room=1&q=%20{x} HTTP/1.1\r\n"
+                                    "Host: server.example.com\r\n"
+                                    "Connection: keep-alive, Upgrade\r\n"
+                                    "Upgrade: websocket\r\n"
+                                    "X-Text: caf\xc3\xa9 \t au lait \t\r\n"
+                                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                                    "Sec-WebSocket-Version: 13\r\n"
+                                    "\r\n";
 
-} // namespace
+}  // namespace
 
 TEST_CASE("http_head_parser: a request in every chunking, bytes behind it untouched (9112 2.1)") {
     for (const std::string_view tail : {""sv, "\x81\x85rest"sv, "\r\n"sv}) {
@@ -120,10 +119,11 @@ TEST_CASE("http_head_parser: a response in every chunking (9112 4)") {
         {"HTTP/1.0 404 \r\nUpgrade: websocket\r\n\r\n", 404, "", 0},
         {"HTTP/1.1 200\r\nUpgrade: websocket\r\n\r\n", 200, "", 1},
         {"HTTP/1.9 999 d\xe9j\xe0 \t vu\r\nUpgrade: websocket\r\n\r\n", 999, "d\xe9j\xe0 \t vu", 9},
-        {"HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\nUpgrade: websocket\r\n\r\n",
-         401, "No", 1},
+        {"HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\nUpgrade: websocket\r\n\r\n", 401, "No",
+         1},
         {"HTTP/1.1 426 V\r\nContent-Length: 12\r\nSec-WebSocket-Version: 13\r\n"
-         "Sec-WebSocket-Version: 8, 7\r\nUpgrade: websocket\r\n\r\n", 426, "V", 1},
+         "Sec-WebSocket-Version: 8, 7\r\nUpgrade: websocket\r\n\r\n",
+         426, "V", 1},
     }));
     for (const auto& cut : support::every_chunking(bytes(r.text))) {
         http_head_parser parser{http_kind::response};
@@ -165,8 +165,8 @@ TEST_CASE("http_head_parser: requests that are refused, at the byte that is wron
         {"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM", errc::http_version, 11},
         {"bare LF first", "\nGET / HTTP/1.1\r\n", errc::http_line_end, 0},
         {"bare CR first", "\rGET / HTTP/1.1\r\n", errc::http_line_end, 1},
-        {"a ninth empty line", "\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\nG",
-         errc::http_request_line, 16},
+        {"a ninth empty line", "\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\nG", errc::http_request_line,
+         16},
         {"NUL first", "\0GET"sv, errc::http_nul, 0},
         {"no method", " / HTTP/1.1\r\n", errc::http_request_line, 0},
         {"bad method character", "G(T / HTTP/1.1\r\n", errc::http_request_line, 1},
@@ -202,10 +202,10 @@ TEST_CASE("http_head_parser: requests that are refused, at the byte that is wron
         {"no colon", "GET / HTTP/1.1\r\nHost\r\n", errc::http_field_name, 20},
         {"no colon, LF", "GET / HTTP/1.1\r\nHost\n", errc::http_line_end, 20},
         {"NUL in a name", "GET / HTTP/1.1\r\nHo\0t: h"sv, errc::http_nul, 18},
-        {"space before the colon", "GET / HTTP/1.1\r\nHost : h\r\n",
-         errc::http_space_before_colon, 20},
-        {"tab before the colon", "GET / HTTP/1.1\r\nHost\t: h\r\n",
-         errc::http_space_before_colon, 20},
+        {"space before the colon", "GET / HTTP/1.1\r\nHost : h\r\n", errc::http_space_before_colon,
+         20},
+        {"tab before the colon", "GET / HTTP/1.1\r\nHost\t: h\r\n", errc::http_space_before_colon,
+         20},
         {"NUL in a value", "GET / HTTP/1.1\r\nHost: \0h\r\n"sv, errc::http_nul, 22},
         {"control in a value", "GET / HTTP/1.1\r\nHost: h\x01\r\n", errc::http_field_value, 23},
         {"DEL in a value", "GET / HTTP/1.1\r\nHost: \x7f\r\n", errc::http_field_value, 22},
@@ -217,8 +217,8 @@ TEST_CASE("http_head_parser: requests that are refused, at the byte that is wron
         {"last line ends in LF", "GET / HTTP/1.1\r\nHost: h\r\n\n", errc::http_line_end, 25},
         {"last line ends in CR", "GET / HTTP/1.1\r\nHost: h\r\n\rx", errc::http_line_end, 26},
         {"two Hosts", "GET / HTTP/1.1\r\nHost: h\r\nhOST: h\r\n", errc::http_duplicate_field, 32},
-        {"two Origins", "GET / HTTP/1.1\r\nOrigin: a\r\nOrigin: b\r\n",
-         errc::http_duplicate_field, 36},
+        {"two Origins", "GET / HTTP/1.1\r\nOrigin: a\r\nOrigin: b\r\n", errc::http_duplicate_field,
+         36},
         {"two keys", "GET / HTTP/1.1\r\nSec-WebSocket-Key: a\r\nSec-WebSocket-Key: a\r\n",
          errc::http_duplicate_field, 58},
         {"two versions",
@@ -229,13 +229,13 @@ TEST_CASE("http_head_parser: requests that are refused, at the byte that is wron
         {"a body", "GET / HTTP/1.1\r\nContent-Length: 1\r\n", errc::http_body_framing, 33},
         {"length is no number", "GET / HTTP/1.1\r\nContent-Length: 0x0\r\n",
          errc::http_body_framing, 35},
-        {"length has a sign", "GET / HTTP/1.1\r\nContent-Length: +0\r\n",
-         errc::http_body_framing, 34},
-        {"length is a list", "GET / HTTP/1.1\r\nContent-Length: 0, 0\r\n",
-         errc::http_body_framing, 36},
+        {"length has a sign", "GET / HTTP/1.1\r\nContent-Length: +0\r\n", errc::http_body_framing,
+         34},
+        {"length is a list", "GET / HTTP/1.1\r\nContent-Length: 0, 0\r\n", errc::http_body_framing,
+         36},
         {"length is empty", "GET / HTTP/1.1\r\nContent-Length:\r\n", errc::http_body_framing, 31},
-        {"chunked", "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
-         errc::http_body_framing, 42},
+        {"chunked", "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", errc::http_body_framing,
+         42},
     }));
     check_bad(http_kind::request, row);
 }
@@ -265,8 +265,8 @@ TEST_CASE("http_head_parser: responses that are refused, at the byte that is wro
          errc::http_duplicate_field, 64},
         {"two lengths", "HTTP/1.1 200 a\r\nContent-Length: 1\r\nContent-Length: 2\r\n",
          errc::http_duplicate_field, 52},
-        {"length is no number", "HTTP/1.1 200 a\r\nContent-Length: -1\r\n",
-         errc::http_body_framing, 34},
+        {"length is no number", "HTTP/1.1 200 a\r\nContent-Length: -1\r\n", errc::http_body_framing,
+         34},
     }));
     check_bad(http_kind::response, row);
 }
@@ -286,15 +286,17 @@ TEST_CASE("http_head_parser: limits are inclusive, and one byte more is refused 
     check_bad(http, {"value", text, errc::http_line_too_long, 33}, with(16, 2, 0));
     check_bad(http, {"version", text, errc::http_target_too_long, 14}, with(14, 2, 0));
     check_bad(http, {"target", text, errc::http_target_too_long, 5}, with(5, 2, 0));
-    check_bad(http, {"space behind the target", text,
-     errc::http_target_too_long, 6}, with(6, 2, 0));
+    check_bad(http, {"space behind the target", text, errc::http_target_too_long, 6},
+              with(6, 2, 0));
     check_bad(http, {"method", text, errc::http_line_too_long, 2}, with(2, 2, 0));
     check_bad(http, {"fields", text, errc::http_too_many_fields, 36}, with(17, 1, 0));
     check_bad(http, {"no fields", text, errc::http_too_many_fields, 17}, with(17, 0, 0));
     check_bad(http, {"total", text, errc::http_head_too_large, 43}, with(17, 2, 1));
     check_bad(http, {"total is nothing", text, errc::http_head_too_large, 0}, with(17, 2, 44));
-    check_bad(http, {"white space counts", "GET / HTTP/1.1\r\nA:              b\r\n",
-                     errc::http_line_too_long, 32}, with(16, 2, 0));
+    check_bad(http,
+              {"white space counts", "GET / HTTP/1.1\r\nA:              b\r\n",
+               errc::http_line_too_long, 32},
+              with(16, 2, 0));
     check_bad(http, {"empty lines count", "\r\n\r\nGET", errc::http_head_too_large, 5},
               http_limits{.total = 5});
     check_bad(http_kind::response, {"reason", "HTTP/1.1 101 abc\r\n", errc::http_line_too_long, 15},
@@ -333,8 +335,8 @@ TEST_CASE("http_head_parser: no byte but the right ones ends a run (9110 5.1, 5.
         INFO(c);
         const bool value = c == '\t' || (c >= 0x20 && c != 0x7f);
         http_head_parser in_value{http_kind::request};
-        const auto v = in_value.receive(
-            bytes("GET / HTTP/1.1\r\nA: b" + std::string(1, byte) + "c"));
+        const auto v =
+            in_value.receive(bytes("GET / HTTP/1.1\r\nA: b" + std::string(1, byte) + "c"));
         CHECK((v.ec == errc::need_more) == value);
         http_head_parser in_name{http_kind::request};
         const auto n = in_name.receive(bytes("GET / HTTP/1.1\r\nA" + std::string(1, byte) + "c"));

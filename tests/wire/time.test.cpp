@@ -11,7 +11,7 @@ namespace {
 
 constexpr time_point at(duration since_epoch) { return time_point{since_epoch}; }
 
-} // namespace
+}  // namespace
 
 static_assert(after(at(10s), 5s) == at(15s));
 static_assert(after(at(-10s), 5s) == at(-5s));

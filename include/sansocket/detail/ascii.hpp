@@ -102,4 +102,4 @@ constexpr bool all_are_or_percent_encoded(char_class wanted, std::string_view te
     return true;
 }
 
-} // namespace sansocket::detail
+}  // namespace sansocket::detail

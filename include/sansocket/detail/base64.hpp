@@ -35,4 +35,4 @@ constexpr unsigned base64_value(char c) noexcept {
     return at == std::string_view::npos ? 64U : static_cast<unsigned>(at);
 }
 
-} // namespace sansocket::detail
+}  // namespace sansocket::detail

@@ -82,4 +82,4 @@ private:
     std::size_t capacity_ = 0;
 };
 
-} // namespace sansocket::detail
+}  // namespace sansocket::detail

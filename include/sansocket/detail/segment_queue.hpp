@@ -41,7 +41,8 @@ public:
 
     // Room for `n` contiguous bytes at the end, to be written at once.
     SANSOCKET_ALWAYS_INLINE std::byte* extend(std::size_t n, bool may_move) {
-        if (first_ == segments_.size() || segments_.back().room() < n) [[unlikely]] grow(n, may_move);
+        if (first_ == segments_.size() || segments_.back().room() < n) [[unlikely]]
+            grow(n, may_move);
         segment& back = segments_.back();
         std::byte* const at = back.block.get() + back.end;
         back.end += n;
@@ -52,7 +53,8 @@ public:
     // Bytes that `owner` keeps alive.
     void append(std::shared_ptr<const void> owner, std::span<const std::byte> bytes) {
         if (bytes.empty()) return;
-        segments_.push_back({nullptr, std::move(owner), bytes.data(), 0, bytes.size(), bytes.size()});
+        segments_.push_back(
+            {nullptr, std::move(owner), bytes.data(), 0, bytes.size(), bytes.size()});
         size_ += bytes.size();
     }
 
@@ -148,7 +150,11 @@ private:
 
     segment new_block(std::size_t capacity) {
         if (spare_.capacity >= capacity) return std::exchange(spare_, segment{});
-        segment fresh{std::unique_ptr<std::byte[]>(new std::byte[capacity]), nullptr, nullptr, 0, 0,
+        segment fresh{std::unique_ptr<std::byte[]>(new std::byte[capacity]),
+                      nullptr,
+                      nullptr,
+                      0,
+                      0,
                       capacity};
         fresh.data = fresh.block.get();
         return fresh;
@@ -171,7 +177,8 @@ private:
             segments_.clear();
             first_ = 0;
         } else if (first_ >= 32 && first_ * 2 >= segments_.size()) {
-            segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(first_));
+            segments_.erase(segments_.begin(),
+                            segments_.begin() + static_cast<std::ptrdiff_t>(first_));
             first_ = 0;
         }
     }
@@ -182,4 +189,4 @@ private:
     std::size_t size_ = 0;
 };
 
-} // namespace sansocket::detail
+}  // namespace sansocket::detail

@@ -78,4 +78,4 @@ constexpr void sha1::compress() noexcept {
     hash_ = {hash_[0] + a, hash_[1] + b, hash_[2] + c, hash_[3] + d, hash_[4] + e};
 }
 
-} // namespace sansocket::detail
+}  // namespace sansocket::detail

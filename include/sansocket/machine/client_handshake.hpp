@@ -34,8 +34,8 @@ namespace sansocket {
 
 /// What a client asks for. 4.1.
 struct client_request {
-    std::string host{};        ///< Value of Host, see `host_field(url)`. Required.
-    std::string target = "/";  ///< Path and query, see `target(url)`.
+    std::string host{};                       ///< Value of Host, see `host_field(url)`. Required.
+    std::string target = "/";                 ///< Path and query, see `target(url)`.
     std::vector<std::string> subprotocols{};  ///< Distinct tokens, the preferred one first.
     std::string origin{};                     ///< Value of Origin; empty: no such field.
     std::vector<http_field_value> headers{};  ///< Further fields; `is_reserved_field` has to be
@@ -170,7 +170,7 @@ inline std::optional<std::string> subprotocol_list(std::span<const std::string> 
     return out;
 }
 
-} // namespace detail
+}  // namespace detail
 
 inline errc client_handshake::compose(const client_request& request, std::string_view key) {
     const auto subprotocols = detail::subprotocol_list(request.subprotocols);
@@ -240,13 +240,13 @@ inline errc client_handshake::receive_response() {
 inline errc client_handshake::check_response() const noexcept {
     if (response_.status() != 101) return errc::upgrade_refused;  // step 1
     if (response_.version_minor() == 0) return errc::http_version;
-    const auto upgrade = response_.find("Upgrade");               // step 2
+    const auto upgrade = response_.find("Upgrade");  // step 2
     if (!detail::iequals(upgrade.value_or(""), "websocket") || response_.count("Upgrade") != 1)
         return errc::response_upgrade;
-    if (!response_.has_token("Connection", "Upgrade"))            // step 3
+    if (!response_.has_token("Connection", "Upgrade"))  // step 3
         return errc::response_connection;
     const std::string_view accept{accept_.data(), accept_.size()};
-    if (response_.find("Sec-WebSocket-Accept") != accept)         // step 4
+    if (response_.find("Sec-WebSocket-Accept") != accept)  // step 4
         return errc::response_accept;
     return check_negotiated();
 }
@@ -264,4 +264,4 @@ inline errc client_handshake::check_negotiated() const noexcept {
     return offered && once ? errc{} : errc::response_subprotocol;
 }
 
-} // namespace sansocket
+}  // namespace sansocket

@@ -153,4 +153,4 @@ inline void close_handshake::end(errc cause, bool incomplete) noexcept {
     if (move(close_event::end) && state_ == close_state::ended) because(cause, incomplete);
 }
 
-} // namespace sansocket
+}  // namespace sansocket

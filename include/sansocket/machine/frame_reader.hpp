@@ -46,7 +46,8 @@ public:
     ///             may be empty (an empty frame, or a header whose payload has not come).
     /// @return success; errc::need_more when `in` is used up inside a header; or what
     ///         `parse_frame_header` names, for good: every later call returns the same.
-    [[nodiscard]] SANSOCKET_ALWAYS_INLINE errc next(std::span<std::byte>& in, frame_piece& out) noexcept;
+    [[nodiscard]] SANSOCKET_ALWAYS_INLINE errc next(std::span<std::byte>& in,
+                                                    frame_piece& out) noexcept;
 
     /// Whether the bytes so far end inside a frame.
     [[nodiscard]] bool inside_frame() const noexcept {
@@ -78,7 +79,8 @@ SANSOCKET_ALWAYS_INLINE errc frame_reader<Role>::next(std::span<std::byte>& in,
     if (state_ == state::header && held_size_ == 0 && in.size() >= short_header) [[likely]] {
         const auto first = std::to_integer<std::uint8_t>(in[0]);
         const auto second = std::to_integer<std::uint8_t>(in[1]);
-        const std::size_t length = masked ? second ^ 0x80U : second;  // a wrong mask bit makes it 128+
+        const std::size_t length =
+            masked ? second ^ 0x80U : second;  // a wrong mask bit makes it 128+
         if ((first == 0x81U || first == 0x82U) && length < 126 &&
             in.size() - short_header >= length) [[likely]] {
             out.opcode = static_cast<opcode>(first & 0x0FU);
@@ -162,4 +164,4 @@ void frame_reader<Role>::read_payload(std::span<std::byte>& in, frame_piece& out
     state_ = out.last ? state::header : state::payload;
 }
 
-} // namespace sansocket
+}  // namespace sansocket

@@ -51,8 +51,8 @@ public:
 
     /// What `advance` asks for.
     struct action {
-        bool ping = false;     ///< Send a Ping with `payload()`.
-        errc end = errc::ok;   ///< End the connection because of this.
+        bool ping = false;    ///< Send a Ping with `payload()`.
+        errc end = errc::ok;  ///< End the connection because of this.
     };
 
     explicit keepalive(const keepalive_options& options = {}) noexcept : options_(options) {}
@@ -151,8 +151,8 @@ inline time_point keepalive::next_deadline(bool waiting) const noexcept {
     case keepalive_state::suspended: return write_deadline(waiting);
     case keepalive_state::quiet:
     case keepalive_state::pinged:
-        return (std::min)({ping_deadline(), after(heard_, options_.idle_timeout),
-                           write_deadline(waiting)});
+        return (std::min)(
+            {ping_deadline(), after(heard_, options_.idle_timeout), write_deadline(waiting)});
     }
     return never;
 }
@@ -168,4 +168,4 @@ inline time_point keepalive::write_deadline(bool waiting) const noexcept {
     return write_since_ == never ? immediately : after(write_since_, options_.write_timeout);
 }
 
-} // namespace sansocket
+}  // namespace sansocket

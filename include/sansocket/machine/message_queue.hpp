@@ -51,31 +51,74 @@ inline constexpr std::size_t message_overhead = 64;
 
 namespace detail {
 
-template <class Q> concept has_push = requires(Q& q, message_kind k, std::span<const std::byte> v) {
-    { q.push(k, v) } -> std::same_as<bool>; };
-template <class Q> concept has_begin = requires(Q& q, message_kind k) {
-    { q.begin(k) } -> std::same_as<bool>; };
-template <class Q> concept has_extend = requires(Q& q, std::size_t n) {
-    { q.extend(n) } -> std::same_as<std::byte*>; };
-template <class Q> concept has_finish = requires(Q& q) { q.finish(); };
-template <class Q> concept has_abandon = requires(Q& q) { { q.abandon() } noexcept; };
-template <class Q> concept has_clear = requires(Q& q) { { q.clear() } noexcept; };
-template <class Q> concept has_end = requires(Q& q, errc ec) { { q.end(ec) } noexcept; };
-template <class Q> concept has_shrink = requires(Q& q) { { q.shrink() } noexcept; };
-template <class Q> concept has_is_eof = requires(const Q& q) {
-    { q.is_eof() } noexcept -> std::same_as<bool>; };
-template <class Q> concept has_at_eof = requires(const Q& q) {
-    { q.at_eof() } noexcept -> std::same_as<bool>; };
-template <class Q> concept has_cause = requires(const Q& q) {
-    { q.cause() } noexcept -> std::same_as<errc>; };
-template <class Q> concept has_size = requires(const Q& q) {
-    { q.size() } noexcept -> std::convertible_to<std::size_t>; };
-template <class Q> concept has_bytes = requires(const Q& q) {
-    { q.bytes() } noexcept -> std::convertible_to<std::size_t>; };
-template <class Q> concept has_paused = requires(const Q& q) {
-    { q.paused() } noexcept -> std::same_as<bool>; };
+template <class Q>
+concept has_push = requires(Q& q, message_kind k, std::span<const std::byte> v) {
+    { q.push(k, v) } -> std::same_as<bool>;
+};
+template <class Q>
+concept has_begin = requires(Q& q, message_kind k) {
+    { q.begin(k) } -> std::same_as<bool>;
+};
+template <class Q>
+concept has_extend = requires(Q& q, std::size_t n) {
+    { q.extend(n) } -> std::same_as<std::byte*>;
+};
+template <class Q>
+concept has_finish = requires(Q& q) {
+    q.finish();
+};
+template <class Q>
+concept has_abandon = requires(Q& q) {
+    { q.abandon() }
+    noexcept;
+};
+template <class Q>
+concept has_clear = requires(Q& q) {
+    { q.clear() }
+    noexcept;
+};
+template <class Q>
+concept has_end = requires(Q& q, errc ec) {
+    { q.end(ec) }
+    noexcept;
+};
+template <class Q>
+concept has_shrink = requires(Q& q) {
+    { q.shrink() }
+    noexcept;
+};
+template <class Q>
+concept has_is_eof = requires(const Q& q) {
+    { q.is_eof() }
+    noexcept->std::same_as<bool>;
+};
+template <class Q>
+concept has_at_eof = requires(const Q& q) {
+    { q.at_eof() }
+    noexcept->std::same_as<bool>;
+};
+template <class Q>
+concept has_cause = requires(const Q& q) {
+    { q.cause() }
+    noexcept->std::same_as<errc>;
+};
+template <class Q>
+concept has_size = requires(const Q& q) {
+    { q.size() }
+    noexcept->std::convertible_to<std::size_t>;
+};
+template <class Q>
+concept has_bytes = requires(const Q& q) {
+    { q.bytes() }
+    noexcept->std::convertible_to<std::size_t>;
+};
+template <class Q>
+concept has_paused = requires(const Q& q) {
+    { q.paused() }
+    noexcept->std::same_as<bool>;
+};
 
-} // namespace detail
+}  // namespace detail
 
 /// What a connection asks of its message queue.
 ///
@@ -108,7 +151,8 @@ namespace detail {
 // Instantiated by the connection, so that a queue that lacks something is refused by name.
 template <class Q>
 consteval bool check_message_queue() {
-    static_assert(has_push<Q>, "the message queue has no push(message_kind, span<const byte>) -> bool");
+    static_assert(has_push<Q>,
+                  "the message queue has no push(message_kind, span<const byte>) -> bool");
     static_assert(has_begin<Q>, "the message queue has no begin(message_kind) -> bool");
     static_assert(has_extend<Q>, "the message queue has no extend(size_t) -> byte*");
     static_assert(has_finish<Q>, "the message queue has no finish()");
@@ -138,7 +182,7 @@ private:
     errc cause_ = errc::ok;
 };
 
-} // namespace detail
+}  // namespace detail
 
 /// The usual queue: as large as it must be, bounded by `queue_limits`.
 template <class Allocator = std::allocator<std::byte>>
@@ -146,7 +190,8 @@ class message_queue {
 public:
     static constexpr bool copies = true;
 
-    explicit message_queue(const queue_limits& limits = {}, const Allocator& allocator = {}) noexcept
+    explicit message_queue(const queue_limits& limits = {},
+                           const Allocator& allocator = {}) noexcept
         : limits_(limits), buffer_(allocator) {}
 
     /// What is moved from is empty; it has ended if it had.
@@ -210,7 +255,8 @@ public:
 private:
     using word = std::uint64_t;  // size << 1 | kind, before each payload
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
-    static constexpr std::size_t keep = 128 * 1024;  // bytes of capacity that a drain does not give back
+    static constexpr std::size_t keep =
+        128 * 1024;  // bytes of capacity that a drain does not give back
 
     SANSOCKET_ALWAYS_INLINE std::byte* room(std::size_t n);
     SANSOCKET_NOINLINE void grow(std::size_t n);
@@ -234,7 +280,8 @@ private:
 
 template <class Allocator>
 SANSOCKET_ALWAYS_INLINE std::byte* message_queue<Allocator>::room(std::size_t n) {
-    if (buffer_.room() < n) [[unlikely]] grow(n);
+    if (buffer_.room() < n) [[unlikely]]
+        grow(n);
     return buffer_.extend(n);
 }
 
@@ -276,7 +323,8 @@ template <class Allocator>
 void message_queue<Allocator>::finish() noexcept {
     if (partial_ == none) return;
     std::byte* const at = buffer_.data() + std::exchange(partial_, none);
-    const auto payload = static_cast<std::size_t>(buffer_.data() + buffer_.size() - at) - sizeof(word);
+    const auto payload =
+        static_cast<std::size_t>(buffer_.data() + buffer_.size() - at) - sizeof(word);
     word w = 0;
     std::memcpy(&w, at, sizeof w);
     w |= word{payload} << 1U;
@@ -403,4 +451,4 @@ private:
     detail::queue_end end_;
 };
 
-} // namespace sansocket
+}  // namespace sansocket

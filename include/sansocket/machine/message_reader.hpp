@@ -60,8 +60,8 @@ public:
     explicit message_reader(const message_limits& limits = {}) noexcept : limits_(limits) {}
 
     /// The state after a data frame of kind `op` with `fin`, or nothing where 5.4 forbids it.
-    [[nodiscard]] static constexpr std::optional<fragment_state> next(fragment_state from, opcode op,
-                                                                      bool fin) noexcept;
+    [[nodiscard]] static constexpr std::optional<fragment_state> next(fragment_state from,
+                                                                      opcode op, bool fin) noexcept;
 
     /// Takes a piece of a data frame and puts what it completes into `queue`.
     ///
@@ -91,7 +91,8 @@ public:
 
 private:
     static constexpr bool masked = Role == role::server;
-    static constexpr std::size_t straight_into_queue = 2048;  // below, two passes in cache are as fast
+    static constexpr std::size_t straight_into_queue =
+        2048;                                  // below, two passes in cache are as fast
     static constexpr std::size_t warm = 4096;  // unmask and check this many bytes at a time
     // Of a frame of which this many bytes come at once, room is made for `trust` times as many more.
     static constexpr std::size_t substantial = 8192;
@@ -147,7 +148,8 @@ SANSOCKET_ALWAYS_INLINE errc message_reader<Role>::receive(const frame_piece& pi
         return receive_slowly(piece, queue);
     if constexpr (requires { Queue::copies; })
         if (piece.payload.size() >= straight_into_queue) return receive_slowly(piece, queue);
-    if (piece.payload.size() > limits_.size) [[unlikely]] return errc::message_too_big;
+    if (piece.payload.size() > limits_.size) [[unlikely]]
+        return errc::message_too_big;
     const bool text = piece.opcode == opcode::text;
     const bool ascii = unmask(piece.payload, piece.key);
     if (text && !ascii && limits_.validate_utf8 && !is_valid_utf8(piece.payload)) [[unlikely]]
@@ -217,7 +219,8 @@ errc message_reader<Role>::append(const frame_piece& piece, Queue& queue) {
     masking_key key = piece.key;
     for (auto from = piece.payload; !from.empty();) {
         const std::size_t most = must_be_utf8() ? warm : from.size();
-        const auto part = from.first((std::min)(most, from.size()));  // a multiple of 4 but the last
+        const auto part =
+            from.first((std::min)(most, from.size()));  // a multiple of 4 but the last
         if (!unmask_and_check(to, part, key)) return errc::invalid_utf8;
         to += part.size();
         from = from.subspan(part.size());
@@ -255,4 +258,4 @@ std::optional<std::span<const std::byte>> message_reader<Role>::receive_control(
     return std::span{control_}.first(control_size_);
 }
 
-} // namespace sansocket
+}  // namespace sansocket

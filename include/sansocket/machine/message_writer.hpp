@@ -47,9 +47,10 @@ public:
 
     /// A whole message, copied. errc::message_in_progress.
     template <class Out, class Keys>
-    SANSOCKET_ALWAYS_INLINE errc send(message_kind kind, std::span<const std::byte> payload, Out& out,
-                                      Keys&& keys) {
-        if (const errc ec = may_send(kind, payload, out); ec != errc::ok) [[unlikely]] return ec;
+    SANSOCKET_ALWAYS_INLINE errc send(message_kind kind, std::span<const std::byte> payload,
+                                      Out& out, Keys&& keys) {
+        if (const errc ec = may_send(kind, payload, out); ec != errc::ok) [[unlikely]]
+            return ec;
         out.push(opcode_of(kind), true, payload, keys());
         return errc::ok;
     }
@@ -121,4 +122,4 @@ private:
     utf8_validator text_;
 };
 
-} // namespace sansocket
+}  // namespace sansocket

@@ -114,7 +114,8 @@ template <role Role>
 class send_queue {
 public:
     explicit send_queue(const send_limits& limits = {}) noexcept : limits_(limits) {
-        limits_.control_bytes = (std::max)(limits_.control_bytes, std::size_t{1});  // a Pong at least
+        limits_.control_bytes =
+            (std::max)(limits_.control_bytes, std::size_t{1});  // a Pong at least
     }
 
     /// Queues raw bytes ahead of all frames: the opening handshake. Copied.
@@ -175,7 +176,9 @@ public:
         return data_.size() >= limits_.high_bytes || frames_ >= limits_.high_count;
     }
     /// Whether waiting senders may go on.
-    [[nodiscard]] bool drained() const noexcept { return data_.size() <= limits_.low_bytes && !full(); }
+    [[nodiscard]] bool drained() const noexcept {
+        return data_.size() <= limits_.low_bytes && !full();
+    }
     [[nodiscard]] std::size_t memory() const noexcept { return data_.memory() + control_.memory(); }
     /// Gives back the memory that nothing lies in.
     void shrink() noexcept {
@@ -235,7 +238,8 @@ template <role Role>
 SANSOCKET_ALWAYS_INLINE void send_queue<Role>::push(opcode op, bool fin,
                                                     std::span<const std::byte> payload,
                                                     masking_key key) {
-    if (stopped_) [[unlikely]] return;
+    if (stopped_) [[unlikely]]
+        return;
     write(data_, header_of(op, fin, payload.size(), key), payload);
     ++frames_;
 }
@@ -263,7 +267,8 @@ void send_queue<Role>::push_owned(opcode op, bool fin, std::shared_ptr<void> own
 }
 
 template <role Role>
-errc send_queue<Role>::push_control(opcode op, std::span<const std::byte> payload, masking_key key) {
+errc send_queue<Role>::push_control(opcode op, std::span<const std::byte> payload,
+                                    masking_key key) {
     if (stopped_) return errc::closed;
     const frame_header header = header_of(op, true, payload.size(), key);
     if (control_.size() < limits_.control_bytes) {
@@ -391,4 +396,4 @@ void send_queue<Role>::pass_control(std::size_t n) noexcept {
     else (void)pass(control_, 0, n, control_left_);
 }
 
-} // namespace sansocket
+}  // namespace sansocket

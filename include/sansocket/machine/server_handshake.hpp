@@ -204,15 +204,31 @@ constexpr std::string_view reason_phrase(std::uint16_t status) noexcept {
         std::string_view phrase;
     };
     constexpr auto table = std::to_array<row>({
-        {101, "Switching Protocols"}, {301, "Moved Permanently"}, {302, "Found"},
-        {303, "See Other"}, {307, "Temporary Redirect"},
-        {308, "Permanent Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"},
-        {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
-        {406, "Not Acceptable"}, {408, "Request Timeout"}, {409, "Conflict"}, {410, "Gone"},
-        {414, "URI Too Long"}, {426, "Upgrade Required"}, {429, "Too Many Requests"},
-        {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
-        {501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
-        {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"},
+        {101, "Switching Protocols"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {410, "Gone"},
+        {414, "URI Too Long"},
+        {426, "Upgrade Required"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
     });
     for (const row& r : table)
         if (r.status == status) return r.phrase;
@@ -258,7 +274,7 @@ inline bool has_origin(std::span<const std::string> list, std::string_view origi
     return false;
 }
 
-} // namespace detail
+}  // namespace detail
 
 inline std::string error_response(errc ec) {
     std::string out;
@@ -315,8 +331,7 @@ inline errc server_handshake::check_upgrade() const noexcept {
 
 inline errc server_handshake::check_origin() const noexcept {
     const auto origin = request().find("Origin");
-    if (!origin)
-        return policy_.origin == requirement::required ? errc::origin_refused : errc{};
+    if (!origin) return policy_.origin == requirement::required ? errc::origin_refused : errc{};
     if (policy_.allowed_origins.empty()) return errc{};
     const bool allowed = detail::has_origin(policy_.allowed_origins, *origin);
     return allowed ? errc{} : errc::origin_refused;
@@ -396,4 +411,4 @@ inline errc server_handshake::refuse(std::uint16_t status,
     return errc{};
 }
 
-} // namespace sansocket
+}  // namespace sansocket

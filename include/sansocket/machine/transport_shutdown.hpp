@@ -87,4 +87,4 @@ private:
     time_point deadline_ = never;
 };
 
-} // namespace sansocket
+}  // namespace sansocket

@@ -52,4 +52,4 @@ namespace sansocket {
     return (detail::base64_value(key[21]) & 15U) == 0;
 }
 
-} // namespace sansocket
+}  // namespace sansocket

@@ -26,10 +26,10 @@ struct close_frame {
 struct close_info {
     std::optional<close_frame> received;  ///< The peer's Close frame, the first one. 7.1.5.
     std::optional<close_frame> sent;      ///< Ours, from when it was queued.
-    bool clean = false;                   ///< Both Closes exchanged: ours taken by the transport. 7.1.4.
-    errc cause = errc::ok;                ///< What ended it, the first thing; `errc::ok` before that.
-    bool incomplete_message = false;      ///< The end cut off a message or a frame.
-    std::uint64_t discarded_bytes = 0;    ///< Input thrown away after the Close or the failure.
+    bool clean = false;     ///< Both Closes exchanged: ours taken by the transport. 7.1.4.
+    errc cause = errc::ok;  ///< What ended it, the first thing; `errc::ok` before that.
+    bool incomplete_message = false;    ///< The end cut off a message or a frame.
+    std::uint64_t discarded_bytes = 0;  ///< Input thrown away after the Close or the failure.
 
     /// The WebSocket Connection Close Code. 7.1.5.
     ///
@@ -41,4 +41,4 @@ struct close_info {
     [[nodiscard]] std::string reason() const { return received ? received->reason : std::string{}; }
 };
 
-} // namespace sansocket
+}  // namespace sansocket

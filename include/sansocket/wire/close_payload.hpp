@@ -34,7 +34,8 @@ struct close_payload_result {
 /// @param in  the whole payload, unmasked, 0 to 125 bytes.
 /// @return code and reason; or errc::close_payload_length (one byte), errc::close_code_reserved (a
 ///         code that may not be sent), errc::close_reason_not_utf8.
-[[nodiscard]] inline close_payload_result parse_close_payload(std::span<const std::byte> in) noexcept {
+[[nodiscard]] inline close_payload_result parse_close_payload(
+    std::span<const std::byte> in) noexcept {
     if (in.empty()) return {};
     if (in.size() == 1) return {close_code::no_status, {}, errc::close_payload_length};
     const auto code = static_cast<close_code>(detail::read_big_endian(in.first(2)));
@@ -81,4 +82,4 @@ struct close_payload {
     return out;
 }
 
-} // namespace sansocket
+}  // namespace sansocket

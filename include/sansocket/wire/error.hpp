@@ -29,104 +29,104 @@ enum class errc : std::uint8_t {
 
     // caller: asked for something this state or this value forbids; nothing changed
     not_open,  // 4.1
-    closing,  // 5.5.1
-    closed,  // 7.1.4
+    closing,   // 5.5.1
+    closed,    // 7.1.4
     backpressure,
-    message_in_progress,  // 5.4
+    message_in_progress,     // 5.4
     no_message_in_progress,  // 5.4
-    control_too_long,  // 5.5
-    invalid_close_code,  // 7.4
-    close_reason_too_long,  // 5.5
-    text_not_utf8,  // 5.6
+    control_too_long,        // 5.5
+    invalid_close_code,      // 7.4
+    close_reason_too_long,   // 5.5
+    text_not_utf8,           // 5.6
     operation_in_progress,
-    not_deciding,  // 4.2.2
-    invalid_request,  // 4.1
-    invalid_response,  // 4.2.2
+    not_deciding,             // 4.2.2
+    invalid_request,          // 4.1
+    invalid_response,         // 4.2.2
     subprotocol_not_offered,  // 4.2.2
 
     // url: caller gave a URL that cannot be used
-    url_scheme,  // 3
-    url_host,  // 3
-    url_port,  // 3
-    url_path,  // 3
-    url_fragment,  // 3
-    url_userinfo,  // 3
+    url_scheme,     // 3
+    url_host,       // 3
+    url_port,       // 3
+    url_path,       // 3
+    url_fragment,   // 3
+    url_userinfo,   // 3
     url_needs_tls,  // 3
 
     // incomplete input: the one recoverable code
     need_more,
 
     // frames: peer broke section 5
-    reserved_bit,  // 5.2
-    reserved_opcode,  // 5.2
-    length_not_minimal,  // 5.2
-    length_too_large,  // 5.2
-    control_fragmented,  // 5.5
-    control_length,  // 5.5
-    frame_not_masked,  // 5.1
-    frame_masked,  // 5.1
+    reserved_bit,             // 5.2
+    reserved_opcode,          // 5.2
+    length_not_minimal,       // 5.2
+    length_too_large,         // 5.2
+    control_fragmented,       // 5.5
+    control_length,           // 5.5
+    frame_not_masked,         // 5.1
+    frame_masked,             // 5.1
     unexpected_continuation,  // 5.4
-    expected_continuation,  // 5.4
-    invalid_utf8,  // 8.1
-    close_payload_length,  // 5.5.1
-    close_code_reserved,  // 7.4
-    close_reason_not_utf8,  // 5.5.1
+    expected_continuation,    // 5.4
+    invalid_utf8,             // 8.1
+    close_payload_length,     // 5.5.1
+    close_code_reserved,      // 7.4
+    close_reason_not_utf8,    // 5.5.1
 
     // limits: within the RFC, past an option
-    message_too_big,  // 10.4
+    message_too_big,     // 10.4
     too_many_fragments,  // 10.4
-    queue_full,  // 10.4
+    queue_full,          // 10.4
 
     // http heads: RFC 9112 and RFC 9110
-    http_line_end,  // RFC 9112 2.2
-    http_nul,  // RFC 9110 5.5
-    http_request_line,  // RFC 9112 3
-    http_status_line,  // RFC 9112 4
-    http_version,  // RFC 9112 2.3
-    http_field_name,  // RFC 9110 5.1
+    http_line_end,            // RFC 9112 2.2
+    http_nul,                 // RFC 9110 5.5
+    http_request_line,        // RFC 9112 3
+    http_status_line,         // RFC 9112 4
+    http_version,             // RFC 9112 2.3
+    http_field_name,          // RFC 9110 5.1
     http_space_before_colon,  // RFC 9112 5.1
-    http_field_value,  // RFC 9110 5.5
-    http_folding,  // RFC 9112 5.2
-    http_duplicate_field,  // RFC 9110 5.3
-    http_body_framing,  // RFC 9112 6
-    http_line_too_long,  // RFC 9110 5.4
-    http_target_too_long,  // RFC 9110 4.1
-    http_too_many_fields,  // RFC 9110 5.4
-    http_head_too_large,  // RFC 9110 5.4
+    http_field_value,         // RFC 9110 5.5
+    http_folding,             // RFC 9112 5.2
+    http_duplicate_field,     // RFC 9110 5.3
+    http_body_framing,        // RFC 9112 6
+    http_line_too_long,       // RFC 9110 5.4
+    http_target_too_long,     // RFC 9110 4.1
+    http_too_many_fields,     // RFC 9110 5.4
+    http_head_too_large,      // RFC 9110 5.4
 
     // opening handshake, server's checks
-    method_not_get,  // 4.2.1
-    http_version_too_old,  // 4.2.1
-    host_missing,  // 4.2.1
-    not_an_upgrade,  // 4.2.1
-    connection_not_upgrade,  // 4.2.1
-    websocket_key_invalid,  // 4.2.1
+    method_not_get,                 // 4.2.1
+    http_version_too_old,           // 4.2.1
+    host_missing,                   // 4.2.1
+    not_an_upgrade,                 // 4.2.1
+    connection_not_upgrade,         // 4.2.1
+    websocket_key_invalid,          // 4.2.1
     websocket_version_unsupported,  // 4.4
-    subprotocol_invalid,  // 4.1
-    origin_refused,  // 10.2
-    subprotocol_required,  // 4.2.2
-    refused_by_application,  // 4.2.2
+    subprotocol_invalid,            // 4.1
+    origin_refused,                 // 10.2
+    subprotocol_required,           // 4.2.2
+    refused_by_application,         // 4.2.2
 
     // opening handshake, client's checks
-    upgrade_refused,  // 4.1
-    response_upgrade,  // 4.1
-    response_connection,  // 4.1
-    response_accept,  // 4.1
-    response_extension,  // 4.1
+    upgrade_refused,       // 4.1
+    response_upgrade,      // 4.1
+    response_connection,   // 4.1
+    response_accept,       // 4.1
+    response_extension,    // 4.1
     response_subprotocol,  // 4.1
 
     // how a connection ends
     closed_by_peer,  // 7.1.3
     closed_locally,  // 7.1.2
-    aborted,  // 7.1.7
+    aborted,         // 7.1.7
     cancelled,
     dropped,
-    end_of_stream,  // 7.1.4
-    transport_lost,  // 7.1.4
-    tls_truncated,  // 7.1.4
+    end_of_stream,    // 7.1.4
+    transport_lost,   // 7.1.4
+    tls_truncated,    // 7.1.4
     opening_timeout,  // 4.1
-    close_timeout,  // 7.1.1
-    pong_timeout,  // 5.5.2
+    close_timeout,    // 7.1.1
+    pong_timeout,     // 5.5.2
     idle_timeout,
     write_timeout,
 };
@@ -265,13 +265,15 @@ constexpr const error_row& error_row_of(errc ec) noexcept {
     return error_table[i < error_table.size() ? i : static_cast<std::size_t>(errc::transport_lost)];
 }
 
-} // namespace detail
+}  // namespace detail
 
 /// Number of enumerators of `errc`, `errc::ok` included. They count up from 0.
 inline constexpr std::size_t errc_count = detail::error_table.size();
 
 /// Whose doing `ec` is. Total.
-[[nodiscard]] constexpr error_kind kind_of(errc ec) noexcept { return detail::error_row_of(ec).kind; }
+[[nodiscard]] constexpr error_kind kind_of(errc ec) noexcept {
+    return detail::error_row_of(ec).kind;
+}
 
 /// The code of the Close frame that fails a connection because of `ec`. RFC 6455 7.1.7.
 ///
@@ -294,7 +296,7 @@ public:
         return error_row_of(static_cast<errc>(value)).message;
     }
 };
-} // namespace detail
+}  // namespace detail
 
 /// The category of `errc` in an std::error_code. Named "sansocket".
 [[nodiscard]] inline const std::error_category& error_category() noexcept {
@@ -307,7 +309,7 @@ public:
     return {static_cast<int>(ec), error_category()};
 }
 
-} // namespace sansocket
+}  // namespace sansocket
 
 template <>
 struct std::is_error_code_enum<sansocket::errc> : std::true_type {};

@@ -98,7 +98,7 @@ constexpr errc check_length(std::uint64_t length, std::size_t length_bytes) noex
     return errc::ok;
 }
 
-} // namespace detail
+}  // namespace detail
 
 /// Reads one frame header. 5.2.
 ///
@@ -144,8 +144,9 @@ constexpr errc check_length(std::uint64_t length, std::size_t length_bytes) noex
 
 /// Size in bytes, 2 to 14, of the header that `encode` writes. 5.2.
 [[nodiscard]] constexpr std::size_t encoded_size(const frame_header& header) noexcept {
-    const std::size_t length_bytes =
-        header.payload_length < 126 ? 0 : header.payload_length < 65536 ? 2 : 8;
+    const std::size_t length_bytes = header.payload_length < 126     ? 0
+                                     : header.payload_length < 65536 ? 2
+                                                                     : 8;
     return 2 + length_bytes + (header.key ? 4U : 0U);
 }
 
@@ -158,7 +159,8 @@ constexpr std::size_t encode(const frame_header& header, std::byte* out) noexcep
         return static_cast<std::byte>(header.payload_length >> shift & 0xFFU);
     };
     const unsigned masked = header.key ? 0x80U : 0U;
-    out[0] = static_cast<std::byte>((header.fin ? 0x80U : 0U) | static_cast<unsigned>(header.opcode));
+    out[0] =
+        static_cast<std::byte>((header.fin ? 0x80U : 0U) | static_cast<unsigned>(header.opcode));
     std::size_t size = 2;
     if (header.payload_length < 126) {
         out[1] = static_cast<std::byte>(masked | static_cast<unsigned>(header.payload_length));
@@ -174,4 +176,4 @@ constexpr std::size_t encode(const frame_header& header, std::byte* out) noexcep
     return size;
 }
 
-} // namespace sansocket
+}  // namespace sansocket

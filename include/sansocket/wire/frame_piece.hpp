@@ -16,13 +16,13 @@ namespace sansocket {
 /// A frame, or as much of one as has arrived.
 struct frame_piece {
     sansocket::opcode opcode = sansocket::opcode::continuation;
-    bool fin = false;                  ///< FIN of the frame that this is a piece of.
-    bool first = false;                ///< The frame's header ends right before `payload`.
-    bool last = false;                 ///< The frame's payload ends with `payload`.
-    masking_key key{};                 ///< For `payload[0]` onwards. Zero where frames are unmasked.
+    bool fin = false;    ///< FIN of the frame that this is a piece of.
+    bool first = false;  ///< The frame's header ends right before `payload`.
+    bool last = false;   ///< The frame's payload ends with `payload`.
+    masking_key key{};   ///< For `payload[0]` onwards. Zero where frames are unmasked.
     std::uint64_t payload_length = 0;  ///< Of the whole frame, bytes.
     std::uint64_t payload_left = 0;    ///< Of the frame, bytes behind `payload`.
     std::span<std::byte> payload;      ///< A view of the input, masked as it came.
 };
 
-} // namespace sansocket
+}  // namespace sansocket

@@ -293,4 +293,4 @@ inline bool http_head::has_token(std::string_view name, std::string_view token) 
     return any_element(name, [token](std::string_view e) { return detail::iequals(e, token); });
 }
 
-} // namespace sansocket
+}  // namespace sansocket

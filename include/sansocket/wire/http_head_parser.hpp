@@ -63,11 +63,25 @@ public:
 
 private:
     enum class state : std::uint8_t {
-        start, start_line_feed,                        // 2.2: empty lines
-        method, target, request_version, request_end,  // 3
-        status_version, version_end, status, status_end, reason,  // 4
-        line_feed, field_start, field_name, value_start, value,   // 5
-        last_line_feed, complete, failed,
+        start,
+        start_line_feed,  // 2.2: empty lines
+        method,
+        target,
+        request_version,
+        request_end,  // 3
+        status_version,
+        version_end,
+        status,
+        status_end,
+        reason,  // 4
+        line_feed,
+        field_start,
+        field_name,
+        value_start,
+        value,  // 5
+        last_line_feed,
+        complete,
+        failed,
     };
 
     void move(state to) noexcept { state_ = to; }
@@ -100,11 +114,11 @@ private:
     state state_;
     // Decide no transition but by the limits and the fixed sizes of version and status.
     errc cause_ = errc::need_more;
-    std::uint8_t position_ = 0;     // in the version or the status
+    std::uint8_t position_ = 0;  // in the version or the status
     std::uint8_t empty_lines_ = 0;
-    std::uint8_t singles_ = 0;      // a bit for each field that may stand once and has
-    std::size_t line_ = 0;          // bytes of this line
-    std::size_t total_ = 0;         // bytes of the head
+    std::uint8_t singles_ = 0;  // a bit for each field that may stand once and has
+    std::size_t line_ = 0;      // bytes of this line
+    std::size_t total_ = 0;     // bytes of the head
     http_head head_;
 };
 
@@ -127,8 +141,7 @@ inline http_progress http_head_parser::receive(std::span<const std::byte> in) {
     errc ec{};
     while (ec == errc{} && !rest.empty() && state_ != state::complete) ec = step(rest);
 
-    const std::size_t consumed =
-        (std::min)(all.size(), limits_.total - total_) - rest.size();
+    const std::size_t consumed = (std::min)(all.size(), limits_.total - total_) - rest.size();
     total_ += consumed;
     if (ec == errc{} && state_ != state::complete && consumed != all.size())
         ec = errc::http_head_too_large;
@@ -339,4 +352,4 @@ inline errc http_head_parser::too_long() const noexcept {
     return target ? errc::http_target_too_long : errc::http_line_too_long;
 }
 
-} // namespace sansocket
+}  // namespace sansocket

@@ -44,4 +44,4 @@ struct message {
     friend bool operator==(const message&, const message&) = default;
 };
 
-} // namespace sansocket
+}  // namespace sansocket

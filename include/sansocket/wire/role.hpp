@@ -18,4 +18,4 @@ enum class role : std::uint8_t { client, server };
     return r == role::client ? role::server : role::client;
 }
 
-} // namespace sansocket
+}  // namespace sansocket

@@ -26,4 +26,4 @@ inline constexpr time_point immediately = (time_point::min)();
     return now + span;
 }
 
-} // namespace sansocket
+}  // namespace sansocket

@@ -29,11 +29,11 @@ enum class host_kind : std::uint8_t { name, ipv4, ipv6 };
 ///
 /// The views point into the text that was parsed and live as long as it does.
 struct url {
-    bool secure = false;               ///< "wss": the connection is to run over TLS.
-    host_kind kind = host_kind::name;  ///< What `host` is.
-    std::string_view host{};           ///< As written; an IPv6 address without its brackets.
-    std::uint16_t port = 80;           ///< 1 to 65535; 80 or 443 where the URL names none.
-    std::string_view path_and_query{}; ///< As written: empty, or begins with "/" or "?".
+    bool secure = false;                ///< "wss": the connection is to run over TLS.
+    host_kind kind = host_kind::name;   ///< What `host` is.
+    std::string_view host{};            ///< As written; an IPv6 address without its brackets.
+    std::uint16_t port = 80;            ///< 1 to 65535; 80 or 443 where the URL names none.
+    std::string_view path_and_query{};  ///< As written: empty, or begins with "/" or "?".
 };
 
 /// What `parse_url` returns: `value` counts only where `ec` is `errc{}`.
@@ -130,7 +130,8 @@ constexpr bool is_ipv6(std::string_view text) noexcept {
     if (gap == std::string_view::npos) return count_ipv6_groups(text, true) == 8;
     // 3.2.2: "::" stands once, for one or more groups of zeros.
     return count_ipv6_groups(text.substr(0, gap), false) +
-               count_ipv6_groups(text.substr(gap + 2), true) <= 7;
+               count_ipv6_groups(text.substr(gap + 2), true) <=
+           7;
 }
 
 struct host_port {
@@ -185,7 +186,7 @@ constexpr host_port parse_host_port(std::string_view text) noexcept {
     return out;
 }
 
-} // namespace detail
+}  // namespace detail
 
 constexpr url_result parse_url(std::string_view text) noexcept {
     url out;
@@ -216,4 +217,4 @@ constexpr bool is_host_field(std::string_view text) noexcept {
     return detail::parse_host_port(text).ec == errc{};
 }
 
-} // namespace sansocket
+}  // namespace sansocket

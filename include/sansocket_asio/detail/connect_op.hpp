@@ -35,8 +35,11 @@ public:
     // `begin`: errc(session&), called once, unless `ec` says that there is nothing to begin with.
     connect_op(std::shared_ptr<Session> session, Begin begin, std::string host, std::string port,
                std::error_code ec)
-        : session_(std::move(session)), begin_(std::move(begin)), host_(std::move(host)),
-          port_(std::move(port)), ec_(ec) {}
+        : session_(std::move(session)),
+          begin_(std::move(begin)),
+          host_(std::move(host)),
+          port_(std::move(port)),
+          ec_(ec) {}
 
     template <class Self>
     void operator()(Self& self, std::error_code ec, results found) {
@@ -155,4 +158,4 @@ private:
     state state_ = state::starting;
 };
 
-} // namespace sansocket_asio::detail
+}  // namespace sansocket_asio::detail

@@ -4,10 +4,10 @@
 // for the shape.
 #pragma once
 
+#include <sansocket/connection.hpp>
 #include <sansocket/wire/close_code.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/message.hpp>
-#include <sansocket/connection.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -55,7 +55,9 @@ struct begin_operation {
     std::optional<Begin> begin;  // errc(session&)
 
     template <class Session>
-    auto& timer(Session& s) const noexcept { return s.changed_; }
+    auto& timer(Session& s) const noexcept {
+        return s.changed_;
+    }
     template <class Session>
     std::optional<std::error_code> look(Session& s) {
         if (begin) {
@@ -66,7 +68,9 @@ struct begin_operation {
         return Until::look(s);
     }
     template <class Session>
-    void cancelled(Session& s) const noexcept { s.abort(sansocket::errc::cancelled); }
+    void cancelled(Session& s) const noexcept {
+        s.abort(sansocket::errc::cancelled);
+    }
 };
 
 // A message, or the end: that one is told when the closing handshake is done.
@@ -77,7 +81,9 @@ struct receive_operation {
     bool mine = false;  // whether this is the session's one receiver
 
     template <class Session>
-    auto& timer(Session& s) const noexcept { return s.readable_; }
+    auto& timer(Session& s) const noexcept {
+        return s.readable_;
+    }
     template <class Session>
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
@@ -91,7 +97,9 @@ struct receive_operation {
         return std::error_code{};
     }
     template <class Session>
-    void cancelled(Session& s) const noexcept { s.receiving_ = false; }
+    void cancelled(Session& s) const noexcept {
+        s.receiving_ = false;
+    }
 };
 
 // Room for what `Send` sends. Senders that wait go on in the order in which they came.
@@ -103,7 +111,9 @@ struct send_operation {
     std::optional<std::uint64_t> ticket{};
 
     template <class Session>
-    auto& timer(Session& s) const noexcept { return s.changed_; }
+    auto& timer(Session& s) const noexcept {
+        return s.changed_;
+    }
     template <class Session>
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
@@ -138,7 +148,9 @@ struct close_operation {
     bool asked = false;
 
     template <class Session>
-    auto& timer(Session& s) const noexcept { return s.changed_; }
+    auto& timer(Session& s) const noexcept {
+        return s.changed_;
+    }
     template <class Session>
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
@@ -151,7 +163,9 @@ struct close_operation {
         return s.over() ? std::optional{s.ending()} : std::nullopt;
     }
     template <class Session>
-    void cancelled(Session& s) const noexcept { s.abort(sansocket::errc::cancelled); }
+    void cancelled(Session& s) const noexcept {
+        s.abort(sansocket::errc::cancelled);
+    }
 };
 
-} // namespace sansocket_asio::detail
+}  // namespace sansocket_asio::detail

@@ -59,11 +59,13 @@ class session : public std::enable_shared_from_this<session<Role, Stream>> {
 public:
     using executor_type = typename Stream::executor_type;
     using connection_type = sansocket::connection<Role>;
-    using timer_type = ::asio::basic_waitable_timer<
-        std::chrono::steady_clock, ::asio::wait_traits<std::chrono::steady_clock>, executor_type>;
+    using timer_type =
+        ::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                     ::asio::wait_traits<std::chrono::steady_clock>, executor_type>;
 
     explicit session(Stream stream)
-        : stream_(std::move(stream)), deadline_(stream_.get_executor()),
+        : stream_(std::move(stream)),
+          deadline_(stream_.get_executor()),
           readable_(stream_.get_executor(), sansocket::never),
           changed_(stream_.get_executor(), sansocket::never) {}
 
@@ -156,8 +158,8 @@ private:
     bool half_closed_ = false;
     std::unique_ptr<resolver_type> resolver_;
     sansocket::time_point armed_ = sansocket::never;
-    std::vector<std::byte> leftover_;       // read, and not yet taken by the core
-    std::unique_ptr<std::byte[]> buffer_;   // of a stream that cannot wait
+    std::vector<std::byte> leftover_;      // read, and not yet taken by the core
+    std::unique_ptr<std::byte[]> buffer_;  // of a stream that cannot wait
 };
 
 template <sansocket::role Role, class Stream>
@@ -301,4 +303,4 @@ void session<Role, Stream>::wake() {
         changed_.cancel();
 }
 
-} // namespace sansocket_asio::detail
+}  // namespace sansocket_asio::detail

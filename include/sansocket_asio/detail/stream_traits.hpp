@@ -27,7 +27,9 @@ concept waitable = requires(Stream& s, std::error_code& ec) {
 };
 
 template <class Stream>
-concept layered = requires(Stream& s) { s.lowest_layer(); };
+concept layered = requires(Stream& s) {
+    s.lowest_layer();
+};
 
 template <class Stream>
 auto& lowest(Stream& stream) noexcept {
@@ -80,4 +82,4 @@ inline ::asio::mutable_buffer thread_read_buffer() {
     return {buffer.get(), read_buffer_size};
 }
 
-} // namespace sansocket_asio::detail
+}  // namespace sansocket_asio::detail

@@ -109,4 +109,4 @@ auto async_wait_op(std::shared_ptr<Session> session, Operation operation, Token&
         wait_op<Session, Operation>{std::move(session), std::move(operation)}, token, executor);
 }
 
-} // namespace sansocket_asio::detail
+}  // namespace sansocket_asio::detail

@@ -2,6 +2,4 @@
 
 sansocket::errc second();
 
-int main() {
-    return second() == sansocket::errc::ok ? 0 : 1;
-}
+int main() { return second() == sansocket::errc::ok ? 0 : 1; }
