@@ -22,7 +22,7 @@ namespace {
 using namespace bench;
 
 const std::vector<peer>& peers() {
-    static const std::vector<peer> all{sansocket_peer(), sansocket_direct_peer(), beast_peer(),
+    static const std::vector<peer> all{sansocket_peer(), sansocket_copied_peer(), beast_peer(),
                                        websocketpp_peer()};
     return all;
 }

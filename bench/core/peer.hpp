@@ -106,7 +106,7 @@ struct peer {
 };
 
 peer sansocket_peer();         // messages wait in its queue; payloads to be sent are copied
-peer sansocket_direct_peer();  // messages go to a handler as they are parsed; payloads are copied
+peer sansocket_copied_peer();  // messages go through the message queue; payloads are copied
 peer beast_peer();
 peer websocketpp_peer();
 

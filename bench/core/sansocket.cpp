@@ -211,16 +211,16 @@ std::uint32_t next_masking_key() {
 
 bench::peer bench::sansocket_peer() {
     return {"sansocket",
-            []() -> std::unique_ptr<receiver> { return std::make_unique<queue_receiver>(); },
+            []() -> std::unique_ptr<receiver> { return std::make_unique<direct_receiver>(); },
             make_sender<shared_way>,
             valid_utf8,
             mask,
             next_masking_key};
 }
 
-bench::peer bench::sansocket_direct_peer() {
-    return {"sansocket_direct",
-            []() -> std::unique_ptr<receiver> { return std::make_unique<direct_receiver>(); },
+bench::peer bench::sansocket_copied_peer() {
+    return {"sansocket_copied",
+            []() -> std::unique_ptr<receiver> { return std::make_unique<queue_receiver>(); },
             make_sender<copy_way>,
             nullptr,
             nullptr,
