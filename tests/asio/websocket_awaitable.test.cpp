@@ -3,10 +3,6 @@
 
 #include "support/asio_loop.hpp"
 
-#if !defined(ASIO_HAS_CO_AWAIT)
-TEST_CASE("websocket awaitable: this compiler has no coroutines that Asio knows of") { SUCCEED(); }
-#else
-
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
@@ -122,5 +118,3 @@ TEST_CASE("websocket awaitable: receiving and sending side by side") {
     CHECK(p.client.close_info().clean);
     CHECK(l.finish() < 1s);
 }
-
-#endif
