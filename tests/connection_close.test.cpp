@@ -381,12 +381,23 @@ TEST_CASE("close: before the connection is open no frame goes out (B78)") {
         s.receive(bytes(upgrade_request));
         CHECK(s.connection.close(close_code::going_away, "", s.now) == errc::ok);
         CHECK(text_of(s.sent()).starts_with("HTTP/1.1 503 "));
+        CHECK(s.connection.close_info().cause == errc::closed_locally);
+        CHECK(s.connection.accept("", {}, s.now) == errc::not_deciding);
         CHECK_FALSE(s.connection.was_opened());
     }
-    SECTION("server, without one") {
-        server s;
-        CHECK(s.connection.close(close_code::going_away, "", s.now) == errc::ok);
-        CHECK(s.connection.wants_shutdown() == shutdown_request::abort);
+    SECTION("server, before the request is there, in whole or in part") {
+        for (std::size_t arrived = 0; arrived != upgrade_request.size(); ++arrived) {
+            server s;
+            s.receive(bytes(upgrade_request.substr(0, arrived)));
+            CHECK(s.connection.close(close_code::going_away, "", s.now) == errc::ok);
+            CHECK(text_of(s.sent()).starts_with("HTTP/1.1 503 "));
+            CHECK(s.connection.close_info().cause == errc::closed_locally);
+            CHECK(s.connection.wants_shutdown() == shutdown_request::half_close);
+            CHECK(s.connection.next_deadline() == s.now + 5s);
+            s.receive(bytes(upgrade_request.substr(arrived)));
+            CHECK_FALSE(s.connection.wants_write());
+            CHECK_FALSE(s.connection.was_opened());
+        }
     }
 }
 

@@ -27,6 +27,7 @@
 #pragma once
 
 #include <sansocket/detail/config.hpp>
+#include <sansocket/diagnostics.hpp>
 #include <sansocket/machine/client_handshake.hpp>
 #include <sansocket/machine/close_handshake.hpp>
 #include <sansocket/machine/frame_reader.hpp>
@@ -39,6 +40,7 @@
 #include <sansocket/machine/transport_shutdown.hpp>
 #include <sansocket/masking_keys.hpp>
 #include <sansocket/options.hpp>
+#include <sansocket/snapshot.hpp>
 #include <sansocket/wire/close_info.hpp>
 #include <sansocket/wire/close_payload.hpp>
 #include <sansocket/wire/error.hpp>
@@ -62,20 +64,14 @@
 
 namespace sansocket {
 
-/// Where a connection is in its life. 4.1, 7.1.
-enum class connection_state : std::uint8_t {
-    opening,  ///< The opening handshake is not done.
-    open,     ///< Messages flow.
-    closing,  ///< A Close was queued or received.
-    closed,   ///< Both Closes are done, or the connection failed, or the transport is gone.
-};
-
 /// One endpoint of a connection.
 ///
 /// @tparam Role   client or server.
 /// @tparam Queue  where messages go: a model of `message_queue_for_connection`.
 /// @tparam Keys   a client's source of masking keys: a model of `masking_key_source`.
-template <role Role, class Queue = message_queue<>, class Keys = chacha_keys>
+/// @tparam Diagnostics  `no_diagnostics` or `with_diagnostics`; by default that of the build.
+template <role Role, class Queue = message_queue<>, class Keys = chacha_keys,
+          class Diagnostics = default_diagnostics>
 class connection {
     static_assert(detail::check_message_queue<Queue>());
     static_assert(masking_key_source<Keys>);
@@ -87,23 +83,31 @@ class connection {
 public:
     /// A client that asks for `request`. Its output is the opening handshake. 4.1.
     ///
-    /// @param keys  a fresh source of unpredictable bytes: the handshake's key and all masking keys.
+    /// @param keys   a fresh source of unpredictable bytes: the handshake's key and all masking keys.
+    /// @param where  its creation, for diagnostics.
+    connection(
+        const client_request& request, Keys keys, time_point now,
+        const sansocket::options& options = {},
+        const source_location& where =
+            source_location::current()) requires(Role == role::client &&
+                                                 std::constructible_from<Queue, queue_limits>)
+        : connection(request, std::move(keys), now, options, Queue(options.queue), where) {}
     connection(const client_request& request, Keys keys, time_point now,
-               const sansocket::options& options =
-                   {}) requires(Role == role::client &&
-                                std::constructible_from<Queue, queue_limits>)
-        : connection(request, std::move(keys), now, options, Queue(options.queue)) {}
-    connection(const client_request& request, Keys keys, time_point now,
-               const sansocket::options& options, Queue queue) requires(Role == role::client);
+               const sansocket::options& options, Queue queue,
+               const source_location& where = source_location::current()) requires(Role ==
+                                                                                   role::client);
 
     /// A server that waits for a request and judges it by `policy`. 4.2.
-    connection(const server_policy& policy, time_point now,
-               const sansocket::options& options =
-                   {}) requires(Role == role::server &&
-                                std::constructible_from<Queue, queue_limits>)
-        : connection(policy, now, options, Queue(options.queue)) {}
+    connection(
+        const server_policy& policy, time_point now, const sansocket::options& options = {},
+        const source_location& where =
+            source_location::current()) requires(Role == role::server &&
+                                                 std::constructible_from<Queue, queue_limits>)
+        : connection(policy, now, options, Queue(options.queue), where) {}
     connection(const server_policy& policy, time_point now, const sansocket::options& options,
-               Queue queue) requires(Role == role::server);
+               Queue queue,
+               const source_location& where = source_location::current()) requires(Role ==
+                                                                                   role::server);
 
     /// What is moved from is closed, and answers every query.
     connection(connection&& other) noexcept;
@@ -114,7 +118,8 @@ public:
         }
         return *this;
     }
-    ~connection() = default;
+    /// Diagnostics tell of it if the connection was open or closing.
+    ~connection() { report_leak(); }
 
     // The outside did something.
 
@@ -192,7 +197,8 @@ public:
 
     /// Starts the closing handshake: a Close frame behind all that was accepted. 7.1.2.
     ///
-    /// Before the connection is open it ends it without one. The deadline starts now.
+    /// Before the connection is open it ends it without one, and a server answers with 503. The
+    /// deadline starts now.
     ///
     /// @param reason  at most 123 bytes of UTF-8; none with `close_code::no_status`, which sends an
     ///                empty Close.
@@ -200,6 +206,7 @@ public:
     errc close(close_code code, std::string_view reason, time_point now);
 
     /// Gives the connection up at once: no Close frame, unread messages and waiting output gone.
+    /// With errc::dropped, which says that nobody meant to, diagnostics tell of it.
     void abort(errc cause = errc::aborted) noexcept;
 
     /// A server with `request_decision::manual` accepts the request. 4.2.2. errc::not_deciding,
@@ -264,10 +271,13 @@ public:
     [[nodiscard]] std::optional<duration> round_trip() const noexcept {
         return keepalive_.round_trip();
     }
+    /// How it stands, all at once. Its views live as long as the handshake is held.
+    [[nodiscard]] connection_snapshot explain() const noexcept;
 
 private:
     connection(const sansocket::options& options, Queue queue,
-               std::conditional_t<is_client, Keys, no_keys> keys, time_point now)
+               std::conditional_t<is_client, Keys, no_keys> keys, time_point now,
+               const source_location& where)
         : close_timeout_(options.close_timeout),
           after_close_(options.after_close),
           decision_(options.decision),
@@ -276,7 +286,8 @@ private:
           writer_(options.check_sent_text),
           out_(options.sending),
           keepalive_(options.keepalive),
-          keys_(std::move(keys)) {
+          keys_(std::move(keys)),
+          diagnostics_(options.diagnostics, Role, now, where) {
         shutdown_.arm(now, options.opening_timeout);
     }
 
@@ -308,6 +319,8 @@ private:
     void receive_control(const frame_piece& piece, time_point now);
     void receive_close(std::span<const std::byte> payload, time_point now);
     void fail(errc ec, time_point now);
+    void changed() noexcept { diagnostics_.changed(state(), close_.info().cause); }
+    void report_leak() const noexcept;
     void end(errc cause) noexcept;
     bool reads_frames() const noexcept { return close_.state() <= close_state::sent; }
     bool incomplete() const noexcept {
@@ -329,6 +342,7 @@ private:
     keepalive keepalive_;
     transport_shutdown<Role> shutdown_;
     [[no_unique_address]] std::conditional_t<is_client, Keys, no_keys> keys_;
+    [[no_unique_address]] Diagnostics diagnostics_;
 };
 
 }  // namespace sansocket

@@ -11,11 +11,11 @@
 
 namespace sansocket {
 
-template <role Role, class Queue, class Keys>
-connection<Role, Queue, Keys>::connection(const client_request& request, Keys keys, time_point now,
-                                          const sansocket::options& options,
-                                          Queue queue) requires(Role == role::client)
-    : connection(options, std::move(queue), std::move(keys), now) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+connection<Role, Queue, Keys, Diagnostics>::connection(
+    const client_request& request, Keys keys, time_point now, const sansocket::options& options,
+    Queue queue, const source_location& where) requires(Role == role::client)
+    : connection(options, std::move(queue), std::move(keys), now, where) {
     std::array<std::byte, 16> nonce;
     for (std::size_t i = 0; i != nonce.size(); i += 4) {
         const masking_key key = keys_();
@@ -26,16 +26,16 @@ connection<Role, Queue, Keys>::connection(const client_request& request, Keys ke
     else out_.push_raw(std::as_bytes(std::span{opening_->request()}));
 }
 
-template <role Role, class Queue, class Keys>
-connection<Role, Queue, Keys>::connection(const server_policy& policy, time_point now,
-                                          const sansocket::options& options,
-                                          Queue queue) requires(Role == role::server)
-    : connection(options, std::move(queue), no_keys{}, now) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+connection<Role, Queue, Keys, Diagnostics>::connection(
+    const server_policy& policy, time_point now, const sansocket::options& options, Queue queue,
+    const source_location& where) requires(Role == role::server)
+    : connection(options, std::move(queue), no_keys{}, now, where) {
     opening_ = std::make_unique<opening_handshake>(policy, options.http);
 }
 
-template <role Role, class Queue, class Keys>
-connection<Role, Queue, Keys>::connection(connection&& other) noexcept
+template <role Role, class Queue, class Keys, class Diagnostics>
+connection<Role, Queue, Keys, Diagnostics>::connection(connection&& other) noexcept
     : close_timeout_(other.close_timeout_),
       after_close_(other.after_close_),
       decision_(other.decision_),
@@ -49,13 +49,17 @@ connection<Role, Queue, Keys>::connection(connection&& other) noexcept
       close_(std::move(other.close_)),
       keepalive_(other.keepalive_),
       shutdown_(other.shutdown_),
-      keys_(std::move(other.keys_)) {
+      keys_(std::move(other.keys_)),
+      diagnostics_(std::move(other.diagnostics_)) {
     other.end(errc::aborted);
 }
 
-template <role Role, class Queue, class Keys>
-std::size_t connection<Role, Queue, Keys>::receive(std::span<std::byte> bytes, time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+std::size_t connection<Role, Queue, Keys, Diagnostics>::receive(std::span<std::byte> bytes,
+                                                                time_point now) {
     std::span<std::byte> in = bytes;
+    diagnostics_.at(now);
+    diagnostics_.received(bytes);
     keepalive_.received(now);
     if (opening()) receive_opening(in, now);
     if (opening()) return bytes.size() - in.size();
@@ -67,8 +71,9 @@ std::size_t connection<Role, Queue, Keys>::receive(std::span<std::byte> bytes, t
     return bytes.size() - in.size();
 }
 
-template <role Role, class Queue, class Keys>
-void connection<Role, Queue, Keys>::receive_opening(std::span<std::byte>& in, time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+void connection<Role, Queue, Keys, Diagnostics>::receive_opening(std::span<std::byte>& in,
+                                                                 time_point now) {
     const auto [consumed, ec] = opening_->receive(in);
     in = in.subspan(consumed);
     if (ec == errc::need_more) return;
@@ -85,15 +90,17 @@ void connection<Role, Queue, Keys>::receive_opening(std::span<std::byte>& in, ti
     opened(now);
 }
 
-template <role Role, class Queue, class Keys>
-void connection<Role, Queue, Keys>::opened(time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+void connection<Role, Queue, Keys, Diagnostics>::opened(time_point now) {
     phase_ = opening_phase::done;
     shutdown_.disarm();
     keepalive_.start(now);
+    changed();
 }
 
-template <role Role, class Queue, class Keys>
-void connection<Role, Queue, Keys>::receive_frames(std::span<std::byte>& in, time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+void connection<Role, Queue, Keys, Diagnostics>::receive_frames(std::span<std::byte>& in,
+                                                                time_point now) {
     while (!in.empty()) {
         if (queue_.paused() && close_.state() == close_state::open) return keepalive_.suspend();
         frame_piece piece;
@@ -110,9 +117,9 @@ void connection<Role, Queue, Keys>::receive_frames(std::span<std::byte>& in, tim
     if (queue_.paused() && close_.state() == close_state::open) keepalive_.suspend();
 }
 
-template <role Role, class Queue, class Keys>
-SANSOCKET_ALWAYS_INLINE void connection<Role, Queue, Keys>::receive_data(const frame_piece& piece,
-                                                                         time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+SANSOCKET_ALWAYS_INLINE void connection<Role, Queue, Keys, Diagnostics>::receive_data(
+    const frame_piece& piece, time_point now) {
     if (close_.state() != close_state::open) [[unlikely]] {
         if (queue_.paused())
             after_close_ = after_close::discard;  // closing is never paused: bounded
@@ -125,8 +132,9 @@ SANSOCKET_ALWAYS_INLINE void connection<Role, Queue, Keys>::receive_data(const f
         fail(ec, now);
 }
 
-template <role Role, class Queue, class Keys>
-void connection<Role, Queue, Keys>::receive_control(const frame_piece& piece, time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+void connection<Role, Queue, Keys, Diagnostics>::receive_control(const frame_piece& piece,
+                                                                 time_point now) {
     const auto payload = messages_.receive_control(piece);
     if (!payload) return;
     if (piece.opcode == opcode::close) return receive_close(*payload, now);
@@ -135,9 +143,9 @@ void connection<Role, Queue, Keys>::receive_control(const frame_piece& piece, ti
     (void)out_.push_control(opcode::pong, *payload, key_source()());
 }
 
-template <role Role, class Queue, class Keys>
-void connection<Role, Queue, Keys>::receive_close(std::span<const std::byte> payload,
-                                                  time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+void connection<Role, Queue, Keys, Diagnostics>::receive_close(std::span<const std::byte> payload,
+                                                               time_point now) {
     const auto [code, reason, ec] = parse_close_payload(payload);
     if (ec != errc::ok) return fail(ec, now);
     close_.receive(code, reason, messages_.inside_fragments());
@@ -152,24 +160,25 @@ void connection<Role, Queue, Keys>::receive_close(std::span<const std::byte> pay
     } else if (dropped && close_.state() == close_state::replying) {
         push_close(close_.info().sent->code, close_.info().sent->reason);
     }
+    changed();
 }
 
-template <role Role, class Queue, class Keys>
-errc connection<Role, Queue, Keys>::send_control(opcode op, std::span<const std::byte> payload) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+errc connection<Role, Queue, Keys, Diagnostics>::send_control(opcode op,
+                                                              std::span<const std::byte> payload) {
     if (const errc ec = may_send(); ec != errc::ok) return ec;
     if (payload.size() > max_control_payload) return errc::control_too_long;
     return out_.push_control(op, payload, key_source()());
 }
 
-template <role Role, class Queue, class Keys>
-errc connection<Role, Queue, Keys>::close(close_code code, std::string_view reason,
-                                          time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+errc connection<Role, Queue, Keys, Diagnostics>::close(close_code code, std::string_view reason,
+                                                       time_point now) {
     if (const errc ec = check_close(code, reason); ec != errc::ok) return ec;
+    diagnostics_.at(now);
     if (opening()) {
-        if constexpr (!is_client) {
-            if (refuse(503, {}, {}, now) == errc::ok) return errc::ok;
-        }
-        abort(errc::closed_locally);
+        if constexpr (is_client) abort(errc::closed_locally);
+        else refuse_opening(errc::closed_locally, error_response(errc::closed_locally), now);
         return errc::ok;
     }
     if (const errc ec = may_send(); ec != errc::ok) return ec;
@@ -178,12 +187,13 @@ errc connection<Role, Queue, Keys>::close(close_code code, std::string_view reas
     keepalive_.stop();
     shutdown_.arm(now, close_timeout_);
     if (after_close_ == after_close::discard) queue_.clear();
+    changed();
     return errc::ok;
 }
 
 // 7.1.7 "Fail the WebSocket Connection".
-template <role Role, class Queue, class Keys>
-void connection<Role, Queue, Keys>::fail(errc ec, time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+void connection<Role, Queue, Keys, Diagnostics>::fail(errc ec, time_point now) {
     const bool says_why = close_.state() == close_state::open;
     const std::string_view reason = describe(ec);
     const auto code = says_why ? std::optional{close_code_for(ec)} : std::nullopt;
@@ -195,53 +205,61 @@ void connection<Role, Queue, Keys>::fail(errc ec, time_point now) {
     keepalive_.stop();
     shutdown_.arm(now, close_timeout_);
     queue_.end(ec);
+    changed();
 }
 
 // The answer is flushed, and the client given time to read it, before the transport goes.
-template <role Role, class Queue, class Keys>
-void connection<Role, Queue, Keys>::refuse_opening(errc cause, std::string_view response,
-                                                   time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+void connection<Role, Queue, Keys, Diagnostics>::refuse_opening(errc cause,
+                                                                std::string_view response,
+                                                                time_point now) {
     out_.push_raw(std::as_bytes(std::span{response}));
     phase_ = opening_phase::failed;
     close_.fail(cause, false, std::nullopt, {});
     shutdown_.disarm();
     shutdown_.arm(now, close_timeout_);
     queue_.end(cause);
+    changed();
 }
 
-template <role Role, class Queue, class Keys>
-void connection<Role, Queue, Keys>::receive_end(time_point now, errc how) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+void connection<Role, Queue, Keys, Diagnostics>::receive_end(time_point now, errc how) {
+    diagnostics_.at(now);
     shutdown_.end_of_input();
     // 7.1.4: after the peer's Close, or our failure, this is the expected end; output still goes.
     if (opening() || reads_frames()) transport_lost(now, how);
 }
 
-template <role Role, class Queue, class Keys>
-void connection<Role, Queue, Keys>::transport_lost(time_point, errc how) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+void connection<Role, Queue, Keys, Diagnostics>::transport_lost(time_point now, errc how) {
+    diagnostics_.at(now);
     shutdown_.end_of_input();
     end(how);
 }
 
-template <role Role, class Queue, class Keys>
-void connection<Role, Queue, Keys>::abort(errc cause) noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics>
+void connection<Role, Queue, Keys, Diagnostics>::abort(errc cause) noexcept {
     if (phase() == transport_phase::over) return;
+    if (cause == errc::dropped) report_leak();
     shutdown_.abort();
     queue_.clear();
     end(cause);
 }
 
-template <role Role, class Queue, class Keys>
-void connection<Role, Queue, Keys>::end(errc cause) noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics>
+void connection<Role, Queue, Keys, Diagnostics>::end(errc cause) noexcept {
     close_.end(cause, !opening() && incomplete());
     if (opening()) phase_ = opening_phase::failed;
     keepalive_.stop();
     shutdown_.disarm();
     queue_.end(close_.info().cause);
     out_.stop();
+    changed();
 }
 
-template <role Role, class Queue, class Keys>
-void connection<Role, Queue, Keys>::advance(time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+void connection<Role, Queue, Keys, Diagnostics>::advance(time_point now) {
+    diagnostics_.at(now);
     if (now >= shutdown_.deadline()) {
         const bool finished = phase() == transport_phase::finished;
         shutdown_.expire(phase());
@@ -258,24 +276,29 @@ void connection<Role, Queue, Keys>::advance(time_point now) {
     end(ec);
 }
 
-template <role Role, class Queue, class Keys>
-time_point connection<Role, Queue, Keys>::next_deadline() const noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics>
+time_point connection<Role, Queue, Keys, Diagnostics>::next_deadline() const noexcept {
     if (keepalive_.state() == keepalive_state::suspended && !queue_.paused()) return immediately;
     return (std::min)(shutdown_.deadline(), keepalive_.next_deadline(!out_.empty()));
 }
 
-template <role Role, class Queue, class Keys>
-void connection<Role, Queue, Keys>::consume_output(std::size_t n, time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+void connection<Role, Queue, Keys, Diagnostics>::consume_output(std::size_t n, time_point now) {
+    diagnostics_.at(now);
     out_.consume(n);
     if (n != 0) keepalive_.written(!out_.empty(), now);
-    if (out_.data_empty()) close_.flush();
+    if (close_.state() == close_state::open || !out_.data_empty()) return;
+    close_.flush();
+    changed();
 }
 
-template <role Role, class Queue, class Keys>
-errc connection<Role, Queue, Keys>::accept(std::string_view subprotocol,
-                                           std::span<const http_field_value> fields,
-                                           time_point now) requires(Role == role::server) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+errc connection<Role, Queue, Keys, Diagnostics>::accept(std::string_view subprotocol,
+                                                        std::span<const http_field_value> fields,
+                                                        time_point now) requires(Role ==
+                                                                                 role::server) {
     if (!deciding()) return errc::not_deciding;
+    diagnostics_.at(now);
     std::string response;
     if (const errc ec = opening_->accept(subprotocol, fields, response); ec != errc::ok) return ec;
     out_.push_raw(std::as_bytes(std::span{response}));
@@ -283,42 +306,44 @@ errc connection<Role, Queue, Keys>::accept(std::string_view subprotocol,
     return errc::ok;
 }
 
-template <role Role, class Queue, class Keys>
-errc connection<Role, Queue, Keys>::refuse(std::uint16_t status,
-                                           std::span<const http_field_value> fields,
-                                           std::string_view body,
-                                           time_point now) requires(Role == role::server) {
+template <role Role, class Queue, class Keys, class Diagnostics>
+errc connection<Role, Queue, Keys, Diagnostics>::refuse(std::uint16_t status,
+                                                        std::span<const http_field_value> fields,
+                                                        std::string_view body,
+                                                        time_point now) requires(Role ==
+                                                                                 role::server) {
     if (!deciding()) return errc::not_deciding;
+    diagnostics_.at(now);
     std::string response;
     if (const errc ec = opening_->refuse(status, fields, body, response); ec != errc::ok) return ec;
     refuse_opening(errc::refused_by_application, response, now);
     return errc::ok;
 }
 
-template <role Role, class Queue, class Keys>
-bool connection<Role, Queue, Keys>::deciding() const noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics>
+bool connection<Role, Queue, Keys, Diagnostics>::deciding() const noexcept {
     if constexpr (is_client) return false;
     else return opening() && opening_ && opening_->state() == server_handshake_state::deciding;
 }
 
-template <role Role, class Queue, class Keys>
-connection_state connection<Role, Queue, Keys>::state() const noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics>
+connection_state connection<Role, Queue, Keys, Diagnostics>::state() const noexcept {
     if (opening()) return connection_state::opening;
     if (close_.state() == close_state::open) return connection_state::open;
     return close_.state() < close_state::complete ? connection_state::closing
                                                   : connection_state::closed;
 }
 
-template <role Role, class Queue, class Keys>
-bool connection<Role, Queue, Keys>::wants_read() const noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics>
+bool connection<Role, Queue, Keys, Diagnostics>::wants_read() const noexcept {
     if (phase() == transport_phase::over || shutdown_.aborted() || shutdown_.input_ended())
         return false;
     if (deciding()) return false;
     return close_.state() != close_state::open || !queue_.paused();  // closing is never paused
 }
 
-template <role Role, class Queue, class Keys>
-transport_phase connection<Role, Queue, Keys>::phase() const noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics>
+transport_phase connection<Role, Queue, Keys, Diagnostics>::phase() const noexcept {
     switch (close_.state()) {
     case close_state::open:
     case close_state::sending:
@@ -330,6 +355,50 @@ transport_phase connection<Role, Queue, Keys>::phase() const noexcept {
     case close_state::ended: return transport_phase::over;
     }
     SANSOCKET_UNREACHABLE();
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics>
+connection_snapshot connection<Role, Queue, Keys, Diagnostics>::explain() const noexcept {
+    const auto code_of = [](const std::optional<close_frame>& f) {
+        return f ? std::optional{f->code} : std::nullopt;
+    };
+    const sansocket::close_info& info = close_.info();
+    connection_snapshot s;
+    s.role = Role;
+    s.state = state();
+    s.closing = close_.state();
+    s.by = who_ended(info.cause);
+    s.cause = info.cause;
+    s.sent = code_of(info.sent);
+    s.received = code_of(info.received);
+    s.clean = info.clean;
+    s.incomplete_message = info.incomplete_message;
+    s.discarded = info.discarded_bytes;
+    s.queued_messages = queue_.size();
+    s.queued_bytes = queue_.bytes();
+    s.paused = queue_.paused();
+    s.output_bytes = out_.bytes();
+    s.output_frames = out_.frames();
+    s.memory = out_.memory();
+    if constexpr (requires { queue_.memory(); }) s.memory += queue_.memory();
+    s.subprotocol = subprotocol();
+    s.round_trip = keepalive_.round_trip();
+    s.last_received = keepalive_.last_received();
+    if (!out_.empty()) s.write_stalled_since = keepalive_.write_stalled_since();
+    s.deadline = next_deadline();
+    s.wants_read = wants_read();
+    s.wants_write = wants_write();
+    s.shutdown = wants_shutdown();
+    diagnostics_.fill(s);
+    return s;
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics>
+void connection<Role, Queue, Keys, Diagnostics>::report_leak() const noexcept {
+    if constexpr (Diagnostics::enabled) {
+        if (state() == connection_state::open || state() == connection_state::closing)
+            diagnostics_.leaked(explain());
+    }
 }
 
 }  // namespace sansocket

@@ -15,6 +15,8 @@
 
 namespace sansocket {
 
+class diagnostics_handler;
+
 /// What becomes of messages that are unread, or still arrive, once this endpoint asked for the end.
 enum class after_close : std::uint8_t { discard, deliver };
 
@@ -41,6 +43,9 @@ struct options {
     request_decision decision = request_decision::automatic;
     /// Whether text to be sent is checked to be UTF-8 (errc::text_not_utf8). 5.6. Default on.
     bool check_sent_text = true;
+    /// Is told of leaks and changes of state, where the connection has diagnostics; it outlives the
+    /// connection. Default: nobody.
+    diagnostics_handler* diagnostics = nullptr;
 };
 
 }  // namespace sansocket

@@ -1,0 +1,161 @@
+// snapshot.hpp
+//
+// How a connection stands, in one value: what `explain()` answers, for logs,
+// debuggers and tests. Section numbers in this file refer to RFC 6455.
+#pragma once
+
+#include <sansocket/machine/close_handshake.hpp>
+#include <sansocket/machine/transport_shutdown.hpp>
+#include <sansocket/wire/close_code.hpp>
+#include <sansocket/wire/error.hpp>
+#include <sansocket/wire/role.hpp>
+#include <sansocket/wire/time.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sansocket {
+
+/// Where a connection is in its life. 4.1, 7.1.
+enum class connection_state : std::uint8_t {
+    opening,  ///< The opening handshake is not done.
+    open,     ///< Messages flow.
+    closing,  ///< A Close was queued or received.
+    closed,   ///< Both Closes are done, or the connection failed, or the transport is gone.
+};
+
+/// Who, or what, ended a connection.
+enum class ended_by : std::uint8_t {
+    nobody,         ///< It has not ended.
+    this_endpoint,  ///< The application: close, abort, refuse, a cancelled close, a drop.
+    peer,           ///< The peer's Close came first.
+    violation,      ///< The peer broke the RFC or passed a limit; this endpoint failed it. 7.1.7.
+    transport,      ///< The bytes stopped.
+    timeout,        ///< A deadline passed.
+};
+
+/// Who ends a connection whose first cause is `cause`. Total.
+[[nodiscard]] constexpr ended_by who_ended(errc cause) noexcept {
+    switch (kind_of(cause)) {
+    case error_kind::none: return ended_by::nobody;
+    case error_kind::caller: return ended_by::this_endpoint;
+    case error_kind::peer:
+    case error_kind::limit: return ended_by::violation;
+    case error_kind::transport: return ended_by::transport;
+    case error_kind::timeout: return ended_by::timeout;
+    case error_kind::ending:
+        return cause == errc::closed_by_peer ? ended_by::peer : ended_by::this_endpoint;
+    }
+    return ended_by::nobody;
+}
+
+/// The last bytes that came from the transport, as they came.
+struct last_bytes {
+    std::array<std::byte, 16> data{};
+    std::size_t size = 0;  ///< 0 to 16 of `data` are set.
+};
+
+/// How a connection stands. Sizes are in bytes, where nothing else is said.
+struct connection_snapshot {
+    std::uint64_t id = 0;  ///< Its number; 0 without diagnostics.
+    sansocket::role role{};
+    connection_state state{};
+    close_state closing{};  ///< The closing handshake.
+
+    ended_by by{};                       ///< Who ended it.
+    errc cause{};                        ///< The first cause; `errc::ok` if it has not ended.
+    std::optional<close_code> sent;      ///< In our Close. 5.5.1.
+    std::optional<close_code> received;  ///< In the peer's Close. 5.5.1.
+    bool clean = false;                  ///< Both Closes exchanged. 7.1.4.
+    bool incomplete_message = false;     ///< The end cut a message off.
+    std::uint64_t discarded = 0;         ///< Input thrown away after the end.
+
+    std::size_t queued_messages = 0;  ///< Whole messages that the application has not taken.
+    std::size_t queued_bytes = 0;     ///< What they are charged.
+    bool paused = false;              ///< The queue is full: nothing is read.
+    std::size_t output_bytes = 0;     ///< Accepted for sending and not taken by the transport.
+    std::size_t output_frames = 0;    ///< Frames of data and Close among them.
+    std::size_t memory = 0;  ///< Held by the queues; the connection itself is `sizeof` more.
+
+    std::string_view subprotocol;            ///< Agreed on; as `connection::subprotocol()`.
+    std::optional<duration> round_trip;      ///< From the last Ping to its Pong.
+    time_point last_received{};              ///< When the last byte came.
+    time_point write_stalled_since = never;  ///< Since when the transport takes none of the output.
+    time_point deadline = never;             ///< When `advance` is due.
+    last_bytes input;                        ///< Empty without diagnostics.
+
+    bool wants_read = false;
+    bool wants_write = false;
+    shutdown_request shutdown{};
+};
+
+/// A word for each value.
+[[nodiscard]] constexpr std::string_view name_of(connection_state s) noexcept {
+    switch (s) {
+    case connection_state::opening: return "opening";
+    case connection_state::open: return "open";
+    case connection_state::closing: return "closing";
+    case connection_state::closed: return "closed";
+    }
+    return "closed";
+}
+[[nodiscard]] constexpr std::string_view name_of(role r) noexcept {
+    return r == role::client ? "client" : "server";
+}
+[[nodiscard]] constexpr std::string_view name_of(ended_by by) noexcept {
+    switch (by) {
+    case ended_by::nobody: return "nobody";
+    case ended_by::this_endpoint: return "this endpoint";
+    case ended_by::peer: return "the peer";
+    case ended_by::violation: return "a violation by the peer";
+    case ended_by::transport: return "the transport";
+    case ended_by::timeout: return "a timeout";
+    }
+    return "nobody";
+}
+
+/// `s` as one line of text for a log: state, who ended it and why, codes, sizes, last bytes.
+[[nodiscard]] inline std::string to_string(const connection_snapshot& s) {
+    std::string out{name_of(s.role)};
+    const auto add = [&out](std::string_view label, std::string_view value) {
+        out.append(", ").append(label).append(value);
+    };
+    const auto add_code = [&add](std::string_view label, const std::optional<close_code>& code) {
+        if (code) add(label, std::to_string(static_cast<std::uint16_t>(*code)));
+    };
+    if (s.id != 0) out.append(" ").append(std::to_string(s.id));
+    add("", name_of(s.state));
+    if (s.cause != errc::ok) {
+        add("ended by ", name_of(s.by));
+        out.append(": ").append(describe(s.cause));
+        add("", s.clean ? "clean" : "not clean");
+    }
+    add_code("sent Close ", s.sent);
+    add_code("received Close ", s.received);
+    if (s.incomplete_message) add("", "a message was cut off");
+    add("messages unread ", std::to_string(s.queued_messages));
+    add("bytes unread ", std::to_string(s.queued_bytes));
+    if (s.paused) add("", "reading is paused");
+    add("bytes unsent ", std::to_string(s.output_bytes));
+    if (s.discarded != 0) add("bytes discarded ", std::to_string(s.discarded));
+    add("memory ", std::to_string(s.memory));
+    if (!s.subprotocol.empty()) add("subprotocol ", s.subprotocol);
+    if (s.round_trip) {
+        using std::chrono::microseconds;
+        const auto us = std::chrono::duration_cast<microseconds>(*s.round_trip).count();
+        add("round trip in us ", std::to_string(us));
+    }
+    if (s.input.size != 0) add("last bytes", "");
+    for (std::size_t i = 0; i != s.input.size; ++i) {
+        constexpr std::string_view digits = "0123456789abcdef";
+        const auto b = std::to_integer<unsigned>(s.input.data[i]);
+        out.append(" ").append(1, digits[b >> 4U]).append(1, digits[b & 15U]);
+    }
+    return out;
+}
+
+}  // namespace sansocket

@@ -1,0 +1,126 @@
+#include <sansocket/snapshot.hpp>
+
+#include "support/endpoint.hpp"
+
+#include <string>
+#include <vector>
+
+using namespace support;
+using sansocket::connection_snapshot;
+using sansocket::ended_by;
+using sansocket::opcode;
+
+namespace {
+
+template <class Test>
+void in_both_roles(Test test) {
+    SECTION("server") { test.template operator()<role::server>(); }
+    SECTION("client") { test.template operator()<role::client>(); }
+}
+
+}  // namespace
+
+TEST_CASE("snapshot: explain answers in every state, with what the queries answer") {
+    in_both_roles([]<role Role> {
+        endpoint<Role> e;
+        const auto same = [&e] {
+            auto& c = e.connection;
+            const connection_snapshot s = c.explain();
+            STATIC_REQUIRE(noexcept(c.explain()));
+            CHECK(s.role == Role);
+            CHECK(s.state == c.state());
+            CHECK(s.cause == c.close_info().cause);
+            CHECK(s.clean == c.close_info().clean);
+            CHECK(s.sent.has_value() == c.close_info().sent.has_value());
+            CHECK(s.received.has_value() == c.close_info().received.has_value());
+            CHECK(s.discarded == c.close_info().discarded_bytes);
+            CHECK(s.queued_messages == c.messages().size());
+            CHECK(s.queued_bytes == c.messages().bytes());
+            CHECK(s.paused == c.messages().paused());
+            CHECK(s.output_bytes == c.output_bytes());
+            CHECK(s.deadline == c.next_deadline());
+            CHECK(s.wants_read == c.wants_read());
+            CHECK(s.wants_write == c.wants_write());
+            CHECK(s.shutdown == c.wants_shutdown());
+            CHECK_FALSE(to_string(s).empty());
+            return s;
+        };
+        CHECK(same().by == ended_by::nobody);
+        e.open();
+        e.now += 1s;
+        e.receive(frame<Role>(opcode::text, bytes("Hello")));
+        CHECK(same().last_received == e.now);
+        CHECK(e.connection.send_text("Hello") == errc::ok);
+        CHECK(same().output_frames == 1);
+        CHECK(same().memory >= same().output_bytes);
+        e.sent(1);
+        CHECK(same().write_stalled_since == e.now);
+        e.sent();
+        CHECK(same().write_stalled_since == sansocket::never);
+        CHECK(e.connection.close(close_code::going_away, "", e.now) == errc::ok);
+        CHECK(same().sent == close_code::going_away);
+        CHECK(same().closing == close_state::sending);
+        e.sent();
+        e.receive(frame<Role>(opcode::close, close_bytes(4000)) + bytes("late"));
+        CHECK(same().received == close_code{4000});
+        CHECK(same().clean);
+        CHECK(same().discarded == 4);
+        CHECK(same().by == ended_by::this_endpoint);
+        const auto moved_to = std::move(e.connection);
+        CHECK(moved_to.explain().clean);
+        CHECK(same().state == connection_state::closed);
+    });
+}
+
+TEST_CASE("snapshot: who ended it, of every cause") {
+    using sansocket::who_ended;
+    CHECK(who_ended(errc::ok) == ended_by::nobody);
+    CHECK(who_ended(errc::closed_by_peer) == ended_by::peer);
+    CHECK(who_ended(errc::reserved_bit) == ended_by::violation);
+    CHECK(who_ended(errc::message_too_big) == ended_by::violation);
+    for (const errc ec : {errc::closed_locally, errc::aborted, errc::cancelled, errc::dropped,
+                          errc::refused_by_application, errc::invalid_request})
+        CHECK(who_ended(ec) == ended_by::this_endpoint);
+    for (const errc ec : {errc::end_of_stream, errc::transport_lost, errc::tls_truncated})
+        CHECK(who_ended(ec) == ended_by::transport);
+    for (const errc ec : {errc::opening_timeout, errc::close_timeout, errc::pong_timeout,
+                          errc::idle_timeout, errc::write_timeout})
+        CHECK(who_ended(ec) == ended_by::timeout);
+}
+
+TEST_CASE("snapshot: as a line of text") {
+    connection_snapshot s;
+    s.role = role::client;
+    s.state = connection_state::open;
+    CHECK(to_string(s) ==
+          "client, open, messages unread 0, bytes unread 0, bytes unsent 0, memory 0");
+    s.id = 7;
+    s.role = role::server;
+    s.state = connection_state::closed;
+    s.by = ended_by::peer;
+    s.cause = errc::closed_by_peer;
+    s.clean = true;
+    s.sent = close_code::normal;
+    s.received = close_code{4001};
+    s.incomplete_message = true;
+    s.queued_messages = 2;
+    s.queued_bytes = 300;
+    s.paused = true;
+    s.output_bytes = 5;
+    s.discarded = 9;
+    s.memory = 1024;
+    s.subprotocol = "chat";
+    s.round_trip = 1500us;
+    s.input.data = {std::byte{0x88}, std::byte{0x0f}};
+    s.input.size = 2;
+    CHECK(to_string(s) ==
+          "server 7, closed, ended by the peer: the peer started the closing handshake, clean, "
+          "sent Close 1000, received Close 4001, a message was cut off, messages unread 2, bytes "
+          "unread 300, reading is paused, bytes unsent 5, bytes discarded 9, memory 1024, "
+          "subprotocol chat, round trip in us 1500, last bytes 88 0f");
+    for (const auto by : {ended_by::nobody, ended_by::this_endpoint, ended_by::violation,
+                          ended_by::transport, ended_by::timeout})
+        CHECK_FALSE(name_of(by).empty());
+    for (const auto state : {connection_state::opening, connection_state::closing})
+        CHECK_FALSE(name_of(state).empty());
+}
