@@ -70,6 +70,7 @@ public:
 
     // Drops `n` bytes at the front.
     void consume(std::size_t n) noexcept {
+        if (n == size_) return drop_all();
         size_ -= n;
         while (n != 0) {
             segment& front = segments_[first_];
@@ -160,23 +161,35 @@ private:
         return fresh;
     }
 
-    // The only block left is kept where it is while it is small; of others, one is kept.
+    // The usual case, everything was taken: the last block is kept for what comes next.
+    void drop_all() noexcept {
+        size_ = 0;
+        std::size_t last = segments_.size();
+        while (last != first_ &&
+               !(segments_[last - 1].block && segments_[last - 1].capacity <= keep))
+            --last;
+        if (last == first_) {
+            segments_.clear();
+        } else {
+            segment& kept = segments_[last - 1];
+            kept.begin = kept.end = 0;
+            if (last != 1) segments_.front() = std::move(kept);
+            segments_.resize(1);
+        }
+        first_ = 0;
+    }
+
+    // A block that is used up is kept as the spare one.
     void drop_front() noexcept {
         segment& front = segments_[first_];
-        if (first_ + 1 == segments_.size() && front.block && front.capacity <= keep) {
-            front.begin = front.end = 0;
-            return;
-        }
         if (front.block && front.capacity <= keep && front.capacity > spare_.capacity) {
             front.begin = front.end = 0;
             spare_ = std::exchange(front, segment{});
         } else {
             front = segment{};
         }
-        if (++first_ == segments_.size()) {
-            segments_.clear();
-            first_ = 0;
-        } else if (first_ >= 32 && first_ * 2 >= segments_.size()) {
+        ++first_;
+        if (first_ >= 32 && first_ * 2 >= segments_.size()) {
             segments_.erase(segments_.begin(),
                             segments_.begin() + static_cast<std::ptrdiff_t>(first_));
             first_ = 0;
