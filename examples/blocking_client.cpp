@@ -5,29 +5,23 @@
 // that does not read can hold it up: it waits in send(), where no deadline is seen.
 //
 //   blocking_client ws://127.0.0.1:8080/ Hello "and again"
+#include "support/sockets.hpp"
+
 #include <sansocket/sansocket.hpp>
 
-#include <netdb.h>
 #include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <iostream>
 #include <random>
 #include <span>
-#include <string>
 #include <string_view>
-#include <utility>
 
 namespace {
 
 using namespace sansocket;
-using std::chrono::steady_clock;
+using sockets::now;
 
 chacha_keys system_keys() {
     std::random_device device;
@@ -36,48 +30,26 @@ chacha_keys system_keys() {
     return chacha_keys{std::span<const std::byte, 32>{seed}};
 }
 
-// A connected socket, or -1.
-int connect_to(const url& where) {
-    addrinfo hints{}, *found = nullptr;
-    hints.ai_socktype = SOCK_STREAM;
-    const std::string host(where.host), port = std::to_string(where.port);
-    if (getaddrinfo(host.c_str(), port.c_str(), &hints, &found) != 0) return -1;
-    int fd = -1;
-    for (const addrinfo* a = found; a != nullptr && fd < 0; a = a->ai_next) {
-        fd = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
-        if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) != 0) ::close(std::exchange(fd, -1));
-    }
-    freeaddrinfo(found);
-    return fd;
-}
-
-// Milliseconds until `due`, as poll has them: rounded up, -1 for never.
-int wait_for(time_point due) {
-    if (due == never) return -1;
-    const auto rest = std::chrono::ceil<std::chrono::milliseconds>(due - steady_clock::now());
-    return static_cast<int>(std::clamp<std::int64_t>(rest.count(), 0, 60'000));
-}
-
 void write_all(int fd, connection<role::client>& ws) {
     while (ws.wants_write()) {
-        const auto next = ws.output()[0];
-        const auto n = send(fd, next.data(), next.size(), MSG_NOSIGNAL);
-        if (n < 0) return ws.transport_lost(steady_clock::now());
-        ws.consume_output(static_cast<std::size_t>(n), steady_clock::now());
+        const auto n = sockets::write_some(fd, ws.output()[0]);
+        if (n < 0) return ws.transport_lost(now());
+        ws.consume_output(static_cast<std::size_t>(n), now());
     }
 }
 
 void read_some(int fd, connection<role::client>& ws) {
     pollfd readable{fd, POLLIN, 0};
-    const int found = poll(&readable, 1, wait_for(ws.next_deadline()));
-    if (found == 0) return ws.advance(steady_clock::now());
+    const int most = 60'000;
+    if (poll(&readable, 1, sockets::milliseconds_until(ws.next_deadline(), most)) == 0)
+        return ws.advance(now());
     std::array<std::byte, 16384> buffer;
-    const auto n = recv(fd, buffer.data(), buffer.size(), 0);
-    if (n == 0) return ws.receive_end(steady_clock::now());
-    if (n < 0) return ws.transport_lost(steady_clock::now());
+    const auto n = sockets::read_some(fd, buffer);
+    if (n == 0) return ws.receive_end(now());
+    if (n < 0) return ws.transport_lost(now());
     std::span rest = std::span{buffer}.first(static_cast<std::size_t>(n));
     while (true) {
-        rest = rest.subspan(ws.receive(rest, steady_clock::now()));
+        rest = rest.subspan(ws.receive(rest, now()));
         if (rest.empty()) return;
         // The message queue is full. Here, where nobody else takes from it, make room.
         std::cout << ws.messages().pop().value_or(message_view{}).text() << std::endl;
@@ -99,7 +71,7 @@ int main(int argc, char* argv[]) {
         std::cerr << "usage: blocking_client ws://HOST[:PORT]/ [MESSAGE...]\n";
         return 2;
     }
-    const int fd = connect_to(where);
+    const int fd = sockets::connect_to(where);
     if (fd < 0) {
         std::cerr << "blocking_client: cannot connect\n";
         return 1;
@@ -107,14 +79,14 @@ int main(int argc, char* argv[]) {
     client_request request;
     request.host = host_field(where);
     request.target = target(where);
-    connection<role::client> ws(request, system_keys(), steady_clock::now());
+    connection<role::client> ws(request, system_keys(), now());
 
     while (ws.state() == connection_state::opening) turn(fd, ws);
     for (int i = 2; i < argc && ws.send_text(std::string_view{argv[i]}) == errc::ok; ++i) {
         while (ws.messages().size() == 0 && !ws.should_close()) turn(fd, ws);
         if (const auto answer = ws.messages().pop()) std::cout << answer->text() << std::endl;
     }
-    (void)ws.close(close_code::normal, "", steady_clock::now());
+    (void)ws.close(close_code::normal, "", now());
     while (!ws.should_close()) turn(fd, ws);
     ::close(fd);
     if (ws.close_info().clean) return 0;

@@ -7,6 +7,8 @@
 //   conformance_client --url ws://127.0.0.1:9001 --agent sansocket
 //
 // A case that fails does not stop the run; the server's report tells of it.
+#include "support/arguments.hpp"
+
 #include <sansocket_asio/sansocket_asio.hpp>
 
 #include <asio/awaitable.hpp>
@@ -92,11 +94,9 @@ awaitable<void> run(std::string url, std::string agent) {
 
 int main(int argc, char* argv[]) {
     std::string url, agent;
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (argv[i] == std::string_view{"--url"}) url = argv[i + 1];
-        if (argv[i] == std::string_view{"--agent"}) agent = argv[i + 1];
-    }
-    if (argc != 5 || url.empty() || agent.empty()) {
+    const bool good =
+        support::arguments(argc, argv).take("--url", url).take("--agent", agent).good();
+    if (!good || url.empty() || agent.empty()) {
         std::cerr << "usage: conformance_client --url ws://HOST:PORT --agent NAME\n";
         return 2;
     }

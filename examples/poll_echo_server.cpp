@@ -5,39 +5,29 @@
 // on SIGINT or SIGTERM.
 //
 //   poll_echo_server 8080
+#include "support/arguments.hpp"
+#include "support/sockets.hpp"
+
 #include <sansocket/sansocket.hpp>
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <charconv>
-#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <iostream>
 #include <list>
 #include <span>
-#include <string_view>
 #include <vector>
 
 namespace {
 
 using namespace sansocket;
+using sockets::now;
 
 volatile std::sig_atomic_t stopping = 0;
-
-time_point now() { return std::chrono::steady_clock::now(); }
-
-bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
 // One connection and its socket.
 class peer {
@@ -81,10 +71,10 @@ private:
     void read() {
         if (!ws_.wants_read()) return;
         std::array<std::byte, 16384> buffer;
-        const auto n = ::recv(fd_, buffer.data(), buffer.size(), 0);
+        const auto n = sockets::read_some(fd_, buffer);
         if (n > 0) return feed(std::span{buffer}.first(static_cast<std::size_t>(n)));
         if (n == 0) return ws_.receive_end(now());
-        if (!would_block()) ws_.transport_lost(now());
+        if (!sockets::would_block()) ws_.transport_lost(now());
     }
     // The connection may take less than it is given: the rest waits until there is room.
     void feed(std::span<std::byte> in) {
@@ -103,11 +93,10 @@ private:
     }
     void write() {
         while (ws_.wants_write()) {
-            const auto next = ws_.output()[0];
-            const auto n = ::send(fd_, next.data(), next.size(), MSG_NOSIGNAL);
+            const auto n = sockets::write_some(fd_, ws_.output()[0]);
             ws_.consume_output(n > 0 ? static_cast<std::size_t>(n) : 0, now());
             if (n >= 0) continue;
-            if (!would_block()) ws_.transport_lost(now());
+            if (!sockets::would_block()) ws_.transport_lost(now());
             return;
         }
     }
@@ -116,39 +105,6 @@ private:
     connection<role::server> ws_;
     std::vector<std::byte> rest_;
 };
-
-int listen_on(std::uint16_t port) {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    const int yes = 1;
-    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_port = htons(port);
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof at;
-    auto* const address = reinterpret_cast<sockaddr*>(&at);
-    if (::bind(fd, address, size) != 0 || ::listen(fd, 128) != 0) return -1;
-    ::getsockname(fd, address, &size);
-    std::cout << "listening on ws://127.0.0.1:" << ntohs(at.sin_port) << '/' << std::endl;
-    return fd;
-}
-
-// Milliseconds for poll. At most a second: a signal may come just before it.
-int until_next(const std::list<peer>& peers) {
-    time_point due = now() + std::chrono::seconds{1};
-    for (const peer& p : peers) due = (std::min)(due, p.deadline());
-    if (due <= now()) return 0;
-    return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(due - now()).count());
-}
-
-void accept_one(int listener, std::list<peer>& peers) {
-    const int fd = ::accept(listener, nullptr, nullptr);
-    if (fd < 0) return;
-    ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
-    const int yes = 1;
-    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    peers.emplace_back(fd);
-}
 
 void serve(int listener) {
     constexpr std::size_t max_connections = 1000;
@@ -164,11 +120,16 @@ void serve(int listener) {
         for (const peer& p : peers) polled.push_back(p.waits_for());
         if (peers.size() < max_connections) polled.push_back({listener, POLLIN, 0});
         for (pollfd& one : polled) one.revents = 0;
-        ::poll(polled.data(), polled.size(), until_next(peers));
+        time_point due = never;
+        for (const peer& p : peers) due = (std::min)(due, p.deadline());
+        // At most a second: a signal may come just before poll.
+        ::poll(polled.data(), polled.size(), sockets::milliseconds_until(due, 1000));
 
         auto found = polled.begin();
         for (peer& p : peers) p.turn((found++)->revents);
-        if (found != polled.end() && found->revents != 0) accept_one(listener, peers);
+        if (found != polled.end() && found->revents != 0) {
+            if (const int fd = sockets::accept_from(listener); fd >= 0) peers.emplace_back(fd);
+        }
         peers.remove_if([](const peer& p) { return p.over(); });
     }
 }
@@ -177,18 +138,17 @@ void serve(int listener) {
 
 int main(int argc, char* argv[]) {
     std::uint16_t port = 0;
-    const std::string_view text = argc == 2 ? argv[1] : "";
-    const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), port);
-    if (text.empty() || ec != std::errc{} || end != text.data() + text.size()) {
+    if (argc != 2 || !support::parse(argv[1], port)) {
         std::cerr << "usage: poll_echo_server PORT\n";
         return 2;
     }
     std::signal(SIGINT, [](int) { stopping = 1; });
     std::signal(SIGTERM, [](int) { stopping = 1; });
-    const int listener = listen_on(port);
+    const int listener = sockets::listen_on(port);
     if (listener < 0) {
         std::cerr << "poll_echo_server: cannot listen on port " << port << '\n';
         return 1;
     }
+    std::cout << "listening on ws://127.0.0.1:" << port << '/' << std::endl;
     serve(listener);
 }

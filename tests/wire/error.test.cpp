@@ -117,3 +117,7 @@ TEST_CASE("error: queries are total: what is no enumerator reads as transport_lo
         CHECK(describe(errc_at(i)) == describe(errc::transport_lost));
     }
 }
+
+TEST_CASE("error: the table's rows stand where their enumerators count them") {
+    CHECK(detail::rows_match_enumerators());
+}

@@ -371,3 +371,15 @@ TEST_CASE("utf8: works in constant expressions") {
     STATIC_REQUIRE_FALSE(is_valid_utf8(std::string_view{"caf\xc3"}));
     STATIC_REQUIRE_FALSE(is_valid_utf8(std::string_view{"\xed\xa0\x80"}));
 }
+
+TEST_CASE("utf8: the table says of each state and byte what the rules say (RFC 3629 4)") {
+    using detail::utf8_state;
+    for (const auto from : {utf8_state::boundary, utf8_state::tail_1, utf8_state::tail_2,
+                            utf8_state::tail_3, utf8_state::after_e0, utf8_state::after_ed,
+                            utf8_state::after_f0, utf8_state::after_f4, utf8_state::refused}) {
+        for (unsigned byte = 0; byte != 256; ++byte) {
+            const auto c = static_cast<unsigned char>(byte);
+            CHECK(detail::utf8_walk(from, &c, 1) == detail::utf8_next(from, byte));
+        }
+    }
+}

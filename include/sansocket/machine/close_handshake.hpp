@@ -96,18 +96,18 @@ constexpr std::optional<close_state> close_handshake::next(close_state from,
                                                            close_event event) noexcept {
     using enum close_state;
     using row = std::array<std::optional<close_state>, 5>;
-    constexpr std::optional<close_state> never = std::nullopt;
+    constexpr std::optional<close_state> none = std::nullopt;
     // clang-format off
     constexpr std::array<row, 8> table = {{
         //              start     flush     receive   fail    end
-        /* open     */ {sending,  never,    received, failed, ended},     // 7.1.2, 7.1.3
-        /* sending  */ {never,    sent,     replying, failed, ended},     // 5.5.1
-        /* sent     */ {never,    never,    complete, failed, ended},     // 7.1.4
-        /* received */ {replying, never,    never,    never,  ended},     // 5.5.1
-        /* replying */ {never,    complete, never,    never,  ended},     // 7.1.4
-        /* complete */ {never,    never,    never,    never,  complete},  // 7.1.4
-        /* failed   */ {never,    failed,   never,    never,  ended},     // 7.1.7
-        /* ended    */ {never,    never,    never,    never,  ended},     // 7.1.4
+        /* open     */ {sending,  none,     received, failed, ended},     // 7.1.2, 7.1.3
+        /* sending  */ {none,     sent,     replying, failed, ended},     // 5.5.1
+        /* sent     */ {none,     none,     complete, failed, ended},     // 7.1.4
+        /* received */ {replying, none,     none,     none,   ended},     // 5.5.1
+        /* replying */ {none,     complete, none,     none,   ended},     // 7.1.4
+        /* complete */ {none,     none,     none,     none,   complete},  // 7.1.4
+        /* failed   */ {none,     failed,   none,     none,   ended},     // 7.1.7
+        /* ended    */ {none,     none,     none,     none,   ended},     // 7.1.4
     }};
     // clang-format on
     return table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
