@@ -23,6 +23,7 @@
 #include <sansocket_asio/detail/operations.hpp>
 #include <sansocket_asio/detail/session.hpp>
 #include <sansocket_asio/detail/wait_op.hpp>
+#include <sansocket_asio/diagnostics.hpp>
 #include <sansocket_asio/entropy.hpp>
 
 #include <sansocket/connection.hpp>
@@ -63,15 +64,19 @@ struct client_options {
 /// @tparam Role    client or server.
 /// @tparam Stream  an Asio stream: `async_read_some`, `async_write_some`, `get_executor`, and
 ///                 `lowest_layer` or `close`.
+/// @tparam Connection  the protocol: a sansocket::connection of that role, with any queue, keys and
+///                 diagnostics that it can be constructed with.
 ///
 /// Completion signatures are void(std::error_code) where nothing else is said. Errors are those of
 /// `sansocket::errc`, or of the stream before the connection is open.
 ///
 /// One object is one connection: a second connect, handshake or accept completes with
 /// errc::operation_in_progress, or errc::closed once the first connection is over.
-template <sansocket::role Role, class Stream = ::asio::ip::tcp::socket>
+template <sansocket::role Role, class Stream = ::asio::ip::tcp::socket,
+          class Connection = sansocket::connection<Role>>
 class websocket {
-    using session = detail::session<Role, Stream>;
+    using session = detail::session<Stream, Connection>;
+    using source_location = sansocket::source_location;
     static constexpr bool is_client = Role == sansocket::role::client;
 
 public:
@@ -81,21 +86,31 @@ public:
     /// The same over a stream on another kind of executor.
     template <class Executor>
     struct rebind_executor {
-        using other = websocket<Role, typename Stream::template rebind_executor<Executor>::other>;
+        using other =
+            websocket<Role, typename Stream::template rebind_executor<Executor>::other, Connection>;
     };
 
-    /// Over a stream, connected or (a client's) yet to be.
-    explicit websocket(Stream stream) : session_(std::make_shared<session>(std::move(stream))) {}
-    /// Over a stream made from `arguments`: an executor, usually.
-    template <class... Args>
-    requires(std::constructible_from<Stream, Args...>) explicit websocket(Args&&... arguments)
-        : websocket(Stream(std::forward<Args>(arguments)...)) {}
+    /// Over a stream, connected or (a client's) yet to be. `where` is for diagnostics.
+    explicit websocket(Stream stream, const source_location& where = source_location::current())
+        : session_(std::make_shared<session>(std::move(stream))), created_(where) {}
+    /// Over a stream made from `argument`: an executor, or an execution context.
+    template <class Argument>
+    requires(std::constructible_from<Stream, Argument>) explicit websocket(
+        Argument&& argument, const source_location& where = source_location::current())
+        : websocket(Stream(std::forward<Argument>(argument)), where) {}
+    /// Over a stream made from several arguments.
+    template <class First, class Second, class... Rest>
+    requires(std::constructible_from<Stream, First, Second, Rest...>)
+        websocket(First&& first, Second&& second, Rest&&... rest)
+        : websocket(Stream(std::forward<First>(first), std::forward<Second>(second),
+                           std::forward<Rest>(rest)...)) {}
 
     websocket(websocket&&) noexcept = default;
     websocket& operator=(websocket&& other) noexcept {
         if (this != &other) {
             if (session_) session_->drop();
             session_ = std::move(other.session_);
+            created_ = other.created_;
         }
         return *this;
     }
@@ -257,7 +272,7 @@ public:
     void abort() noexcept { session_->abort(sansocket::errc::aborted); }
 
     /// The connection beneath, for its queries; null before an opening handshake was begun.
-    [[nodiscard]] const sansocket::connection<Role>* connection() const noexcept {
+    [[nodiscard]] const Connection* connection() const noexcept {
         return session_->core_ ? &*session_->core_ : nullptr;
     }
     [[nodiscard]] sansocket::connection_state state() const noexcept {
@@ -279,15 +294,17 @@ private:
                 options.origin, options.headers};
     }
     // What begins the connection, when its operation is started: a token may do that later.
-    static auto begin(bool connected, const sansocket::client_request& request,
-                      const sansocket::options& options) {
-        return [connected, request, options](session& s) {
-            return s.begin(connected, request, system_keys(), session::now(), options);
+    auto begin(bool connected, const sansocket::client_request& request,
+               sansocket::options options) const {
+        if (!options.diagnostics) options.diagnostics = diagnostics_handler();
+        return [connected, request, options, where = created_](session& s) {
+            return s.begin(connected, request, system_keys(), session::now(), options, where);
         };
     }
-    static auto begin(const sansocket::server_policy& policy, const sansocket::options& options) {
-        return [policy, options](session& s) {
-            return s.begin(true, policy, session::now(), options);
+    auto begin(const sansocket::server_policy& policy, sansocket::options options) const {
+        if (!options.diagnostics) options.diagnostics = diagnostics_handler();
+        return [policy, options, where = created_](session& s) {
+            return s.begin(true, policy, session::now(), options, where);
         };
     }
     template <class Until, class Begin, class Token>
@@ -314,6 +331,7 @@ private:
     }
 
     std::shared_ptr<session> session_;
+    source_location created_;
 };
 
 /// A client over TCP.

@@ -54,11 +54,11 @@ private:
     std::size_t count_;
 };
 
-template <sansocket::role Role, class Stream>
-class session : public std::enable_shared_from_this<session<Role, Stream>> {
+template <class Stream, class Connection>
+class session : public std::enable_shared_from_this<session<Stream, Connection>> {
 public:
     using executor_type = typename Stream::executor_type;
-    using connection_type = sansocket::connection<Role>;
+    using connection_type = Connection;
     using timer_type =
         ::asio::basic_waitable_timer<std::chrono::steady_clock,
                                      ::asio::wait_traits<std::chrono::steady_clock>, executor_type>;
@@ -162,8 +162,8 @@ private:
     std::unique_ptr<std::byte[]> buffer_;  // of a stream that cannot wait
 };
 
-template <sansocket::role Role, class Stream>
-void session<Role, Stream>::drive() {
+template <class Stream, class Connection>
+void session<Stream, Connection>::drive() {
     if (core_->next_deadline() == sansocket::immediately) core_->advance(now());
     if (attached()) take_leftover();
     if (attached()) write();
@@ -173,8 +173,8 @@ void session<Role, Stream>::drive() {
     wake();
 }
 
-template <sansocket::role Role, class Stream>
-void session<Role, Stream>::write() {
+template <class Stream, class Connection>
+void session<Stream, Connection>::write() {
     if (writing_ || !core_->wants_write()) return;
     writing_ = true;
     stream_.async_write_some(write_buffers{core_->output()},
@@ -183,8 +183,8 @@ void session<Role, Stream>::write() {
                              });
 }
 
-template <sansocket::role Role, class Stream>
-void session<Role, Stream>::written(std::error_code ec, std::size_t n) {
+template <class Stream, class Connection>
+void session<Stream, Connection>::written(std::error_code ec, std::size_t n) {
     writing_ = false;
     core_->consume_output(n, now());
     if (ec && attached()) {
@@ -194,8 +194,8 @@ void session<Role, Stream>::written(std::error_code ec, std::size_t n) {
     drive();
 }
 
-template <sansocket::role Role, class Stream>
-void session<Role, Stream>::shut_down() {
+template <class Stream, class Connection>
+void session<Stream, Connection>::shut_down() {
     if (resolver_ && core_->should_close()) resolver_->cancel();
     switch (core_->wants_shutdown()) {
     case sansocket::shutdown_request::none: return;
@@ -211,16 +211,16 @@ void session<Role, Stream>::shut_down() {
     }
 }
 
-template <sansocket::role Role, class Stream>
-void session<Role, Stream>::take_leftover() {
+template <class Stream, class Connection>
+void session<Stream, Connection>::take_leftover() {
     if (leftover_.empty() || !core_->wants_read()) return;
     auto bytes = std::move(leftover_);
     leftover_.clear();
     feed(bytes);
 }
 
-template <sansocket::role Role, class Stream>
-void session<Role, Stream>::read() {
+template <class Stream, class Connection>
+void session<Stream, Connection>::read() {
     if (reading_ || !leftover_.empty() || !core_->wants_read()) return;
     reading_ = true;
     if constexpr (waitable<Stream>) {
@@ -246,8 +246,8 @@ void session<Role, Stream>::read() {
 
 // Takes what a socket holds, as long as the core wants it. A read that does not fill the buffer has
 // emptied the socket.
-template <sansocket::role Role, class Stream>
-void session<Role, Stream>::read_now() {
+template <class Stream, class Connection>
+void session<Stream, Connection>::read_now() {
     if constexpr (waitable<Stream>) {
         take_leftover();
         const ::asio::mutable_buffer buffer = thread_read_buffer();
@@ -261,23 +261,23 @@ void session<Role, Stream>::read_now() {
     }
 }
 
-template <sansocket::role Role, class Stream>
-void session<Role, Stream>::has_read(std::span<std::byte> bytes, std::error_code ec) {
+template <class Stream, class Connection>
+void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::error_code ec) {
     if (!bytes.empty()) feed(bytes);
     if (!ec) return;
     if (ec == ::asio::error::eof) core_->receive_end(now());
     else core_->transport_lost(now());
 }
 
-template <sansocket::role Role, class Stream>
-void session<Role, Stream>::feed(std::span<std::byte> bytes) {
+template <class Stream, class Connection>
+void session<Stream, Connection>::feed(std::span<std::byte> bytes) {
     const auto rest = bytes.subspan(core_->receive(bytes, now()));
     leftover_.assign(rest.begin(), rest.end());
 }
 
 // A timer that rings early is cheaper than one that is set anew for each byte.
-template <sansocket::role Role, class Stream>
-void session<Role, Stream>::arm_timer() {
+template <class Stream, class Connection>
+void session<Stream, Connection>::arm_timer() {
     const bool ended = transport_ == transport::ended;
     const sansocket::time_point due = ended ? sansocket::never : core_->next_deadline();
     if (due == sansocket::never && armed_ != sansocket::never) {
@@ -296,8 +296,8 @@ void session<Role, Stream>::arm_timer() {
     });
 }
 
-template <sansocket::role Role, class Stream>
-void session<Role, Stream>::wake() {
+template <class Stream, class Connection>
+void session<Stream, Connection>::wake() {
     if (core_->messages().size() != 0 || over()) readable_.cancel();
     if (core_->state() != sansocket::connection_state::open || core_->output_drained())
         changed_.cancel();
