@@ -7,6 +7,8 @@
 //
 // Prints "listening on ws://HOST:PORT/". A text "close CODE REASON" makes it close with them.
 // SIGINT and SIGTERM close every connection with 1001.
+#include "support/arguments.hpp"
+
 #include <sansocket_asio/sansocket_asio.hpp>
 
 #include <asio/awaitable.hpp>
@@ -18,7 +20,6 @@
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -42,33 +43,10 @@ using sansocket_asio::server_connection;
 
 struct settings {
     std::string host = "127.0.0.1";
-    std::string port = "8080";
+    std::uint16_t port = 8080;
     std::uint64_t max_message = std::uint64_t{16} * 1024 * 1024;
     std::uint64_t max_connections = 10000;
 };
-
-template <class Number>
-bool parse(std::string_view text, Number& value) {
-    const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return ec == std::errc{} && end == text.data() + text.size();
-}
-
-std::optional<settings> parse_arguments(int argc, char* argv[]) {
-    settings out;
-    std::uint16_t port = 0;
-    for (int i = 1; i < argc; i += 2) {
-        const std::string_view name = argv[i];
-        if (i + 1 == argc) return std::nullopt;
-        const std::string_view value = argv[i + 1];
-        bool good = false;
-        if (name == "--host") good = !(out.host = value).empty();
-        else if (name == "--port") good = parse(out.port = value, port);
-        else if (name == "--max-message") good = parse(value, out.max_message);
-        else if (name == "--max-connections") good = parse(value, out.max_connections);
-        if (!good) return std::nullopt;
-    }
-    return out;
-}
 
 // What "close CODE REASON" asks for; nothing where `m` is to be echoed.
 std::optional<sansocket::close_frame> close_asked_by(const message& m) {
@@ -77,7 +55,7 @@ std::optional<sansocket::close_frame> close_asked_by(const message& m) {
     rest.remove_prefix(6);
     const auto space = rest.find(' ');
     std::uint16_t code = 0;
-    if (!parse(rest.substr(0, space), code)) return std::nullopt;
+    if (!support::parse(rest.substr(0, space), code)) return std::nullopt;
     const auto reason = space == rest.npos ? std::string_view{} : rest.substr(space + 1);
     const sansocket::close_code asked{code};
     if (check_close(asked, reason) != sansocket::errc::ok) return std::nullopt;
@@ -160,16 +138,22 @@ private:
 }  // namespace
 
 int main(int argc, char* argv[]) {
-    const std::optional<settings> chosen = parse_arguments(argc, argv);
-    if (!chosen) {
+    settings chosen;
+    const bool good = support::arguments(argc, argv)
+                          .take("--host", chosen.host)
+                          .take("--port", chosen.port)
+                          .take("--max-message", chosen.max_message)
+                          .take("--max-connections", chosen.max_connections)
+                          .good();
+    if (!good) {
         std::cerr << "usage: echo_server [--host H] [--port P] [--max-message BYTES] "
                      "[--max-connections N]\n";
         return 2;
     }
     try {
         asio::io_context io(1);
-        const auto found = tcp::resolver(io).resolve(chosen->host, chosen->port);
-        echo_server server(io, *chosen, *found.begin());
+        const auto found = tcp::resolver(io).resolve(chosen.host, std::to_string(chosen.port));
+        echo_server server(io, chosen, *found.begin());
         asio::signal_set signals(io, SIGINT, SIGTERM);
         signals.async_wait([&server](std::error_code, int) { server.stop(); });
 
