@@ -51,6 +51,7 @@ connection<Role, Queue, Keys, Diagnostics>::connection(connection&& other) noexc
       shutdown_(other.shutdown_),
       keys_(std::move(other.keys_)),
       diagnostics_(std::move(other.diagnostics_)) {
+    other.shutdown_.abort();
     other.end(errc::aborted);
 }
 
