@@ -165,6 +165,11 @@ private:
     void take(std::size_t most);
     void took(const byte_vector& bytes);
     void peer_said_close(close_code code);
+    // From here on our Close may go out, and the frame that has begun to.
+    void last_words() {
+        last_words_ = true;
+        inside_when_ended_ = out_.inside();
+    }
     void give_up(errc cause);
     void move_away();
     void look();
@@ -200,8 +205,9 @@ private:
 
     // What came out.
     int closes_ = 0;
-    bool inside_when_received_ = false;  // a frame of ours was on its way when their Close came
-    int after_received_ = 0;             // frames but the Close that went out since
+    bool last_words_ = false;         // the peer's Close came, or the connection failed
+    bool inside_when_ended_ = false;  // and a frame of ours was on its way then
+    int after_ = 0;                   // frames but the Close that went out since
 
     // What was seen first.
     errc cause_ = errc::ok;
@@ -265,15 +271,12 @@ template <role Role>
 void watched<Role>::peer_said_close(close_code code) {
     if (!hears()) return;
     received_ = code;
-    inside_when_received_ = out_.inside();
-    after_received_ = 0;
+    last_words();
 }
 
 template <role Role>
 void watched<Role>::give_up(errc cause) {
-    const bool was_over = e_.connection.should_close() &&
-                          e_.connection.wants_shutdown() == shutdown_request::close &&
-                          e_.connection.explain().closing == close_state::ended;
+    const bool was_over = e_.connection.explain().closing == close_state::ended;
     e_.connection.abort(cause);
     if (was_over) return;
     gave_up_ = over_ = true;
@@ -313,10 +316,10 @@ void watched<Role>::took(const byte_vector& bytes) {
             rule("G4", !is_close, "two Close frames");
             rule("G5", frame.opcode == 10, "something but a Pong behind the Close");
         }
-        if (received_ && !is_close) {
-            ++after_received_;
-            rule("G5", inside_when_received_ && after_received_ == 1,
-                 "a frame after the peer's Close");
+        if (last_words_ && !is_close) {
+            ++after_;
+            rule(received_ ? "G5" : "G18", inside_when_ended_ && after_ == 1,
+                 "a frame that had not begun when nothing but our Close was to be sent");
         }
         if (is_close) ++closes_;
     }
@@ -356,6 +359,7 @@ void watched<Role>::apply(happens what) {
     case violation: {
         const bool counts = hears();
         feed(what == violation ? hex("ff ff") : frame<Role>(opcode::close, bytes("x")));
+        if (counts && !closed_here_) last_words();
         if (counts) over_ = true;
         return look();
     }
@@ -531,8 +535,9 @@ std::string watched<Role>::key() const {
     add(s.deadline == sansocket::never ? -1 : (s.deadline - e_.now).count());
     add(s.wants_read), add(s.wants_write), add(s.shutdown), add(late_ != 0);
     add(fragments_), add(sending_), add(rest_.size()), add(eof_), add(over_), add(gave_up_);
-    add(expired_), add(closed_here_), add(out_.begun()), add(closes_), add(inside_when_received_);
-    add(after_received_), add(deadline_ == sansocket::never ? -1 : 1);
+    add(expired_), add(closed_here_), add(out_.begun()), add(closes_), add(inside_when_ended_),
+        add(last_words_);
+    add(after_), add(deadline_ == sansocket::never ? -1 : 1);
     return out;
 }
 
