@@ -96,8 +96,8 @@ TEST_CASE("G13: sends are refused by name while closing and when closed, and cha
 }
 TEST_CASE("G14: every query answers in every state, also of what was moved from") {
     check_rule("G14");
-    using type = watched<role::server>::connection_type;
-    const type& c = *static_cast<const type*>(nullptr);
+    const watched<role::server> w;
+    const auto& c = w.connection();
     STATIC_REQUIRE(noexcept(c.state())&& noexcept(c.wants_read())&& noexcept(c.wants_write()));
     STATIC_REQUIRE(noexcept(c.wants_shutdown())&& noexcept(c.should_close()));
     STATIC_REQUIRE(noexcept(c.close_info())&& noexcept(c.explain())&& noexcept(c.deciding()));

@@ -532,7 +532,9 @@ std::string watched<Role>::key() const {
     add(s.sent ? static_cast<int>(*s.sent) : 0),
         add(s.received ? static_cast<int>(*s.received) : 0);
     add(s.queued_messages), add(s.paused), add(s.output_bytes), add(s.output_frames);
-    add(s.deadline == sansocket::never ? -1 : (s.deadline - e_.now).count());
+    add(s.deadline == sansocket::never         ? -1
+        : s.deadline == sansocket::immediately ? -2
+                                               : (s.deadline - e_.now).count());
     add(s.wants_read), add(s.wants_write), add(s.shutdown), add(late_ != 0);
     add(fragments_), add(sending_), add(rest_.size()), add(eof_), add(over_), add(gave_up_);
     add(expired_), add(closed_here_), add(out_.begun()), add(closes_), add(inside_when_ended_),
