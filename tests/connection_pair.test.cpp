@@ -1,4 +1,5 @@
 #include <sansocket/connection.hpp>
+#include <sansocket/machine/direct_queue.hpp>
 
 #include "support/endpoint.hpp"
 

@@ -1,5 +1,6 @@
 // sansocket behind peer.hpp.
 #include <sansocket/connection.hpp>
+#include <sansocket/machine/direct_queue.hpp>
 
 #include "peer.hpp"
 

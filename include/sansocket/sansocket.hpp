@@ -4,5 +4,7 @@
 #pragma once
 
 #include <sansocket/connection.hpp>
+#include <sansocket/machine/direct_queue.hpp>
+#include <sansocket/machine/static_message_queue.hpp>
 #include <sansocket/version.hpp>
 #include <sansocket/wire/url.hpp>

@@ -1,5 +1,6 @@
-"""Compiles one file twice: as it is, which must work, and with SANSOCKET_REJECT defined, which must
-fail with a message that matches the file's line "// expect: REGEX".
+"""Compiles one file as it is, which must work, and once for each of its lines "// expect: REGEX" with
+SANSOCKET_REJECT defined, or for each line "// expect -DMACRO=VALUE: REGEX" with that macro, which
+must fail with a message that matches.
 
 usage: check.py COMPILER INCLUDE_DIR FILE
 """
@@ -10,28 +11,40 @@ import sys
 
 
 def compile_file(compiler, include, source, *flags):
-    command = [compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", f"-I{include}", *flags, source]
+    tests = pathlib.Path(__file__).resolve().parents[1]
+    command = [compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", f"-I{include}", f"-I{tests}", *flags, source]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.returncode, done.stdout
 
 
+def check_rejected(compiler, include, source, flag, patterns):
+    status, output = compile_file(compiler, include, source, flag)
+    if status == 0:
+        return f"{source}: compiles with {flag}"
+    # Only what a compiler says, not the source lines that it quotes.
+    said = "\n".join(line for line in output.splitlines() if re.search(r"(error|note|required)", line))
+    for pattern in patterns:
+        if not re.search(pattern, said):
+            return f"{source}: with {flag} no message matches '{pattern}'\n{output}"
+    return 0
+
+
 def main(compiler, include, source):
     text = pathlib.Path(source).read_text(encoding="utf-8")
-    expected = re.findall(r"^// expect: (.+)$", text, re.MULTILINE)
-    if not expected or "#ifdef SANSOCKET_REJECT" not in text:
-        return f"{source}: needs a line '// expect: REGEX' and a branch '#ifdef SANSOCKET_REJECT'"
+    rejected = {}
+    for flag, pattern in re.findall(r"^// expect(?: (-D\w+=\w+))?: (.+)$", text, re.MULTILINE):
+        rejected.setdefault(flag or "-DSANSOCKET_REJECT", []).append(pattern)
+    macros = {re.match(r"-D(\w+)", flag)[1] for flag in rejected}
+    if not rejected or not all(re.search(rf"^#ifn?def {macro}$", text, re.MULTILINE) for macro in macros):
+        return f"{source}: needs lines '// expect: REGEX' and a branch for the macro of each"
 
     status, output = compile_file(compiler, include, source)
     if status != 0:
         return f"{source}: the accepted branch does not compile\n{output}"
-    status, output = compile_file(compiler, include, source, "-DSANSOCKET_REJECT")
-    if status == 0:
-        return f"{source}: the rejected branch compiles"
-    # Only what a compiler says, not the source lines that it quotes.
-    said = "\n".join(line for line in output.splitlines() if re.search(r"(error|note|required)", line))
-    for pattern in expected:
-        if not re.search(pattern, said):
-            return f"{source}: no message matches '{pattern}'\n{output}"
+    for flag, patterns in rejected.items():
+        if failed := check_rejected(compiler, include, source, flag, patterns):
+            return failed
+    print(f"{pathlib.Path(source).name}: accepted as it is, rejected in {len(rejected)} ways")
     return 0
 
 

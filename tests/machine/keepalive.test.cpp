@@ -227,3 +227,32 @@ TEST_CASE("keepalive: the earliest deadline is the one that is named") {
     CHECK(machine.next_deadline(false) == at(25s));
     CHECK(ask(machine, at(25s)).end == errc::idle_timeout);
 }
+
+TEST_CASE("keepalive: silence counts from when the connection opened") {
+    keepalive machine{{20s, 10s, 50s, 0s}};
+    machine.start(at(100s));
+    CHECK(machine.last_received() == at(100s));
+    CHECK(machine.next_deadline(false) == at(120s));
+    CHECK(idle(ask(machine, at(119s))));
+    CHECK(ask(machine, at(120s)).ping);
+}
+
+TEST_CASE("keepalive: the number of a Ping is in network byte order, past one byte too (5.5.3)") {
+    keepalive machine{{1s, 0s, 0s, 0s}};
+    machine.start(at(0s));
+    for (int i = 1; i <= 0x0203; ++i) CHECK(ask(machine, at(i * 1s)).ping);
+    CHECK(support::to_hex(machine.payload()) == "0000000000000203");
+}
+
+TEST_CASE("keepalive: what ends the connection asks for no Ping") {
+    const auto ends = [](keepalive machine, bool waiting, errc how) {
+        machine.start(at(0s));
+        (void)machine.advance(at(1s), waiting);
+        const auto action = machine.advance(at(100h), waiting);
+        CHECK(action.end == how);
+        CHECK(!action.ping);
+    };
+    ends(keepalive{{0s, 0s, 0s, 5s}}, true, errc::write_timeout);
+    ends(keepalive{{0s, 0s, 5s, 0s}}, false, errc::idle_timeout);
+    ends(keepalive{{1s, 5s, 0s, 0s}}, false, errc::pong_timeout);
+}

@@ -1,10 +1,11 @@
 #include <sansocket/machine/message_queue.hpp>
 
 #include "support/catch.hpp"
-#include "support/hex.hpp"
+#include "support/message_queues.hpp"
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -17,8 +18,10 @@
 #include <vector>
 
 using namespace sansocket;
-using support::byte_vector;
 using support::bytes;
+using support::extend;
+using support::pop;
+using support::push;
 
 namespace {
 
@@ -42,77 +45,9 @@ struct counting_allocator {
     }
 };
 
-bool push(auto& queue, std::string_view text) {
-    return queue.push(message_kind::text, bytes(text));
-}
-
-void extend(auto& queue, std::string_view text) {
-    std::byte* const to = queue.extend(text.size());
-    REQUIRE(to != nullptr);
-    std::copy_n(reinterpret_cast<const std::byte*>(text.data()), text.size(), to);
-}
-
-std::string pop(auto& queue) {
-    const auto view = queue.pop();
-    return view ? std::string{view->text()} : "(nothing)";
-}
-
-// A model of the concept without one of its functions would be refused by name.
-struct lacks_is_eof : direct_queue<void (*)(message_view)> {
-    bool is_eof() const noexcept = delete;
-};
-
 }  // namespace
 
-static_assert(message_queue_for_connection<message_queue<>>);
 static_assert(message_queue_for_connection<message_queue<counting_allocator>>);
-static_assert(message_queue_for_connection<direct_queue<void (*)(message_view)>>);
-static_assert(!message_queue_for_connection<lacks_is_eof>);
-static_assert(!message_queue_for_connection<std::deque<message>>);
-static_assert(detail::check_message_queue<message_queue<>>());
-static_assert(detail::check_message_queue<direct_queue<void (*)(message_view)>>());
-static_assert(std::is_nothrow_move_constructible_v<message_queue<>>);
-static_assert(std::is_nothrow_move_assignable_v<message_queue<>>);
-static_assert(!std::is_copy_constructible_v<message_queue<>>);
-
-TEST_CASE("message_queue: messages come out whole and in order") {
-    message_queue<> queue;
-    CHECK(queue.push(message_kind::text, bytes("one")));
-    CHECK(queue.push(message_kind::binary, {}));
-    CHECK(queue.push(message_kind::binary, support::hex("00ff")));
-    CHECK(queue.size() == 3);
-
-    const auto one = queue.pop();
-    REQUIRE(one);
-    CHECK(one->kind == message_kind::text);
-    CHECK(one->text() == "one");
-    const auto empty = queue.pop();
-    REQUIRE(empty);
-    CHECK(empty->kind == message_kind::binary);
-    CHECK(empty->bytes.empty());
-    CHECK(support::to_hex(queue.pop()->bytes) == "00ff");
-    CHECK(!queue.pop());
-    CHECK(queue.size() == 0);
-}
-
-TEST_CASE("message_queue: a message in parts is there once it is finished") {
-    message_queue<> queue;
-    push(queue, "before");
-    CHECK(queue.begin(message_kind::binary));
-    extend(queue, "a");
-    extend(queue, "");
-    extend(queue, std::string(5000, 'b'));
-    CHECK(queue.size() == 1);
-    CHECK(pop(queue) == "before");
-    CHECK(pop(queue) == "(nothing)");
-    extend(queue, "c");
-    queue.finish();
-
-    const auto view = queue.pop();
-    REQUIRE(view);
-    CHECK(view->kind == message_kind::binary);
-    CHECK(view->text() == "a" + std::string(5000, 'b') + "c");
-}
 
 TEST_CASE("message_queue: an abandoned message leaves nothing behind") {
     message_queue<> queue;
@@ -129,127 +64,6 @@ TEST_CASE("message_queue: an abandoned message leaves nothing behind") {
     CHECK(queue.bytes() == 11 + 2 * message_overhead);
     CHECK(pop(queue) == "before");
     CHECK(pop(queue) == "after");
-}
-
-TEST_CASE("message_queue: every message is charged for, empty ones too") {
-    message_queue<> queue;
-    push(queue, "");
-    CHECK(queue.bytes() == message_overhead);
-    push(queue, "12345");
-    CHECK(queue.bytes() == 2 * message_overhead + 5);
-    CHECK(queue.begin(message_kind::text));
-    extend(queue, "123");
-    CHECK(queue.bytes() == 2 * message_overhead + 5);
-    queue.finish();
-    CHECK(queue.bytes() == 3 * message_overhead + 8);
-    (void)pop(queue);
-    CHECK(queue.bytes() == 2 * message_overhead + 8);
-    queue.clear();
-    CHECK(queue.bytes() == 0);
-    CHECK(queue.size() == 0);
-}
-
-TEST_CASE("message_queue: pauses at the high mark of bytes and goes on at the low one") {
-    message_queue<> queue{{.high_bytes = 4 * message_overhead, .low_bytes = 2 * message_overhead}};
-    for (int i = 0; i != 3; ++i) push(queue, "");
-    CHECK(!queue.paused());
-    push(queue, "");
-    CHECK(queue.paused());
-    (void)pop(queue);
-    CHECK(queue.paused());
-    (void)pop(queue);
-    CHECK(!queue.paused());
-    push(queue, "");
-    CHECK(!queue.paused());
-    push(queue, "");
-    CHECK(queue.paused());
-}
-
-TEST_CASE("message_queue: pauses at the high mark of messages and goes on at the low one") {
-    message_queue<> queue{{.high_count = 4, .low_count = 1}};
-    for (int i = 0; i != 3; ++i) push(queue, "x");
-    CHECK(!queue.paused());
-    CHECK(queue.begin(message_kind::text));
-    CHECK(!queue.paused());
-    queue.finish();
-    CHECK(queue.paused());
-    (void)pop(queue);
-    (void)pop(queue);
-    CHECK(queue.paused());
-    (void)pop(queue);
-    CHECK(!queue.paused());
-}
-
-TEST_CASE("message_queue: goes on only under both low marks") {
-    message_queue<> queue{
-        {.high_bytes = 1000, .low_bytes = 200, .high_count = 100, .low_count = 4}};
-    push(queue, std::string(900, 'x'));
-    for (int i = 0; i != 6; ++i) push(queue, "");
-    CHECK(queue.paused());
-    (void)pop(queue);
-    CHECK(queue.paused());  // 6 messages, 384 bytes
-    (void)pop(queue);
-    (void)pop(queue);
-    CHECK(queue.paused());  // 4 messages, 256 bytes
-    (void)pop(queue);
-    CHECK(!queue.paused());
-}
-
-TEST_CASE("message_queue: is not paused while nothing is queued, whatever the marks are") {
-    message_queue<> queue{{.high_bytes = 0, .low_bytes = 0, .high_count = 0, .low_count = 0}};
-    CHECK(!queue.paused());
-    push(queue, "");
-    CHECK(queue.paused());
-    (void)pop(queue);
-    CHECK(!queue.paused());
-    push(queue, "");
-    queue.clear();
-    CHECK(!queue.paused());
-}
-
-TEST_CASE("message_queue: queued messages come before the end") {
-    message_queue<> queue;
-    push(queue, "one");
-    push(queue, "two");
-    CHECK(!queue.is_eof());
-    CHECK(queue.cause() == errc::ok);
-
-    queue.end(errc::closed_by_peer);
-    CHECK(queue.is_eof());
-    CHECK(!queue.at_eof());
-    CHECK(pop(queue) == "one");
-    CHECK(!queue.at_eof());
-    CHECK(pop(queue) == "two");
-    CHECK(queue.at_eof());
-    CHECK(!queue.pop());
-    CHECK(queue.at_eof());
-}
-
-TEST_CASE("message_queue: the first cause of the end stays") {
-    message_queue<> queue;
-    queue.end(errc::pong_timeout);
-    queue.end(errc::transport_lost);
-    queue.end(errc::ok);
-    CHECK(queue.cause() == errc::pong_timeout);
-    queue.clear();
-    CHECK(queue.is_eof());
-    CHECK(queue.cause() == errc::pong_timeout);
-}
-
-TEST_CASE("message_queue: after the end nothing is taken, and what was unfinished is gone") {
-    message_queue<> queue;
-    push(queue, "whole");
-    CHECK(queue.begin(message_kind::text));
-    extend(queue, "cut");
-    queue.end(errc::end_of_stream);
-    CHECK(queue.extend(1) == nullptr);
-    queue.finish();
-    CHECK(!push(queue, "late"));
-    CHECK(!queue.begin(message_kind::text));
-    CHECK(queue.size() == 1);
-    CHECK(queue.bytes() == 5 + message_overhead);
-    CHECK(pop(queue) == "whole");
-    CHECK(queue.at_eof());
 }
 
 TEST_CASE("message_queue: clearing forgets the unfinished message too") {
@@ -463,61 +277,38 @@ TEST_CASE("message_queue: any sequence of calls is that of a deque of messages")
     }
 }
 
-TEST_CASE("direct_queue: a whole message is handed on where it lies, one in parts put together") {
-    std::vector<message> got;
-    const std::byte* where = nullptr;
-    direct_queue queue{[&](message_view view) {
-        where = view.bytes.data();
-        got.emplace_back(view);
-    }};
-    const auto payload = bytes("whole");
-    CHECK(queue.push(message_kind::binary, payload));
-    CHECK(where == payload.data());
-
-    CHECK(queue.begin(message_kind::text));
-    extend(queue, "in ");
-    extend(queue, std::string(3000, 'x'));
-    CHECK(got.size() == 1);
-    queue.finish();
-    CHECK(queue.begin(message_kind::binary));
-    queue.finish();
-
-    CHECK(got == std::vector<message>{{message_kind::binary, "whole"},
-                                      {message_kind::text, "in " + std::string(3000, 'x')},
-                                      {message_kind::binary, ""}});
-    CHECK(queue.size() == 0);
-    CHECK(queue.bytes() == 0);
-    CHECK(!queue.paused());
+TEST_CASE("message_queue: memory of up to 128 KiB is kept for the next messages, and no more") {
+    for (const std::size_t over : {0U, 1U}) {
+        message_queue<> queue;
+        CHECK(queue.begin(message_kind::text));
+        queue.reserve(128 * 1024 - sizeof(std::uint64_t) + over);
+        CHECK(queue.memory() == 128 * 1024 + over);
+        queue.finish();
+        CHECK(pop(queue).empty());
+        CHECK(!queue.pop());
+        CHECK(queue.memory() == (over == 0 ? 128 * 1024 : 0));
+    }
 }
 
-TEST_CASE("direct_queue: an abandoned or cleared message is not handed on, nor is any after "
-          "the end") {
-    int calls = 0;
-    direct_queue queue{[&](message_view view) {
-        ++calls;
-        CHECK(view.text() == "right");
-    }};
-    for (const bool clear : {false, true}) {
-        CHECK(queue.begin(message_kind::text));
-        extend(queue, "wrong");
-        if (clear) queue.clear();
-        else queue.abandon();
-        CHECK(queue.begin(message_kind::text));
-        extend(queue, "right");
-        queue.shrink();
-        queue.finish();
-    }
-    CHECK(calls == 2);
-
+TEST_CASE("message_queue: room that is there already is not made again") {
+    message_queue<> queue;
     CHECK(queue.begin(message_kind::text));
-    extend(queue, "right");
-    queue.end(errc::closed_by_peer);
-    queue.end(errc::transport_lost);
-    queue.finish();
-    CHECK(!push(queue, "right"));
-    CHECK(!queue.begin(message_kind::text));
-    CHECK(queue.is_eof());
-    CHECK(queue.at_eof());
-    CHECK(queue.cause() == errc::closed_by_peer);
-    CHECK(calls == 2);
+    const auto memory = queue.memory();
+    queue.reserve(memory - sizeof(std::uint64_t));
+    CHECK(queue.memory() == memory);
+    queue.reserve(memory - sizeof(std::uint64_t) + 1);
+    CHECK(queue.memory() > memory);
+}
+
+TEST_CASE("message_queue: assigned to, it gives back what it held") {
+    memory_use use;
+    {
+        message_queue<counting_allocator> queue{{}, {&use}}, other{{}, {&use}};
+        push(queue, std::string(1000, 'x'));
+        push(other, "y");
+        queue = std::move(other);
+        CHECK(use.bytes == queue.memory());
+        CHECK(pop(queue) == "y");
+    }
+    CHECK(use.bytes == 0);
 }

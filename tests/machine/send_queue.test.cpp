@@ -614,3 +614,79 @@ TEMPLATE_TEST_CASE("send_queue: whatever is pushed and taken, data keeps its ord
     CHECK(queue.frames() == 0);
     CHECK(queue.bytes() == 0);
 }
+
+TEST_CASE("send_queue: the defaults are 1 MiB and 256 KiB, 16384 frames and 8 KiB of control") {
+    constexpr send_limits defaults;
+    static_assert(defaults.high_bytes == 1'048'576 && defaults.low_bytes == 262'144);
+    static_assert(defaults.high_count == 16'384 && defaults.control_bytes == 8192);
+}
+
+TEST_CASE("send_queue: buffers are gone over in either way of counting up") {
+    server_queue queue;
+    queue.push_shared(opcode::binary, true, {nullptr, bytes("ab")}, {});
+    const auto out = queue.output();
+    REQUIRE(out.size() == 2);
+    auto at = out.begin();
+    CHECK((*at++).size() == 2);
+    CHECK(at == ++out.begin());
+    ++at;
+    CHECK(at == out.end());
+}
+
+TEMPLATE_TEST_CASE("send_queue: control that waits is counted at its limit exactly", "",
+                   server_queue, client_queue) {
+    const std::size_t one = std::is_same_v<TestType, client_queue> ? 8 : 4;
+    TestType queue{{.control_bytes = one}};
+    CHECK(control(queue, opcode::pong, "p1") == errc::ok);
+    CHECK(queue.bytes() == one);
+    CHECK(control(queue, opcode::ping, "no") == errc::backpressure);
+    CHECK(control(queue, opcode::pong, "p2") == errc::backpressure);
+    CHECK(queue.output().bytes() == one);
+    queue.consume(0);  // nothing was taken: the second has no room yet
+    CHECK(queue.bytes() == one);
+    CHECK(queue.output().bytes() == one);
+    queue.consume(1);
+    CHECK(queue.bytes() == 2 * one - 1);
+    (void)drain(queue);
+}
+
+TEST_CASE("send_queue: what was shown of a block is shown again, not what came behind it") {
+    server_queue queue;
+    text(queue, "first");
+    text(queue, "second");
+    (void)queue.output();
+    queue.consume(3);  // inside the first frame: control goes between the two
+    CHECK(control(queue, opcode::ping, "c") == errc::ok);
+    const auto shown = joined(queue.output());
+    text(queue, "third, in the same block");
+    CHECK(joined(queue.output()) == shown);
+    queue.consume(0);
+    CHECK(queue.output().bytes() > shown.size());
+    (void)drain(queue);
+}
+
+TEST_CASE("send_queue: an opening handshake that is shown does not move, and is one block if not") {
+    const byte_vector half(600, std::byte{'h'});
+    server_queue queue;
+    queue.push_raw(half);
+    const auto* const first = queue.output()[0].data();
+    queue.push_raw(half);
+    CHECK(queue.output()[0].data() == first);
+    CHECK(to_hex(queue.output()[0]) == to_hex(half));
+    (void)drain(queue);
+
+    server_queue other;
+    other.push_raw(half);
+    other.push_raw(half);
+    CHECK(other.output().size() == 1);
+    (void)drain(other);
+}
+
+TEST_CASE("send_queue: idle, the memory of control frames is given back too") {
+    server_queue queue;
+    CHECK(control(queue, opcode::ping, "c") == errc::ok);
+    (void)drain(queue);
+    CHECK(queue.memory() != 0);
+    queue.shrink();
+    CHECK(queue.memory() == 0);
+}

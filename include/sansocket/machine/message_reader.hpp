@@ -37,7 +37,8 @@ namespace sansocket {
 /// What one message may cost. 10.4.
 struct message_limits {
     /// Most bytes of a message, all fragments together, this many included. A longer one fails the
-    /// connection with 1009 as soon as a frame's header shows it. Default 16 MiB.
+    /// connection with 1009 as soon as a frame's header shows it. A queue's `max_message`, if it has
+    /// one, holds as well. Default 16 MiB.
     std::uint64_t size = std::uint64_t{16} * 1024 * 1024;
     /// Fragments that any message may have, however small they are. Default 1024.
     std::uint64_t fragments = 1024;
@@ -108,6 +109,13 @@ private:
     errc end_frame(Queue& queue);
     bool unmask_and_check(std::byte* to, std::span<const std::byte> from, masking_key key) noexcept;
 
+    // The largest message: by the limit, or by what the queue can ever hold.
+    template <class Queue>
+    std::uint64_t most() const noexcept {
+        if constexpr (requires { Queue::max_message; })
+            return (std::min)(limits_.size, std::uint64_t{Queue::max_message});
+        else return limits_.size;
+    }
     bool must_be_utf8() const noexcept {
         return kind_ == message_kind::text && limits_.validate_utf8;
     }
@@ -148,7 +156,7 @@ SANSOCKET_ALWAYS_INLINE errc message_reader<Role>::receive(const frame_piece& pi
         return receive_slowly(piece, queue);
     if constexpr (requires { Queue::copies; })
         if (piece.payload.size() >= straight_into_queue) return receive_slowly(piece, queue);
-    if (piece.payload.size() > limits_.size) [[unlikely]]
+    if (piece.payload.size() > most<Queue>()) [[unlikely]]
         return errc::message_too_big;
     const bool text = piece.opcode == opcode::text;
     const bool ascii = unmask(piece.payload, piece.key);
@@ -181,7 +189,7 @@ errc message_reader<Role>::begin_frame(const frame_piece& piece, Queue& queue) {
         utf8_ = utf8_validator{};
         kind_ = piece.opcode == opcode::text ? message_kind::text : message_kind::binary;
     }
-    if (piece.payload_length > limits_.size - size_) return errc::message_too_big;
+    if (piece.payload_length > most<Queue>() - size_) return errc::message_too_big;
     size_ += piece.payload_length;
     ++fragments_;
     if (!starts && limits_.bytes_per_fragment != 0 && fragments_ > limits_.fragments &&
