@@ -265,6 +265,7 @@ TEST_CASE("websocket accept: cancelled, closed and destroyed while it waits") {
     for (int how = 0; how != 3; ++how) {
         CAPTURE(how);
         tcp_pair sockets(l.io);
+        raw_peer peer(l, std::move(sockets.a));
         auto server = std::make_unique<websocket_server>(std::move(sockets.b));
         asio::cancellation_signal cancel;
         const result accepted;
@@ -277,6 +278,9 @@ TEST_CASE("websocket accept: cancelled, closed and destroyed while it waits") {
         const std::error_code expected[] = {asio::error::operation_aborted, errc::closed_locally,
                                             errc::dropped};
         CHECK(accepted.ec() == expected[how]);
+        // A peer that is told why has time to read it, and ends the connection.
+        if (how == 1) CHECK(peer.read_head().starts_with("HTTP/1.1 503 "));
+        peer.socket.close();
         CHECK(l.finish() < 1s);
     }
 }
