@@ -81,6 +81,53 @@ TEST_CASE("Q05: reading stops inside a chunk at the mark, and goes on where it s
     });
 }
 
+TEST_CASE("Q14: the end is an answer of the queue and never a message") {
+    in_both_roles_and_storing_models([]<role Role, class Queue>() {
+        endpoint<Role, Queue> e;
+        e.open();
+        e.receive(texts<Role>(2) + frame<Role>(opcode::close, close_bytes(1000)));
+        e.sent();
+        CHECK(e.connection.messages().is_eof());
+        CHECK_FALSE(e.connection.messages().at_eof());
+        CHECK(e.messages() == numbered(0, 2));
+        for (int i = 0; i != 3; ++i) {
+            CHECK_FALSE(e.connection.messages().pop());
+            CHECK(e.connection.messages().at_eof());
+            CHECK(e.connection.messages().cause() == errc::closed_by_peer);
+        }
+    });
+}
+
+TEST_CASE("Q15: closing, failing and losing the transport put nothing into the queue") {
+    in_both_roles_and_storing_models([]<role Role, class Queue>() {
+        using connection_type = typename endpoint<Role, Queue>::connection_type;
+        const std::function<void(connection_type&, time_point)> ends[] = {
+            [](auto& c, time_point now) { c.close(close_code::normal, {}, now); },
+            [](auto& c, time_point now) { c.receive_end(now); },
+            [](auto& c, time_point now) { c.transport_lost(now); },
+            [](auto& c, time_point now) {  // nobody answers the Ping
+                c.advance(now + std::chrono::hours{1});
+                c.advance(now + std::chrono::hours{2});
+            },
+            [](auto& c, time_point now) {
+                auto nonsense = bytes("\xff\xff");
+                c.receive(nonsense, now);
+            },
+            [](auto& c, time_point) { c.abort(); },
+        };
+        for (const auto& end : ends) {
+            endpoint<Role, Queue> e(delivering());
+            e.left_open = true;
+            e.open();
+            e.receive(texts<Role>(2));
+            end(e.connection, e.now);
+            CHECK(e.connection.state() != connection_state::open);
+            const auto left = e.messages();
+            CHECK(left == (left.empty() ? numbered(0, 0) : numbered(0, 2)));
+        }
+    });
+}
+
 TEST_CASE("Q17: what arrives after the end is thrown away, and counted") {
     in_both_roles_and_storing_models([]<role Role, class Queue>() {
         endpoint<Role, Queue> e;

@@ -7,19 +7,9 @@ of a file under tests/. Cells may name several, each in backticks.
 """
 import re
 
-from tree import INCLUDE, ROOT, TESTS, Report, headers, read
+from tree import INCLUDE, ROOT, Report, headers, read, test_names
 
 MAP = ROOT / "docs/rfc6455.md"
-TEST_CASE = re.compile(r'\b(?:TEMPLATE_)?(?:TEST_CASE|SCENARIO)\w*\s*\(\s*((?:"(?:\\.|[^"\\])*"\s*)+)')
-
-
-def test_names():
-    names = set()
-    for source in TESTS.rglob("*.cpp"):
-        for literals in TEST_CASE.findall(read(source)):
-            parts = re.findall(r'"((?:\\.|[^"\\])*)"', literals)
-            names.add(re.sub(r"\\(.)", r"\1", "".join(parts)))
-    return names
 
 
 def rows(text):

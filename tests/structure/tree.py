@@ -6,6 +6,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 INCLUDE = ROOT / "include"
 TESTS = ROOT / "tests"
+TEST_CASE = re.compile(r'\b(?:TEMPLATE_)?(?:TEST_CASE|SCENARIO)\w*\s*\(\s*((?:"(?:\\.|[^"\\])*"\s*)+)')
 
 
 def headers(folder=INCLUDE):
@@ -34,6 +35,16 @@ def without_comments(text, strings="keep"):
         return found if strings == "keep" else '""' + re.sub(r"[^\n]", " ", found[2:])
 
     return token.sub(blank, text)
+
+
+def test_names():
+    """The whole names of all test cases."""
+    names = set()
+    for source in TESTS.rglob("*.cpp"):
+        for literals in TEST_CASE.findall(read(source)):
+            parts = re.findall(r'"((?:\\.|[^"\\])*)"', literals)
+            names.add(re.sub(r"\\(.)", r"\1", "".join(parts)))
+    return names
 
 
 class Report:
