@@ -25,7 +25,6 @@
 #include <cstdint>
 #include <exception>
 #include <iostream>
-#include <list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -65,18 +64,17 @@ std::optional<sansocket::close_frame> close_asked_by(const message& m) {
 class echo_server {
 public:
     echo_server(asio::io_context& io, const settings& chosen, const tcp::endpoint& where)
-        : acceptor_(io, where), max_connections_(chosen.max_connections) {
+        : acceptor_(io, where), all_(io.get_executor()), max_connections_(chosen.max_connections) {
         options_.messages.size = chosen.max_message;
         asio::co_spawn(io, accept_connections(), asio::detached);
     }
 
     [[nodiscard]] tcp::endpoint endpoint() const { return acceptor_.local_endpoint(); }
 
-    // The close timeout bounds how long the connections then take to end.
+    // 1001 to everybody; who has not ended within the time is cut off.
     void stop() {
         acceptor_.close();
-        for (server_connection* ws : connections_)
-            ws->async_close(sansocket::close_code::going_away, "", asio::detached);
+        all_.async_shutdown(std::chrono::seconds(5), asio::detached);
     }
 
 private:
@@ -95,19 +93,18 @@ private:
         }
     }
 
-    // One connection's life. `connections_` knows it for as long.
+    // One connection's life.
     awaitable<void> serve(tcp::socket socket) {
-        if (!acceptor_.is_open()) co_return;
         server_connection ws(std::move(socket));
-        const bool full = connections_.size() >= max_connections_;
-        const auto place = connections_.insert(connections_.end(), &ws);
+        if (!all_.join(ws)) co_return;  // the server stops
+        ++connections_;
         try {
-            if (full) co_await refuse(ws);
+            if (connections_ > max_connections_) co_await refuse(ws);
             else co_await echo(ws);
         } catch (const std::exception&) {
             // The connection has ended: ws.close_info() says how.
         }
-        connections_.erase(place);
+        --connections_;
     }
 
     awaitable<void> refuse(server_connection& ws) {
@@ -129,10 +126,11 @@ private:
     }
 
     tcp::acceptor acceptor_;
+    sansocket_asio::group all_;
     std::uint64_t max_connections_;
+    std::uint64_t connections_ = 0;
     sansocket::server_policy policy_;
     sansocket::options options_;
-    std::list<server_connection*> connections_;
 };
 
 }  // namespace

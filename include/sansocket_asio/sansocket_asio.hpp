@@ -3,4 +3,5 @@
 // The adapter for standalone Asio.
 #pragma once
 
+#include <sansocket_asio/group.hpp>
 #include <sansocket_asio/websocket.hpp>

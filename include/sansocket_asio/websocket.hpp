@@ -5,7 +5,7 @@
 // sansocket::connection.
 //
 // One object, one executor: call its functions, and destroy it, on the stream's
-// executor (a strand where several threads run it). Any number of sends may
+// executor (a strand where several threads run it); `sender()` is for other threads. Any number of sends may
 // wait at a time, one receive may, and close may be called whatever else waits.
 //
 // Per-operation cancellation, total, for each operation:
@@ -25,6 +25,7 @@
 #include <sansocket_asio/detail/wait_op.hpp>
 #include <sansocket_asio/diagnostics.hpp>
 #include <sansocket_asio/entropy.hpp>
+#include <sansocket_asio/sender.hpp>
 
 #include <sansocket/connection.hpp>
 #include <sansocket/wire/url.hpp>
@@ -48,6 +49,8 @@
 #include <vector>
 
 namespace sansocket_asio {
+
+class group;
 
 /// What a client asks for, besides the URL.
 ///
@@ -268,6 +271,15 @@ public:
                                           std::forward<Token>(token));
     }
 
+    /// A handle to send with from other threads. Made on the websocket's executor, at any time.
+    ///
+    /// @param max_bytes  at which it answers errc::backpressure, 64 more for each message; the first
+    ///                   call decides. It waits there no longer than until the executor has taken it
+    ///                   to the connection, which has limits of its own.
+    [[nodiscard]] sansocket_asio::sender sender(std::size_t max_bytes = std::size_t{1} << 20U) {
+        return sansocket_asio::sender(session_->shared_outbox(max_bytes));
+    }
+
     /// Gives the connection up at once, without a Close frame.
     void abort() noexcept { session_->abort(sansocket::errc::aborted); }
 
@@ -288,6 +300,8 @@ public:
     }
 
 private:
+    friend class group;
+
     static sansocket::client_request request_of(const sansocket::url& url,
                                                 const client_options& options) {
         return {sansocket::host_field(url), sansocket::target(url), options.subprotocols,

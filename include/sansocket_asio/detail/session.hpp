@@ -12,7 +12,10 @@
 // the session; timers do not.
 #pragma once
 
+#include <sansocket_asio/detail/operations.hpp>
+#include <sansocket_asio/detail/outbox.hpp>
 #include <sansocket_asio/detail/stream_traits.hpp>
+#include <sansocket_asio/detail/wait_op.hpp>
 
 #include <sansocket/connection.hpp>
 
@@ -20,6 +23,7 @@
 #include <asio/buffer.hpp>
 #include <asio/error.hpp>
 #include <asio/ip/tcp.hpp>
+#include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <algorithm>
@@ -95,6 +99,7 @@ public:
 
     // The application lets go. What it cannot see any more ends by itself.
     void drop() noexcept {
+        if (!core_ && outbox_) outbox_->answer(sansocket::errc::closed);
         if (!core_) return;  // the stream closes itself
         // An answer to the peer's Close that is on its way is not cut off.
         if (!over() && !core_->close_info().received) core_->abort(sansocket::errc::dropped);
@@ -116,9 +121,24 @@ public:
     }
     void release_resolver() noexcept { resolver_.reset(); }
 
+    // For who sends from other threads.
+    std::shared_ptr<outbox> shared_outbox(std::size_t max_bytes) {
+        if (!outbox_)
+            outbox_ = std::make_shared<outbox>(
+                max_bytes, answer(), [ex = stream_.get_executor(), weak = this->weak_from_this()] {
+                    ::asio::post(ex, [weak] {
+                        if (const auto self = weak.lock()) self->empty_outbox();
+                    });
+                });
+        return outbox_;
+    }
+
     bool over() const noexcept {
         return !core_ || core_->state() == sansocket::connection_state::closed;
     }
+
+    // The transport, too, is of no more use.
+    bool ended() const noexcept { return transport_ == transport::ended; }
 
     // The end of the connection as an error code: success if it was clean.
     std::error_code ending() const noexcept {
@@ -147,6 +167,8 @@ private:
     void feed(std::span<std::byte> bytes);
     void arm_timer();
     void wake();
+    void empty_outbox();
+    sansocket::errc answer() const noexcept;
 
     enum class transport : std::uint8_t { connecting, attached, ended };
 
@@ -160,6 +182,7 @@ private:
     sansocket::time_point armed_ = sansocket::never;
     std::vector<std::byte> leftover_;      // read, and not yet taken by the core
     std::unique_ptr<std::byte[]> buffer_;  // of a stream that cannot wait
+    std::shared_ptr<outbox> outbox_;       // once somebody asked for it
 };
 
 template <class Stream, class Connection>
@@ -301,6 +324,33 @@ void session<Stream, Connection>::wake() {
     if (core_->messages().size() != 0 || over()) readable_.cancel();
     if (core_->state() != sansocket::connection_state::open || core_->output_drained())
         changed_.cancel();
+    if (outbox_) outbox_->answer(answer());
+}
+
+// What other threads sent waits its turn like any other sender.
+template <class Stream, class Connection>
+void session<Stream, Connection>::empty_outbox() {
+    const auto pass_on = [this](Connection& core) {  // the operation keeps the session
+        const auto ec = outbox_->pass_on(core, now());
+        if (ec == sansocket::errc::backpressure) write();  // a part was taken
+        return ec;
+    };
+    async_wait_op<void(std::error_code)>(this->shared_from_this(),
+                                         send_operation<decltype(pass_on)>{pass_on},
+                                         [](std::error_code) {});
+}
+
+// To who sends.
+template <class Stream, class Connection>
+sansocket::errc session<Stream, Connection>::answer() const noexcept {
+    if (!core_) return sansocket::errc::not_open;
+    switch (core_->state()) {
+    case sansocket::connection_state::opening: return sansocket::errc::not_open;
+    case sansocket::connection_state::open: return sansocket::errc::ok;
+    case sansocket::connection_state::closing: return sansocket::errc::closing;
+    case sansocket::connection_state::closed: break;
+    }
+    return sansocket::errc::closed;
 }
 
 }  // namespace sansocket_asio::detail

@@ -1,0 +1,149 @@
+// group_member.hpp
+//
+// What a group knows of its websockets: how to close and to abort each of them on
+// its own executor, and how many are left. See group.hpp.
+#pragma once
+
+#include <sansocket_asio/detail/wait_op.hpp>
+
+#include <sansocket/wire/close_code.hpp>
+#include <sansocket/wire/error.hpp>
+#include <sansocket/wire/time.hpp>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace sansocket_asio::detail {
+
+// The end of the transport, and the Close before it. Success if the closing handshake was clean.
+struct shutdown_operation {
+    using result = void;
+
+    sansocket::close_code code;
+    std::string reason;
+    bool asked = false;
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.changed_;
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return std::error_code{};
+        if (!std::exchange(asked, true)) {
+            (void)s.core_->close(code, reason, s.now());  // one that ends already goes on
+            s.drive();
+        }
+        return s.ended() ? std::optional{s.ending()} : std::nullopt;
+    }
+    template <class Session>
+    void cancelled(Session&) const noexcept {}
+};
+
+// A websocket of any type. The functions may be called on any thread, and hold nothing alive.
+struct group_member {
+    std::function<bool()> gone;
+    std::function<void(sansocket::close_code, const std::string& reason,
+                       std::function<void(bool clean)> done)>
+        close;
+    std::function<void()> abort;
+};
+
+template <class Session>
+group_member member_of_session(const std::shared_ptr<Session>& session) {
+    const auto executor = session->stream_.get_executor();
+    const std::weak_ptr<Session> weak = session;
+    return {[weak] { return weak.expired(); },
+            [weak, executor](sansocket::close_code code, const std::string& reason,
+                             std::function<void(bool)> done) {
+                ::asio::post(executor, [weak, code, reason, done = std::move(done)]() mutable {
+                    const auto self = weak.lock();
+                    if (!self) return done(false);
+                    async_wait_op<void(std::error_code)>(
+                        self, shutdown_operation{code, std::move(reason)},
+                        [done = std::move(done)](std::error_code ec) { done(!ec); });
+                });
+            },
+            [weak, executor] {
+                ::asio::post(executor, [weak] {
+                    if (const auto self = weak.lock()) self->abort(sansocket::errc::close_timeout);
+                });
+            }};
+}
+
+// The members of a group. `close_all`, `abort_all`, `timer` on the group's executor; the rest on any
+// thread.
+class group_members : public std::enable_shared_from_this<group_members> {
+public:
+    explicit group_members(const ::asio::any_io_executor& executor)
+        : timer_(executor, sansocket::never) {}
+
+    [[nodiscard]] ::asio::any_io_executor executor() { return timer_.get_executor(); }
+    /// Rings when all are over, by being cancelled.
+    [[nodiscard]] ::asio::steady_timer& timer() noexcept { return timer_; }
+
+    bool join(group_member member) {
+        const std::scoped_lock lock(mutex_);
+        if (closing_) return false;
+        if (members_.size() >=
+            look_at_) {  // those that are gone make room, at a constant cost each
+            std::erase_if(members_, [](const group_member& m) { return m.gone(); });
+            look_at_ = 2 * members_.size() + 16;
+        }
+        members_.push_back(std::move(member));
+        return true;
+    }
+    /// False if that was done before.
+    bool close_all(sansocket::close_code code, const std::string& reason) {
+        {
+            const std::scoped_lock lock(mutex_);
+            if (std::exchange(closing_, true)) return false;
+            std::erase_if(members_, [](const group_member& m) { return m.gone(); });
+            left_ = members_.size();
+        }
+        for (const auto& m : members_)  // they change no more
+            m.close(code, reason, [self = shared_from_this()](bool clean) { self->count(clean); });
+        return true;
+    }
+    void abort_all() {
+        for (const auto& m : members_) m.abort();
+    }
+    [[nodiscard]] bool all_over() const {
+        const std::scoped_lock lock(mutex_);
+        return closing_ && left_ == 0;
+    }
+    /// How many ended cleanly, and how many not.
+    [[nodiscard]] std::pair<std::size_t, std::size_t> counted() const {
+        const std::scoped_lock lock(mutex_);
+        return {clean_, failed_};
+    }
+
+private:
+    void count(bool clean) {
+        const std::scoped_lock lock(mutex_);
+        ++(clean ? clean_ : failed_);
+        if (--left_ == 0)
+            ::asio::post(timer_.get_executor(),
+                         [self = shared_from_this()] { self->timer_.cancel(); });
+    }
+
+    mutable std::mutex mutex_;
+    ::asio::steady_timer timer_;
+    std::vector<group_member> members_;
+    std::size_t look_at_ = 16;
+    std::size_t left_ = 0, clean_ = 0, failed_ = 0;
+    bool closing_ = false;
+};
+
+}  // namespace sansocket_asio::detail

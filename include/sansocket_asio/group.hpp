@@ -1,0 +1,154 @@
+// group.hpp
+//
+// Websockets that end together: a server that stops says goodbye to all of its
+// clients at once, within one time, and cuts off those that do not answer.
+#pragma once
+
+#include <sansocket_asio/detail/group_member.hpp>
+
+#include <sansocket/wire/close_code.hpp>
+#include <sansocket/wire/close_payload.hpp>
+#include <sansocket/wire/error.hpp>
+#include <sansocket/wire/time.hpp>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/cancellation_state.hpp>
+#include <asio/cancellation_type.hpp>
+#include <asio/compose.hpp>
+#include <asio/error.hpp>
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace sansocket_asio {
+
+/// How the members of a group ended.
+struct shutdown_result {
+    std::size_t clean = 0;  ///< With a complete closing handshake, or before they had begun.
+    std::size_t failed =
+        0;  ///< In any other way; those that were aborted at the deadline are among them.
+};
+
+/// Websockets that are to end together. Owns none of them: one that is destroyed, moved or over needs
+/// not be taken out.
+///
+/// Websockets may be of any type, each on an executor of its own: `join` may be called from any
+/// thread. `async_shutdown` is called, and the group destroyed, on the group's executor. The
+/// execution contexts of all members outlive them.
+class group {
+public:
+    using executor_type = ::asio::any_io_executor;
+
+    explicit group(const executor_type& executor)
+        : members_(std::make_shared<detail::group_members>(executor)) {}
+    group(const group&) = delete;
+    group& operator=(const group&) = delete;
+
+    [[nodiscard]] executor_type get_executor() const { return members_->executor(); }
+
+    /// From now on `websocket` is a member, for as long as it lives. On its executor.
+    ///
+    /// @return false once a shutdown has begun: let the websocket go.
+    template <class Websocket>
+    [[nodiscard]] bool join(Websocket& websocket) {
+        return members_->join(detail::member_of_session(websocket.session_));
+    }
+
+    /// Closes all members, and waits for the end of their transports.
+    ///
+    /// Those that are open send a Close; those that are still opening are refused or given up; those
+    /// that close already go on. All that are left after `timeout` are aborted. Nobody can join any
+    /// more. Signature void(std::error_code, shutdown_result): success; errc::close_timeout if any
+    /// had to be aborted; errc::operation_in_progress if a shutdown is running;
+    /// errc::invalid_close_code, errc::close_reason_too_long, errc::text_not_utf8 before anything is
+    /// done. A group without members completes at once.
+    ///
+    /// Cancellation, total: the members are aborted at once.
+    template <class Token>
+    auto async_shutdown(sansocket::duration timeout, sansocket::close_code code,
+                        std::string_view reason, Token&& token) {
+        return ::asio::async_compose<Token, void(std::error_code, shutdown_result)>(
+            shutdown_op{members_, timeout, code, std::string{reason}}, token, members_->executor());
+    }
+    /// The same with 1001, "going away". RFC 6455 7.4.1.
+    template <class Token>
+    auto async_shutdown(sansocket::duration timeout, Token&& token) {
+        return async_shutdown(timeout, sansocket::close_code::going_away, {},
+                              std::forward<Token>(token));
+    }
+
+private:
+    class shutdown_op {
+    public:
+        shutdown_op(std::shared_ptr<detail::group_members> members, sansocket::duration timeout,
+                    sansocket::close_code code, std::string reason)
+            : members_(std::move(members)),
+              timeout_(timeout),
+              code_(code),
+              reason_(std::move(reason)) {}
+
+        template <class Self>
+        void operator()(Self& self, std::error_code timer = ::asio::error::operation_aborted) {
+            switch (state_) {
+            case state::starting:
+                self.reset_cancellation_state(::asio::enable_total_cancellation());
+                ec_ = sansocket::check_close(code_, reason_);
+                if (!ec_ && !members_->close_all(code_, reason_))
+                    ec_ = sansocket::errc::operation_in_progress;
+                if (ec_ || members_->all_over()) return finish_later(self);
+                members_->timer().expires_after(timeout_);
+                return wait(self);
+            case state::waiting: {
+                if (members_->all_over()) return finish(self);
+                const bool cancelled =
+                    self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none;
+                if (!ec_ && (cancelled || !timer)) {
+                    ec_ = sansocket::errc::close_timeout;
+                    if (cancelled) ec_ = ::asio::error::operation_aborted;
+                    members_->abort_all();
+                    members_->timer().expires_at(sansocket::never);
+                }
+                return wait(self);
+            }
+            case state::finishing: return finish(self);
+            }
+        }
+
+    private:
+        enum class state : std::uint8_t { starting, waiting, finishing };
+
+        template <class Self>
+        void wait(Self& self) {
+            state_ = state::waiting;
+            members_->timer().async_wait(std::move(self));
+        }
+        template <class Self>
+        void finish_later(Self& self) {
+            state_ = state::finishing;
+            ::asio::post(std::move(self));
+        }
+        template <class Self>
+        void finish(Self& self) {
+            const auto [clean, failed] = members_->counted();
+            self.complete(ec_, shutdown_result{clean, failed});
+        }
+
+        std::shared_ptr<detail::group_members> members_;
+        sansocket::duration timeout_;
+        sansocket::close_code code_;
+        std::string reason_;
+        state state_ = state::starting;
+        std::error_code ec_;
+    };
+
+    std::shared_ptr<detail::group_members> members_;
+};
+
+}  // namespace sansocket_asio

@@ -1,0 +1,240 @@
+// Websockets that end together.
+#include <sansocket_asio/group.hpp>
+#include <sansocket_asio/websocket.hpp>
+
+#include "support/asio_loop.hpp"
+
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/strand.hpp>
+
+#include <future>
+#include <memory>
+#include <thread>
+#include <vector>
+
+using namespace support;
+using sansocket::opcode;
+using sansocket_asio::group;
+using sansocket_asio::shutdown_result;
+
+namespace {
+
+class shutting_down {
+public:
+    void operator()(std::error_code ec, shutdown_result r) const {
+        *state_ = {state_->count + 1, ec, r};
+    }
+    [[nodiscard]] bool operator()() const { return state_->count == 1; }
+    [[nodiscard]] std::error_code ec() const { return state_->ec; }
+    [[nodiscard]] std::size_t clean() const { return state_->result.clean; }
+    [[nodiscard]] std::size_t failed() const { return state_->result.failed; }
+
+private:
+    struct state {
+        int count = 0;
+        std::error_code ec;
+        shutdown_result result;
+    };
+    std::shared_ptr<state> state_ = std::make_shared<state>();
+};
+
+// A peer that answers whatever it is sent, until its connection ends.
+void converse(websocket_client& ws) {
+    ws.async_receive([&ws](std::error_code ec, const sansocket::message&) {
+        if (!ec) converse(ws);
+    });
+}
+
+const byte_vector goodbye = own_frame<role::server>(opcode::close, close_bytes(1001));
+
+}  // namespace
+
+TEST_CASE("group: it says 1001 to all at once, and cuts off at one deadline who does not answer "
+          "(B99)") {
+    loop l;
+    group all(l.io.get_executor());
+    std::vector<std::unique_ptr<websocket_pair>> good;
+    for (int i = 0; i != 60; ++i) {
+        good.push_back(std::make_unique<websocket_pair>(l));
+        converse(good.back()->client);
+        REQUIRE(all.join(good.back()->server));
+    }
+    std::vector<std::unique_ptr<raw_client_pair>> stuck;
+    std::vector<result> waiting;
+    const std::string large(8 * 1024 * 1024, 'x');
+    for (int i = 0; i != 30; ++i) {
+        stuck.push_back(std::make_unique<raw_client_pair>(l));
+        websocket_server& ws = stuck.back()->server;
+        REQUIRE(all.join(ws));
+        if (i % 3 == 0) waiting.push_back(send(ws, large));              // a stuck writer
+        if (i % 3 == 1) stuck.back()->peer.send(hex("01 84 00000000"));  // inside a message
+        if (i % 3 == 2) waiting.push_back(receive(ws));
+    }
+    l.poll();
+    const shutting_down done;
+    const auto start = std::chrono::steady_clock::now();
+    all.async_shutdown(300ms, done);
+    CHECK_FALSE(done());
+    l.until([&] { return good.front()->client.state() == connection_state::closed; });
+    CHECK(std::chrono::steady_clock::now() - start < 250ms);
+    l.until(done);
+    CHECK(std::chrono::steady_clock::now() - start >= 300ms);
+    CHECK(done.ec() == errc::close_timeout);
+    CHECK(done.clean() == 60);
+    CHECK(done.failed() == 30);
+    for (const auto& p : good) CHECK(p->client.close_info().code() == close_code::going_away);
+    for (const auto& p : stuck) {
+        CHECK(p->server.close_info().cause == errc::close_timeout);
+        CHECK(p->server.close_info().sent->code == close_code::going_away);
+    }
+    CHECK(stuck[1]->peer.read(4) == goodbye);
+    for (const auto& r : waiting) l.until(r);
+    good.clear();
+    CHECK(l.finish() < 1s);
+}
+
+TEST_CASE("group: members in every state, and nobody joins any more") {
+    loop l;
+    group all(l.io.get_executor());
+    websocket_server idle(l.io);  // never begun
+    websocket_pair open(l);
+    raw_client_pair closing(l), gone(l), dropped(l);
+    tcp_pair sockets(l.io);
+    raw_peer newcomer(l, std::move(sockets.a));
+    websocket_server opening(std::move(sockets.b));  // has no request yet
+    tcp_pair more(l.io);
+    websocket_client asking(std::move(more.a));  // has no answer yet
+    auto moved = std::make_unique<raw_client_pair>(l);
+    for (auto* ws : {&idle, &open.server, &closing.server, &gone.server, &opening, &moved->server})
+        REQUIRE(all.join(*ws));
+    REQUIRE(all.join(asking));
+    {
+        websocket_server destroyed(std::move(dropped.server));
+        REQUIRE(all.join(destroyed));
+        destroyed.abort();
+    }
+    gone.server.abort();
+    converse(open.client);
+    const result closed = close(closing.server, close_code::normal);
+    const result accepted;
+    opening.async_accept(accepted);
+    const result asked;
+    asking.async_handshake({.host = "localhost"}, {}, asked);
+    websocket_server other(std::move(moved->server));
+    l.poll();
+
+    const shutting_down done;
+    all.async_shutdown(200ms, close_code::service_restart, "later", done);
+    CHECK_FALSE(all.join(idle));
+    const shutting_down again;
+    all.async_shutdown(200ms, again);
+    l.until(again);
+    CHECK(again.ec() == errc::operation_in_progress);
+    CHECK(newcomer.read_head().starts_with("HTTP/1.1 503 "));
+    newcomer.socket.close();
+    l.until(accepted);
+    l.until(asked);
+    CHECK(asked.ec() == errc::closed_locally);
+    l.until(done);
+    l.until(closed);
+    CHECK(done.ec() == errc::close_timeout);
+    CHECK(closing.server.close_info().sent->code == close_code::normal);
+    CHECK(other.close_info().sent->code == close_code::service_restart);
+    CHECK(other.close_info().sent->reason == "later");
+    CHECK(done.clean() == 2);   // idle and open
+    CHECK(done.failed() == 5);  // closing, gone, opening, asking, other
+    CHECK(l.finish() < 1s);
+}
+
+TEST_CASE("group: nobody in it, wrong arguments, and a member destroyed meanwhile") {
+    loop l;
+    group empty(l.io.get_executor());
+    const shutting_down wrong;
+    empty.async_shutdown(1s, close_code::abnormal, "", wrong);
+    l.until(wrong);
+    CHECK(wrong.ec() == errc::invalid_close_code);
+    const shutting_down done;
+    empty.async_shutdown(1h, done);
+    CHECK_FALSE(done());
+    l.until(done);
+    CHECK(!done.ec());
+    CHECK(done.clean() + done.failed() == 0);
+
+    group one(l.io.get_executor());
+    auto p = std::make_unique<raw_client_pair>(l);
+    REQUIRE(one.join(p->server));
+    const shutting_down waits;
+    one.async_shutdown(1h, waits);
+    l.until([&] { return p->server.state() == connection_state::closing; });
+    p->server.abort();
+    p.reset();
+    l.until(waits);
+    CHECK(!waits.ec());
+    CHECK(waits.failed() == 1);
+    CHECK(l.finish() < 1s);
+}
+
+TEST_CASE("group: a shutdown that is cancelled aborts its members") {
+    loop l;
+    auto all = std::make_unique<group>(l.io.get_executor());
+    raw_client_pair p(l);
+    REQUIRE(all->join(p.server));
+    asio::cancellation_signal cancel;
+    const shutting_down done;
+    all->async_shutdown(1h, asio::bind_cancellation_slot(cancel.slot(), done));
+    all.reset();  // the shutdown does not need it
+    l.poll();
+    CHECK(p.server.state() == connection_state::closing);
+    cancel.emit(asio::cancellation_type::total);
+    l.until(done);
+    CHECK(done.ec() == asio::error::operation_aborted);
+    CHECK(p.server.state() == connection_state::closed);
+    CHECK(l.finish() < 1s);
+}
+
+TEST_CASE("group: members on strands of their own, on several threads") {
+    using strand = asio::strand<asio::io_context::executor_type>;
+    using strand_socket = asio::basic_stream_socket<tcp, strand>;
+    using strand_server = sansocket_asio::websocket<role::server, strand_socket>;
+    using strand_client = sansocket_asio::websocket<role::client, strand_socket>;
+    asio::io_context io;
+    group all(strand(io.get_executor()));
+    std::vector<std::unique_ptr<strand_server>> servers;
+    std::vector<std::unique_ptr<strand_client>> clients;
+    std::vector<std::future<bool>> joined;
+    for (int i = 0; i != 16; ++i) {
+        tcp_pair sockets(io);
+        const strand of_server(io.get_executor());
+        const strand of_client(io.get_executor());
+        auto& server = *servers.emplace_back(std::make_unique<strand_server>(
+            strand_socket(of_server, tcp::v4(), sockets.b.release())));
+        auto& client = *clients.emplace_back(std::make_unique<strand_client>(
+            strand_socket(of_client, tcp::v4(), sockets.a.release())));
+        asio::post(of_client, [&client] {
+            client.async_handshake({.host = "localhost"}, {}, [&client](std::error_code) {
+                client.async_receive([](std::error_code, const sansocket::message&) {});
+            });
+        });
+        auto opened = std::make_shared<std::promise<bool>>();
+        joined.push_back(opened->get_future());
+        asio::post(of_server, [&server, &all, opened] {
+            server.async_accept([&server, &all, opened](std::error_code ec) {
+                opened->set_value(!ec && all.join(server));
+            });
+        });
+    }
+    std::vector<std::thread> threads;
+    for (int i = 0; i != 3; ++i) threads.emplace_back([&io] { io.run_for(patience); });
+    for (auto& one : joined) CHECK(one.get());
+    std::promise<std::pair<std::error_code, std::size_t>> ended;
+    asio::post(all.get_executor(), [&] {
+        all.async_shutdown(patience, [&](std::error_code ec, shutdown_result r) {
+            ended.set_value({ec, r.clean});
+        });
+    });
+    const auto [ec, clean] = ended.get_future().get();
+    for (auto& thread : threads) thread.join();
+    CHECK(!ec);
+    CHECK(clean == 16);
+}
