@@ -75,8 +75,8 @@ void close_both(loop& l, Pair& pair) {
 }  // namespace
 
 TEST_CASE("diagnostics: a websocket dropped while open is reported, with where it was made") {
-    const listening all;
     loop l;
+    const listening all;
     unsigned line = 0;
     {
         watched_pair pair(l);
@@ -97,8 +97,8 @@ TEST_CASE("diagnostics: a websocket dropped while open is reported, with where i
 }
 
 TEST_CASE("diagnostics: one that was closed, or given up on purpose, is not reported") {
-    const listening all;
     loop l;
+    const listening all;
     {
         watched_pair pair(l);
         close_both(l, pair);
@@ -113,9 +113,9 @@ TEST_CASE("diagnostics: one that was closed, or given up on purpose, is not repo
 }
 
 TEST_CASE("diagnostics: options name a handler of their own, and there may be none at all") {
+    loop l;
     const listening all;
     listener own;
-    loop l;
     {
         sansocket::options options;
         options.diagnostics = &own;
@@ -138,8 +138,8 @@ TEST_CASE("diagnostics: options name a handler of their own, and there may be no
 }
 
 TEST_CASE("diagnostics: a debug build reports without being asked, a release build does not") {
-    const listening all;
     loop l;
+    const listening all;
     { const websocket_pair pair(l); }
     l.finish();
 #if defined(NDEBUG)
@@ -147,4 +147,24 @@ TEST_CASE("diagnostics: a debug build reports without being asked, a release bui
 #else
     CHECK(all.to.leaks.size() == 2);
 #endif
+}
+
+TEST_CASE("B02: these tests notice who leaves a websocket unclosed, and not who closes it") {
+    for (const bool closes : {false, true}) {
+        loop l;
+        tcp_pair sockets(l.io);
+        {
+            watched<role::client> client(std::move(sockets.a));
+            watched<role::server> server(std::move(sockets.b));
+            const result accepted;
+            const result opened;
+            server.async_accept({}, {}, accepted);
+            client.async_handshake({.host = "localhost"}, {}, opened);
+            l.until(accepted);
+            l.until(opened);
+            if (closes) close_both(l, client, server);
+        }
+        CHECK(l.leaks() == (closes ? 0 : 2));
+        l.left_open = true;  // the end of the loop would fail the test otherwise
+    }
 }

@@ -89,6 +89,7 @@ TEST_CASE("websocket: an operation never completes inside the function that star
     CHECK_FALSE(got.done());
     l.until(got);
     CHECK(got.text() == "ready");
+    close_both(l, p);
 }
 
 TEST_CASE("websocket: queries and abort answer before anything was begun") {
@@ -132,6 +133,7 @@ TEST_CASE("websocket: one object is one connection") {
 
 TEST_CASE("websocket: a moved websocket goes on, and what it replaces is dropped") {
     loop l;
+    l.left_open = true;  // that is what it is about
     websocket_pair p(l);
     const result pending = receive(p.client);
     websocket_client moved(std::move(p.client));
@@ -155,6 +157,7 @@ TEST_CASE("websocket: a Ping is answered while nobody receives (RFC 6455 5.5.2)"
     raw_client_pair p(l);
     p.peer.send(to_server(opcode::ping, bytes("abc")));
     CHECK(p.peer.read(5) == own_frame<role::server>(opcode::pong, bytes("abc")));
+    p.server.abort();
 }
 
 TEST_CASE("websocket: async_ping sends a Ping of at most 125 bytes (RFC 6455 5.5)") {
@@ -172,6 +175,7 @@ TEST_CASE("websocket: async_ping sends a Ping of at most 125 bytes (RFC 6455 5.5
     l.until(too_long);
     CHECK(too_long.ec() == errc::control_too_long);
     CHECK(p.server.state() == connection_state::open);
+    p.server.abort();
 }
 
 TEST_CASE("websocket: a peer that goes silent is noticed by Ping and timeout") {
@@ -197,6 +201,7 @@ TEST_CASE("websocket: two quiet ends keep their connection alive") {
     l.until([&] { return p.server.connection()->round_trip().has_value(); });
     CHECK(p.client.state() == connection_state::open);
     CHECK(p.server.state() == connection_state::open);
+    close_both(l, p);
 }
 
 TEST_CASE("websocket: text that is not UTF-8 is not sent, and the connection stays open") {
@@ -209,6 +214,7 @@ TEST_CASE("websocket: text that is not UTF-8 is not sent, and the connection sta
     const result got = receive(p.server);
     l.until(got);
     CHECK(got.text() == "good");
+    close_both(l, p);
 }
 
 TEST_CASE("websocket: try_receive takes what is here, and nothing that is awaited") {
@@ -228,6 +234,7 @@ TEST_CASE("websocket: try_receive takes what is here, and nothing that is awaite
     if (!pending.done()) CHECK_FALSE(p.server.try_receive());
     l.until(pending);
     CHECK(pending.text() == "three");
+    close_both(l, p);
 }
 
 TEST_CASE("websocket: many connections, one slow reader, and a broadcast that reaches the others") {
@@ -262,6 +269,10 @@ TEST_CASE("websocket: many connections, one slow reader, and a broadcast that re
     CHECK(slow_refused);
     CHECK(all[0]->server.state() == connection_state::open);
     for (std::size_t i = 1; i != all.size(); ++i) CHECK(received[i] == rounds);
+    for (const auto& p : all) {
+        p->client.abort();
+        p->server.abort();
+    }
 }
 
 TEST_CASE("websocket: a thousand connections come and go in one io_context") {

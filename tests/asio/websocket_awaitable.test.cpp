@@ -62,6 +62,7 @@ TEST_CASE("websocket awaitable: a receive that races a timer loses no message") 
     if (failed) std::rethrow_exception(failed);
     CHECK(rung != 0);
     CHECK(p.server.state() == connection_state::open);
+    close_both(l, p);
 }
 
 TEST_CASE("websocket awaitable: a close that races a timer aborts the connection") {

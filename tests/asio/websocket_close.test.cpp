@@ -95,6 +95,7 @@ TEST_CASE("websocket close: arguments that cannot be sent leave the connection o
     CHECK(reason.ec() == errc::close_reason_too_long);
     CHECK(text.ec() == errc::text_not_utf8);
     CHECK(p.client.state() == connection_state::open);
+    close_both(l, p);
 }
 
 TEST_CASE("websocket close: with a silent peer it ends at the close timeout") {

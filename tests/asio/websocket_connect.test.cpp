@@ -109,6 +109,7 @@ TEST_CASE("websocket connect: a name with several addresses is tried until one a
     server.async_accept(accepted);
     l.until(connected);
     CHECK(!connected.ec());
+    close_both(l, ws, server);
 }
 
 TEST_CASE("websocket connect: an IPv6 address") {
@@ -128,6 +129,7 @@ TEST_CASE("websocket connect: an IPv6 address") {
     l.until(connected);
     CHECK(!connected.ec());
     CHECK(server.connection()->handshake()->request().find("Host") == "[::1]:" + port);
+    close_both(l, ws, server);
 }
 
 TEST_CASE("websocket connect: a server that answers 403") {
@@ -175,7 +177,7 @@ TEST_CASE("websocket connect: a server that never answers ends with the opening 
     CHECK(l.finish() < 1s);
 }
 
-TEST_CASE("websocket connect: cancelled in each of its steps") {
+TEST_CASE("websocket connect: cancelled in each of its steps (B75)") {
     loop l;
     for (int step = 0; step != 3; ++step) {
         CAPTURE(step);
@@ -287,6 +289,7 @@ TEST_CASE("websocket accept: cancelled, closed and destroyed while it waits") {
 
 TEST_CASE("websocket accept: the application decides on the request") {
     loop l;
+    l.left_open = true;  // that is what it is about
     tcp_pair sockets(l.io);
     websocket_client client(std::move(sockets.a));
     websocket_server server(std::move(sockets.b));
@@ -350,4 +353,5 @@ TEST_CASE("websocket accept: frames that come with the request wait for the deci
     CHECK(got.text() == "early");
     peer.read_head();
     CHECK(peer.read(3) == own_frame<role::server>(sansocket::opcode::pong, bytes("p")));
+    server.abort();
 }

@@ -73,6 +73,7 @@ TEST_CASE("websocket flow: many sends at once arrive in order") {
         REQUIRE(got.text() == text);
     }
     for (const auto& r : sent) CHECK((r.done() && !r.ec()));
+    close_both(l, p);
 }
 
 TEST_CASE("websocket flow: senders that must wait go on in order") {
@@ -106,6 +107,7 @@ TEST_CASE("websocket flow: senders that must wait go on in order") {
         CHECK(!r.ec());
     }
     CHECK(p.client.try_send(message_kind::text, {}) == errc::ok);
+    close_both(l, p);
 }
 
 TEST_CASE("websocket flow: nothing overtakes a sender that waits") {
@@ -123,6 +125,8 @@ TEST_CASE("websocket flow: nothing overtakes a sender that waits") {
         CHECK(got.text() == expected);
     }
     CHECK(p.client.try_send(message_kind::text, {}) == errc::ok);
+    p.client.abort();
+    p.server.abort();
 }
 
 TEST_CASE("websocket flow: a waiting sender that is cancelled sends nothing; the others go on") {
@@ -186,6 +190,8 @@ TEST_CASE("websocket flow: senders that wait learn that the connection ends") {
         l.until(waiting);
         CHECK(waiting.ec() == errc::closed);
     }
+    p.client.abort();
+    p.server.abort();
 }
 
 TEST_CASE("websocket flow: a transport that takes nothing ends by the write timeout") {
@@ -214,6 +220,7 @@ TEST_CASE("websocket flow: a second receive at a time is refused, and the first 
     l.until(send(p.client, "for the first"));
     l.until(first);
     CHECK(first.text() == "for the first");
+    close_both(l, p);
 }
 
 TEST_CASE("websocket flow: a full queue pauses reading, and taking messages resumes it") {
@@ -253,9 +260,10 @@ TEST_CASE("websocket flow: a full queue pauses reading, and taking messages resu
         CHECK(!closed.ec());
         CHECK(p.server.close_info().discarded_bytes != 0);
     }
+    p.server.abort();
 }
 
-TEST_CASE("websocket flow: a receive cancelled around every message loses and repeats none") {
+TEST_CASE("websocket flow: a receive cancelled around every message loses none (B70)") {
     loop l;
     websocket_pair p(l);
     int taken = 0;
@@ -291,4 +299,5 @@ TEST_CASE("websocket flow: a receive cancelled around every message loses and re
     CHECK(aborted != 0);
     CHECK(p.server.state() == connection_state::open);
     CHECK(p.server.connection()->messages().size() == 0);
+    close_both(l, p);
 }

@@ -24,6 +24,7 @@ TEST_CASE("websocket handlers: a handler that can only be moved") {
         });
     l.until(send(p.client, "x"));
     l.until([&] { return done; });
+    close_both(l, p);
 }
 
 namespace {

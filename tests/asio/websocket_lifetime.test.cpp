@@ -65,6 +65,7 @@ asio::awaitable<void> ask(tcp::socket socket, int& frames, int& answers) {
 
 TEST_CASE("websocket lifetime: destroyed while open, what waits ends, and the peer sees 1006") {
     loop l;
+    l.left_open = true;  // that is what it is about
     raw_client_pair p(l);
     auto ws = std::make_unique<websocket_server>(std::move(p.server));
     const result got = receive(*ws);
@@ -78,6 +79,7 @@ TEST_CASE("websocket lifetime: destroyed while open, what waits ends, and the pe
 
 TEST_CASE("websocket lifetime: destroyed with sends that wait, and in the middle of a write") {
     loop l;
+    l.left_open = true;  // that is what it is about
     sansocket::options options;
     options.sending.high_bytes = 1;
     options.sending.low_bytes = 0;
@@ -99,6 +101,7 @@ TEST_CASE("websocket lifetime: destroyed with sends that wait, and in the middle
 
 TEST_CASE("websocket lifetime: destroyed while its closing handshake runs") {
     loop l;
+    l.left_open = true;  // that is what it is about
     raw_client_pair p(l);
     auto ws = std::make_unique<websocket_server>(std::move(p.server));
     const result closed = close(*ws);
@@ -114,6 +117,7 @@ TEST_CASE("websocket lifetime: destroyed while its closing handshake runs") {
 
 TEST_CASE("websocket lifetime: destroyed inside the handlers of its own operations") {
     loop l;
+    l.left_open = true;  // that is what it is about
     for (int which = 0; which != 5; ++which) {
         CAPTURE(which);
         websocket_pair p(l);

@@ -88,6 +88,7 @@ TEST_CASE("websocket tokens: use_future, by hand") {
     CHECK(server.accept() == errc::ok);
     get(l, std::move(opened));
     CHECK(client.state() == connection_state::open);
+    close_both(l, client, server);
 }
 
 #if defined(ASIO_HAS_CO_AWAIT)
@@ -207,4 +208,5 @@ TEST_CASE("websocket tokens: deferred, by hand") {
     CHECK(server.accept() == errc::ok);
     l.until(opened);
     CHECK(!opened.ec());
+    close_both(l, client, server);
 }

@@ -7,6 +7,7 @@
 #include "endpoint.hpp"
 #include "hex.hpp"
 
+#include <sansocket_asio/diagnostics.hpp>
 #include <sansocket_asio/websocket.hpp>
 
 #include <asio/io_context.hpp>
@@ -14,6 +15,7 @@
 #include <asio/read.hpp>
 #include <asio/write.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -56,9 +58,21 @@ private:
     std::shared_ptr<state> state_ = std::make_shared<state>();
 };
 
-/// An io_context that runs as far as a test asks for.
+/// An io_context that runs as far as a test asks for. Fails the test that leaves a websocket unclosed
+/// without saying so, where the build has diagnostics.
 class loop {
 public:
+    loop() = default;
+    loop(const loop&) = delete;
+    loop& operator=(const loop&) = delete;
+    ~loop() {
+        if (!left_open) CHECK(leaks() == 0);
+    }
+    /// Websockets dropped without a close so far.
+    [[nodiscard]] int leaks() const { return leaks_.count; }
+    /// Some are dropped on purpose.
+    bool left_open = false;
+
     /// Runs until `done()`. A test fails that has to wait too long, or for nothing.
     template <class Done>
     void until(Done done) {
@@ -86,6 +100,19 @@ public:
         while (io.poll() != 0) {}
     }
 
+private:
+    struct counter final : sansocket::diagnostics_handler {
+        counter() : before(sansocket_asio::set_diagnostics_handler(this)) {}
+        counter(const counter&) = delete;
+        counter& operator=(const counter&) = delete;
+        ~counter() { sansocket_asio::set_diagnostics_handler(before); }
+        void leaked(const sansocket::leak_report&) noexcept override { ++count; }
+        std::atomic<int> count = 0;
+        sansocket::diagnostics_handler* before;
+    };
+    counter leaks_;
+
+public:
     asio::io_context io{1};
 };
 
@@ -261,5 +288,15 @@ result close(Websocket& ws, close_code code = close_code::normal, std::string_vi
     ws.async_close(code, reason, r);
     return r;
 }
+
+/// Closes one end, and waits until both are over.
+template <class First, class Second>
+void close_both(loop& l, First& first, Second& second) {
+    const result closed = close(first);
+    l.until(closed);
+    CHECK(!closed.ec());
+    l.until([&] { return second.state() == connection_state::closed; });
+}
+inline void close_both(loop& l, websocket_pair& p) { close_both(l, p.client, p.server); }
 
 }  // namespace support
