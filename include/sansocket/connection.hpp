@@ -81,6 +81,9 @@ class connection {
     using opening_handshake = std::conditional_t<is_client, client_handshake, server_handshake>;
 
 public:
+    static constexpr role endpoint_role = Role;
+    using queue_type = Queue;
+
     /// A client that asks for `request`. Its output is the opening handshake. 4.1.
     ///
     /// @param keys   a fresh source of unpredictable bytes: the handshake's key and all masking keys.

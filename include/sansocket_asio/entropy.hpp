@@ -10,21 +10,27 @@
 #include <cstddef>
 #include <cstring>
 #include <random>
-#include <span>
 
 namespace sansocket_asio {
 
-/// A fresh source of masking keys, seeded by the system with 32 bytes.
+/// 32 bytes from the system that nobody can guess.
 ///
 /// Throws what std::random_device throws where the system has no source.
-[[nodiscard]] inline sansocket::chacha_keys system_keys() {
+[[nodiscard]] inline std::array<std::byte, 32> system_seed() {
     std::random_device device;
     std::array<std::byte, 32> seed;
     for (std::size_t i = 0; i != seed.size(); i += sizeof(unsigned)) {
         const unsigned word = device();
         std::memcpy(seed.data() + i, &word, sizeof word);
     }
-    return sansocket::chacha_keys{std::span<const std::byte, 32>{seed}};
+    return seed;
+}
+
+/// A fresh source of masking keys.
+///
+/// Throws as `system_seed`.
+[[nodiscard]] inline sansocket::chacha_keys system_keys() {
+    return sansocket::chacha_keys{system_seed()};
 }
 
 }  // namespace sansocket_asio

@@ -307,12 +307,17 @@ private:
         return {sansocket::host_field(url), sansocket::target(url), options.subprotocols,
                 options.origin, options.headers};
     }
+    // A connection that is recorded wants the seed itself.
+    static auto entropy() {
+        if constexpr (requires { typename Connection::seed; }) return system_seed();
+        else return system_keys();
+    }
     // What begins the connection, when its operation is started: a token may do that later.
     auto begin(bool connected, const sansocket::client_request& request,
                sansocket::options options) const {
         if (!options.diagnostics) options.diagnostics = diagnostics_handler();
         return [connected, request, options, where = created_](session& s) {
-            return s.begin(connected, request, system_keys(), session::now(), options, where);
+            return s.begin(connected, request, entropy(), session::now(), options, where);
         };
     }
     auto begin(const sansocket::server_policy& policy, sansocket::options options) const {

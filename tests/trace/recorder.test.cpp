@@ -1,0 +1,269 @@
+#include <sansocket_trace/recorder.hpp>
+#include <sansocket_trace/replay.hpp>
+
+#include "support/endpoint.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <random>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+using namespace support;
+using sansocket::message_kind;
+using sansocket::opcode;
+using sansocket_trace::call;
+using sansocket_trace::trace_error;
+
+namespace {
+
+constexpr std::array<std::byte, 32> seed{std::byte{1}, std::byte{2}, std::byte{3}};
+
+template <role Role>
+using recorded = sansocket_trace::recorder<sansocket::connection<Role>>;
+
+// A recorded connection, and the recording.
+template <role Role>
+struct subject {
+    explicit subject(const sansocket::options& options = {}) {
+        const auto sink = [this](std::span<const std::byte> part) {
+            tape.insert(tape.end(), part.begin(), part.end());
+        };
+        const auto here = sansocket::source_location::current();
+        if constexpr (Role == role::client)
+            c = std::make_unique<recorded<Role>>(
+                sansocket::client_request{.host = "example.com", .subprotocols = {"a", "b"}}, seed,
+                now, options, here, sink);
+        else
+            c = std::make_unique<recorded<Role>>(
+                sansocket::server_policy{.subprotocols = {"b"}, .headers = {{"Server", "tape"}}},
+                now, options, here, sink);
+    }
+    ~subject() { c->abort(); }
+    subject(const subject&) = delete;
+    subject& operator=(const subject&) = delete;
+
+    byte_vector sent(std::size_t most = static_cast<std::size_t>(-1)) {
+        byte_vector out;
+        while (c->wants_write() && out.size() < most) {
+            std::size_t n = 0;
+            for (const auto part : c->output()) {
+                const auto some = part.first((std::min)(part.size(), most - out.size()));
+                out.insert(out.end(), some.begin(), some.end());
+                n += some.size();
+            }
+            c->consume_output(n, now);
+        }
+        return out;
+    }
+    void feed(byte_vector data) { c->receive(data, now); }
+    void open() {
+        if constexpr (Role == role::client) {
+            const std::string request = text_of(sent());
+            const std::string name = "Sec-WebSocket-Key: ";
+            const auto accept =
+                sansocket::accept_key(request.substr(request.find(name) + name.size(), 24));
+            feed(bytes("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+                       "Upgrade\r\nSec-WebSocket-Protocol: b\r\nSec-WebSocket-Accept: " +
+                       std::string{accept.data(), accept.size()} + "\r\n\r\n"));
+        } else {
+            feed(bytes(upgrade_request));
+            sent();
+        }
+        REQUIRE(c->state() == connection_state::open);
+    }
+
+    byte_vector tape;
+    sansocket::time_point now{1h};
+    std::unique_ptr<recorded<Role>> c;
+};
+
+template <class Test>
+void in_both_roles(Test test) {
+    SECTION("server") { test.template operator()<role::server>(); }
+    SECTION("client") { test.template operator()<role::client>(); }
+}
+
+// Something of everything.
+template <role Role>
+void live(subject<Role>& s) {
+    s.open();
+    auto& c = *s.c;
+    c.release_handshake();
+    s.now += 1ms;
+    CHECK(c.send_text("text") == errc::ok);
+    CHECK(c.send_binary(bytes("binary")) == errc::ok);
+    CHECK(c.send({message_kind::text, std::string(9000, 'x')}) == errc::ok);
+    const auto owner = std::make_shared<byte_vector>(9000);
+    CHECK(c.send_shared(message_kind::binary, {owner, *owner}) == errc::ok);
+    CHECK(c.start(message_kind::text) == errc::ok);
+    CHECK(c.append("one") == errc::ok);
+    CHECK(c.finish(bytes("two")) == errc::ok);
+    CHECK(c.finish() == errc::no_message_in_progress);
+    CHECK(c.send_ping(bytes("?")) == errc::ok);
+    CHECK(c.send_pong() == errc::ok);
+    s.sent(10);
+    s.sent(1000);
+    s.feed(frame<Role>(opcode::text, bytes("hello")));
+    s.feed(frame<Role>(opcode::ping, bytes("!")));
+    s.feed(frame<Role>(opcode::binary, byte_vector(70'000)));
+    CHECK(c.messages().pop()->text() == "hello");
+    c.shrink();
+    c.messages().clear();
+    CHECK_FALSE(c.messages().pop());
+    s.now += 30s;
+    c.advance(s.now);
+    s.sent();
+    CHECK(c.close(close_code::normal, "bye", s.now) == errc::ok);
+    s.sent();
+    s.now += 3s;
+    s.feed(frame<Role>(opcode::close, close_bytes(1000)));
+    c.receive_end(s.now);
+    c.transport_lost(s.now);
+    CHECK(c.close_info().clean);
+    c.abort();
+}
+
+}  // namespace
+
+TEST_CASE("recorder: a life of everything replays, call by call") {
+    in_both_roles([]<role Role> {
+        subject<Role> s;
+        live(s);
+        const auto result = sansocket_trace::replay(s.tape);
+        CHECK(result.same());
+        CHECK(result.records > 30);
+        CHECK(s.tape.size() < 110'000);  // of which 88,000 are payload
+    });
+}
+
+TEST_CASE("recorder: what a server's application decides replays") {
+    for (const bool accepts : {false, true}) {
+        sansocket::options options;
+        options.decision = sansocket::request_decision::manual;
+        subject<role::server> s(options);
+        s.feed(bytes(upgrade_request));
+        const std::vector<sansocket::http_field_value> fields{{"X-Tape", "on"}};
+        if (accepts) CHECK(s.c->accept("", fields, s.now) == errc::ok);
+        else CHECK(s.c->refuse(418, fields, "no", s.now) == errc::ok);
+        const std::string out = text_of(s.sent());
+        CHECK(out.starts_with(accepts ? "HTTP/1.1 101 " : "HTTP/1.1 418 "));
+        CHECK(sansocket_trace::replay(s.tape).same());
+    }
+}
+
+TEST_CASE("recorder: options, request and policy are in the head") {
+    sansocket::options options;
+    options.messages.size = 77;
+    options.queue.low_count = 3;
+    options.sending.control_bytes = 99;
+    options.keepalive.idle_timeout = 5s;
+    options.http.fields = 9;
+    options.close_timeout = 0s;
+    options.after_close = sansocket::after_close::deliver;
+    options.check_sent_text = false;
+    const subject<role::server> s(options);
+    const subject<role::client> c(options);
+    const sansocket_trace::recording of_server(s.tape), of_client(c.tape);
+    for (const auto* from : {&of_server, &of_client}) {
+        REQUIRE(from->error() == trace_error::ok);
+        const auto& o = from->head().options;
+        CHECK(o.messages.size == 77);
+        CHECK(o.queue.low_count == 3);
+        CHECK(o.sending.control_bytes == 99);
+        CHECK(o.keepalive.idle_timeout == 5s);
+        CHECK(o.http.fields == 9);
+        CHECK(o.close_timeout == 0s);
+        CHECK(o.after_close == sansocket::after_close::deliver);
+        CHECK_FALSE(o.check_sent_text);
+        CHECK(from->head().start == s.now);
+        CHECK(from->head().library == SANSOCKET_VERSION);
+    }
+    CHECK(of_server.head().policy.headers.at(0).name == "Server");
+    CHECK(of_server.head().policy.subprotocols == std::vector<std::string>{"b"});
+    CHECK(of_client.head().request.host == "example.com");
+    CHECK(of_client.head().request.subprotocols.size() == 2);
+    CHECK(of_client.head().seed == seed);
+}
+
+TEST_CASE("recorder: conversations at random replay bit for bit") {
+    in_both_roles([]<role Role> {
+        for (unsigned seed_of_run = 0; seed_of_run != 100; ++seed_of_run) {
+            std::mt19937 random(seed_of_run);
+            sansocket::options options;
+            options.queue = {.high_count = 3, .low_count = 1};
+            options.sending.high_bytes = options.sending.low_bytes = 500;
+            subject<Role> s(options);
+            s.open();
+            auto& c = *s.c;
+            byte_vector behind;  // what was not taken yet
+            for (int i = 0; i != 60; ++i) {
+                const std::size_t size = random() % 300;
+                switch (random() % 9) {
+                case 0: behind = behind + frame<Role>(opcode::binary, byte_vector(size)); break;
+                case 1: behind = behind + frame<Role>(opcode::ping, byte_vector(size % 126)); break;
+                case 2: (void)c.send_binary(byte_vector(size)); break;
+                case 3: s.sent(size); break;
+                case 4: (void)c.messages().pop(); break;
+                case 5: s.now += std::chrono::seconds{random() % 5}, c.advance(s.now); break;
+                case 6: (void)c.start(message_kind::binary), (void)c.append("part"); break;
+                case 7: (void)c.finish(); break;
+                default: break;
+                }
+                byte_vector part(behind.begin(),
+                                 behind.begin() +
+                                     static_cast<std::ptrdiff_t>((std::min)(behind.size(), size)));
+                const auto taken = static_cast<std::ptrdiff_t>(c.receive(part, s.now));
+                behind.erase(behind.begin(), behind.begin() + taken);
+            }
+            REQUIRE(sansocket_trace::replay(s.tape).same());
+        }
+    });
+}
+
+TEST_CASE("replay: a recording cut anywhere is truncated, and what came before is good") {
+    in_both_roles([]<role Role> {
+        subject<Role> s;
+        s.open();
+        CHECK(s.c->send_text("x") == errc::ok);
+        s.sent();
+        std::size_t whole_ones = 0;
+        for (std::size_t n = 0; n != s.tape.size(); ++n) {
+            const auto result = sansocket_trace::replay(std::span{s.tape}.first(n));
+            CHECK_FALSE(result.differs);
+            if (!result.same()) CHECK(result.error == trace_error::truncated);
+            else ++whole_ones;
+        }
+        CHECK(whole_ones > 3);
+    });
+}
+
+TEST_CASE("replay: a recording that was tampered with is found out, and does no harm") {
+    in_both_roles([]<role Role> {
+        subject<Role> s;
+        s.open();
+        s.feed(frame<Role>(opcode::text, bytes("hello")));
+        CHECK(s.c->messages().pop());
+        s.feed(frame<Role>(opcode::close, close_bytes(1000)));
+        s.sent();
+        REQUIRE(sansocket_trace::replay(s.tape).same());
+        std::size_t unnoticed = 0;
+        for (std::size_t i = 0; i != s.tape.size(); ++i) {
+            for (const unsigned bit : {0U, 3U, 7U}) {
+                auto wrong = s.tape;
+                wrong[i] ^= static_cast<std::byte>(1U << bit);
+                if (sansocket_trace::replay(wrong).same()) ++unnoticed;
+            }
+        }
+        // Limits that were never reached, and names of headers nobody asked for, change nothing.
+        CHECK(unnoticed < s.tape.size());
+        auto other = s.tape;
+        other[16] = std::byte{2};
+        CHECK(sansocket_trace::replay(other).error == trace_error::unknown_version);
+        other[0] ^= std::byte{1};
+        CHECK(sansocket_trace::replay(other).error == trace_error::not_a_trace);
+        CHECK(sansocket_trace::replay({}).error == trace_error::truncated);
+    });
+}
