@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -109,8 +110,24 @@ public:
         give(encode(
             head{.role = endpoint_role, .start = now, .options = options, .policy = policy}));
     }
-    recorder(const recorder&) = delete;
-    recorder& operator=(const recorder&) = delete;
+    /// What is moved from is closed, as its connection is, and writes nothing more.
+    recorder(recorder&& other)
+        : sink_(std::move(other.sink_)),
+          core_(std::move(other.core_)),
+          start_(other.start_),
+          last_(other.last_),
+          shown_(std::exchange(other.shown_, {})),
+          messages_(*this),
+          silent_(std::exchange(other.silent_, true)) {
+        note({.what = call::move}, 0);
+    }
+    recorder& operator=(recorder&& other) {
+        if (this != &other) {
+            std::destroy_at(this);
+            std::construct_at(this, std::move(other));
+        }
+        return *this;
+    }
     ~recorder() = default;
 
     std::size_t receive(std::span<std::byte> in, time_point now) {
@@ -138,6 +155,20 @@ public:
     }
     errc send_text(std::string_view text) {
         return send(sansocket::message_kind::text, std::as_bytes(std::span{text}));
+    }
+    template <std::same_as<std::string> Text>
+    errc send_text(Text&& text) {
+        record r{.what = call::send_given,
+                 .number = number(sansocket::message_kind::text),
+                 .bytes = copy(std::as_bytes(std::span{text}))};
+        return noted(std::move(r), core_.send_text(std::move(text)));
+    }
+    template <std::same_as<std::vector<std::byte>> Bytes>
+    errc send_binary(Bytes&& given) {
+        record r{.what = call::send_given,
+                 .number = number(sansocket::message_kind::binary),
+                 .bytes = copy(given)};
+        return noted(std::move(r), core_.send_binary(std::move(given)));
     }
     errc send_binary(bytes payload) { return send(sansocket::message_kind::binary, payload); }
     errc send(sansocket::message&& given) {
@@ -264,6 +295,7 @@ private:
         return static_cast<std::uint64_t>(value);
     }
     void give(bytes part) {
+        if (silent_) return;
         if constexpr (requires { sink_ == nullptr; })
             if (sink_ == nullptr) return;
         sink_(part);
@@ -286,6 +318,7 @@ private:
     time_point last_;
     sansocket::output_buffers shown_;
     queue messages_;
+    bool silent_ = false;
 };
 
 }  // namespace sansocket_trace

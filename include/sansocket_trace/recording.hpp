@@ -67,13 +67,32 @@ enum class call : std::uint8_t {
     clear,
     shrink,
     release_handshake,
+    move,
 };
-inline constexpr std::array<std::string_view, 23> call_names{
-    "",       "receive",    "receive_end",      "transport_lost", "advance",
-    "send",   "send_given", "send_shared",      "start",          "append",
-    "finish", "send_ping",  "send_pong",        "close",          "abort",
-    "accept", "refuse",     "output",           "consume_output", "pop",
-    "clear",  "shrink",     "release_handshake"};
+inline constexpr std::array<std::string_view, 24> call_names{"",
+                                                             "receive",
+                                                             "receive_end",
+                                                             "transport_lost",
+                                                             "advance",
+                                                             "send",
+                                                             "send_given",
+                                                             "send_shared",
+                                                             "start",
+                                                             "append",
+                                                             "finish",
+                                                             "send_ping",
+                                                             "send_pong",
+                                                             "close",
+                                                             "abort",
+                                                             "accept",
+                                                             "refuse",
+                                                             "output",
+                                                             "consume_output",
+                                                             "pop",
+                                                             "clear",
+                                                             "shrink",
+                                                             "release_handshake",
+                                                             "move"};
 
 /// One call. What a call does not have is empty.
 struct record {
@@ -304,7 +323,8 @@ constexpr shape shape_of(call what) noexcept {
     case call::pop:
     case call::clear:
     case call::shrink:
-    case call::release_handshake: return {};
+    case call::release_handshake:
+    case call::move: return {};
     }
     return {};
 }
@@ -371,8 +391,7 @@ public:
         from_.raw(what);
         r = {};
         r.what = static_cast<call>(what[0]);
-        if (r.what < call::receive || r.what > call::release_handshake)
-            from_.fail(trace_error::corrupt);
+        if (r.what < call::receive || r.what > call::move) from_.fail(trace_error::corrupt);
         else detail::contents(from_, r, last_);
         last_ = r.at;
         return from_.good();

@@ -94,6 +94,11 @@ public:
         case call::clear: return core_.messages().clear(), 0;
         case call::shrink: return core_.shrink(), 0;
         case call::release_handshake: return core_.release_handshake(), 0;
+        case call::move: {
+            connection_type elsewhere(std::move(core_));
+            core_ = std::move(elsewhere);
+            return 0;
+        }
         }
         return 0;
     }

@@ -154,6 +154,28 @@ TEST_CASE("recorder: what a server's application decides replays") {
     }
 }
 
+TEST_CASE("recorder: it goes on where it is moved to; what was moved from is closed and silent") {
+    in_both_roles([]<role Role> {
+        subject<Role> s;
+        s.open();
+        CHECK(s.c->send_text(std::string(5000, 'x')) == errc::ok);
+        s.sent(100);
+        auto elsewhere = std::make_unique<recorded<Role>>(std::move(*s.c));
+        const std::size_t so_far = s.tape.size();
+        CHECK(s.c->state() == connection_state::closed);
+        CHECK(s.c->messages().is_eof());
+        CHECK(s.c->send_text("x") == errc::closed);
+        CHECK_FALSE(s.c->messages().pop());
+        CHECK(s.tape.size() == so_far);
+        *s.c = std::move(*elsewhere);  // and back
+        CHECK(s.tape.size() > so_far);
+        CHECK(s.c->send_binary(byte_vector(6000)) == errc::ok);
+        s.sent();
+        CHECK(s.c->state() == connection_state::open);
+        CHECK(sansocket_trace::replay(s.tape).same());
+    });
+}
+
 TEST_CASE("recorder: options, request and policy are in the head") {
     sansocket::options options;
     options.messages.size = 77;
