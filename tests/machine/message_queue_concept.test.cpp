@@ -122,6 +122,22 @@ TEST_CASE("message queues: a message in parts is there once it is finished") {
     });
 }
 
+TEST_CASE("message queues: a message in parts has its own kind, whatever lay in its place before") {
+    in_all_models([]<class Queue>() {
+        queue_and_reader<Queue> q;
+        for (unsigned i = 0; i != 2000; ++i) {
+            const auto kind =
+                i * 2654435761U >> 31U == 0 ? message_kind::text : message_kind::binary;
+            CHECK(q.queue.begin(kind));
+            extend(q.queue, "part of it");
+            q.queue.finish();
+            const auto got = q.taken();
+            REQUIRE(got.size() == 1);
+            REQUIRE(got[0].kind == kind);
+        }
+    });
+}
+
 TEST_CASE("message queues: an abandoned message leaves nothing behind, nor does a cleared one") {
     in_all_models([]<class Queue>() {
         queue_and_reader<Queue> q;

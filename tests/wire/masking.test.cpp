@@ -169,14 +169,20 @@ TEST_CASE("masking: works in constant expressions (5.3)") {
     }();
     STATIC_REQUIRE(masked[0] == std::byte{0x7f});
     STATIC_REQUIRE(masked[4] == std::byte{0x58});
+    constexpr auto copied = [](std::array<std::byte, 5> from) {
+        std::array<std::byte, 5> to{};
+        mask_copy(to.data(), from, rfc_key);
+        return to;
+    }(masked);
+    STATIC_REQUIRE(copied[0] == std::byte{'H'});
+    STATIC_REQUIRE(copied[4] == std::byte{'o'});
 }
 
 TEST_CASE("masking: byte by byte and in blocks it is the same, of every length and value (5.3)") {
     for (std::size_t size = 0; size != 100; ++size) {
         for (const unsigned top : {0x7fU, 0xffU}) {
             std::vector<std::byte> from(size);
-            for (std::size_t i = 0; i != size; ++i)
-                from[i] = static_cast<std::byte>(i * 7 & top);
+            for (std::size_t i = 0; i != size; ++i) from[i] = static_cast<std::byte>(i * 7 & top);
             auto one = from;
             auto other = from;
             const bool ascii = detail::mask_bytewise(one.data(), from.data(), size, rfc_key);

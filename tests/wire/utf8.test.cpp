@@ -370,6 +370,10 @@ TEST_CASE("utf8: works in constant expressions") {
     STATIC_REQUIRE(is_valid_utf8(std::string_view{"caf\xc3\xa9"}));
     STATIC_REQUIRE_FALSE(is_valid_utf8(std::string_view{"caf\xc3"}));
     STATIC_REQUIRE_FALSE(is_valid_utf8(std::string_view{"\xed\xa0\x80"}));
+    constexpr std::array<std::byte, 2> ascii{std::byte{'a'}, std::byte{0x7f}};
+    constexpr std::array<std::byte, 2> other{std::byte{'a'}, std::byte{0x80}};
+    STATIC_REQUIRE(is_ascii(ascii));
+    STATIC_REQUIRE_FALSE(is_ascii(other));
 }
 
 TEST_CASE("utf8: the table says of each state and byte what the rules say (RFC 3629 4)") {

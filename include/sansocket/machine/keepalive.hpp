@@ -149,7 +149,7 @@ inline keepalive::action keepalive::advance(time_point now, bool waiting) noexce
 
 inline time_point keepalive::next_deadline(bool waiting) const noexcept {
     switch (state_) {
-    case keepalive_state::stopped: return never;
+    case keepalive_state::stopped: break;
     case keepalive_state::suspended: return write_deadline(waiting);
     case keepalive_state::quiet:
     case keepalive_state::pinged:
