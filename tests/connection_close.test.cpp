@@ -496,3 +496,90 @@ TEST_CASE("close: a transport that takes no output for the write timeout is give
         CHECK(e.connection.wants_shutdown() == shutdown_request::abort);
     });
 }
+
+TEST_CASE(
+    "connection: output is lost first; what is to be read, the peer's Close too, comes first") {
+    in_both_roles([]<role Role> {
+        sansocket::options options;
+        options.queue = {.high_count = 1, .low_count = 0};
+        endpoint<Role> e(options);
+        e.open();
+        CHECK(e.connection.send_text("never") == errc::ok);
+        auto in = frame<Role>(opcode::text, bytes("one")) +
+                  frame<Role>(opcode::text, bytes("two")) + peer_close<Role>(4001);
+        const std::size_t taken = e.receive(in);
+        CHECK(taken < in.size());
+        e.connection.output_lost(e.now);
+        CHECK(e.connection.state() == connection_state::open);
+        CHECK_FALSE(e.connection.wants_write());
+        CHECK(e.connection.send_text("x") == errc::closed);
+        CHECK(e.connection.send_ping() == errc::closed);
+        CHECK(e.connection.start(message_kind::text) == errc::closed);
+        CHECK(e.messages() == std::vector{text("one")});
+        in.erase(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(taken));
+        const std::size_t more = e.receive(in);
+        CHECK(e.messages() == std::vector{text("two")});
+        in.erase(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(more));
+        e.receive(in);
+        e.connection.consume_output(0, e.now);
+        CHECK(e.connection.close_info().code() == static_cast<close_code>(4001));
+        CHECK(e.connection.close_info().cause == errc::closed_by_peer);
+        CHECK(e.connection.state() == connection_state::closed);
+        CHECK_FALSE(e.connection.close_info().clean);
+        CHECK(e.connection.should_close());
+    });
+}
+
+TEST_CASE("connection: output is lost, and then the input ends: the loss is the cause") {
+    in_both_roles([]<role Role> {
+        endpoint<Role> e;
+        e.open();
+        e.connection.output_lost(e.now);
+        e.receive(frame<Role>(opcode::text, bytes("last")));
+        e.connection.receive_end(e.now);
+        CHECK(e.connection.close_info().cause == errc::transport_lost);
+        CHECK(e.messages() == std::vector{text("last")});
+    });
+}
+
+TEST_CASE("connection: output is lost; a close sends nothing, and ends at its deadline") {
+    in_both_roles([]<role Role> {
+        endpoint<Role> e;
+        e.open();
+        e.connection.output_lost(e.now);
+        CHECK(e.connection.close(close_code::normal, "", e.now) == errc::ok);
+        CHECK(e.connection.state() == connection_state::closing);
+        CHECK(e.sent().empty());
+        CHECK(e.connection.next_deadline() == e.now + 5s);
+        e.pass(5s);
+        CHECK(e.connection.close_info().cause == errc::close_timeout);
+        CHECK_FALSE(e.connection.close_info().clean);
+    });
+}
+
+TEST_CASE("connection: output is lost when only an answer was to go out: that is the end") {
+    in_both_roles([]<role Role> {
+        for (const bool failed : {false, true}) {
+            endpoint<Role> e;
+            e.open();
+            if (failed) e.receive(frame<Role>(opcode::continuation, {}));
+            else e.receive(peer_close<Role>(4001));
+            REQUIRE(e.connection.wants_write());
+            e.connection.output_lost(e.now);
+            CHECK(e.connection.should_close());
+            CHECK(e.connection.next_deadline() == sansocket::never);
+            CHECK_FALSE(e.connection.close_info().clean);
+            CHECK(e.connection.close_info().cause ==
+                  (failed ? errc::unexpected_continuation : errc::closed_by_peer));
+        }
+        endpoint<Role> complete;  // it is over already
+        complete.open();
+        complete.receive(peer_close<Role>(4001));
+        complete.sent();
+        complete.connection.output_lost(complete.now);
+        CHECK(complete.connection.close_info().clean);
+        CHECK(complete.connection.wants_shutdown() == after_both<Role>);
+        complete.pass(5s);
+        CHECK(complete.connection.should_close());
+    });
+}

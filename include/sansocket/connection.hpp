@@ -19,7 +19,7 @@
 //   1. while `wants_write()`: write output() and say consume_output(n, now)
 //   2. `wants_shutdown()`: half close, close or abort the transport
 //   3. if `wants_read()`: read; receive(bytes, now) until it takes no more; or
-//      receive_end(now) at the end of the stream; or transport_lost(ec, now)
+//      receive_end(now) at the end of the stream; or transport_lost(now)
 //   4. at `next_deadline()`: advance(now)
 //   5. take messages().pop() whenever you like
 //
@@ -83,6 +83,7 @@ class connection {
 public:
     static constexpr role endpoint_role = Role;
     using queue_type = Queue;
+    using diagnostics_type = Diagnostics;
 
     /// A client that asks for `request`. Its output is the opening handshake. 4.1.
     ///
@@ -134,6 +135,9 @@ public:
     std::size_t receive(std::span<std::byte> bytes, time_point now);
     /// The transport's input ended: EOF. `how`: errc::end_of_stream, or errc::tls_truncated.
     void receive_end(time_point now, errc how = errc::end_of_stream);
+    /// The transport takes no more output: it is lost, but what it holds of input is to be read
+    /// first, up to `receive_end` or `transport_lost`. Sends answer errc::closed from here on.
+    void output_lost(time_point now);
     /// The transport is gone, in both directions.
     void transport_lost(time_point now, errc how = errc::transport_lost);
     /// Time has passed. May be called at any time; must be at `next_deadline()`.
@@ -294,11 +298,16 @@ private:
         shutdown_.arm(now, options.opening_timeout);
     }
 
-    SANSOCKET_ALWAYS_INLINE errc may_send() const noexcept {
+    // Whether it is open, as an answer to who wants something of it.
+    SANSOCKET_ALWAYS_INLINE errc may_close() const noexcept {
         if (close_.state() == close_state::open && !opening()) [[likely]]
             return errc::ok;
         if (opening()) return errc::not_open;
         return close_.state() < close_state::complete ? errc::closing : errc::closed;
+    }
+    SANSOCKET_ALWAYS_INLINE errc may_send() const noexcept {
+        const errc ec = may_close();
+        return ec == errc::ok && out_.stopped() ? errc::closed : ec;
     }
     errc send_part(std::span<const std::byte> part, bool fin) {
         const errc ec = may_send();

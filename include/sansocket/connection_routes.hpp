@@ -161,6 +161,7 @@ void connection<Role, Queue, Keys, Diagnostics>::receive_close(std::span<const s
     } else if (dropped && close_.state() == close_state::replying) {
         push_close(close_.info().sent->code, close_.info().sent->reason);
     }
+    if (out_.stopped()) return end(errc::transport_lost);  // nobody hears the answer
     changed();
 }
 
@@ -182,7 +183,7 @@ errc connection<Role, Queue, Keys, Diagnostics>::close(close_code code, std::str
         else refuse_opening(errc::closed_locally, error_response(errc::closed_locally), now);
         return errc::ok;
     }
-    if (const errc ec = may_send(); ec != errc::ok) return ec;
+    if (const errc ec = may_close(); ec != errc::ok) return ec;
     close_.start(code, reason);
     push_close(code, reason);
     keepalive_.stop();
@@ -228,7 +229,16 @@ void connection<Role, Queue, Keys, Diagnostics>::receive_end(time_point now, err
     diagnostics_.at(now);
     shutdown_.end_of_input();
     // 7.1.4: after the peer's Close, or our failure, this is the expected end; output still goes.
-    if (opening() || reads_frames()) transport_lost(now, how);
+    if (opening() || reads_frames())
+        transport_lost(now, out_.stopped() ? errc::transport_lost : how);
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics>
+void connection<Role, Queue, Keys, Diagnostics>::output_lost(time_point now) {
+    diagnostics_.at(now);
+    out_.stop();
+    const bool answers = close_.state() == close_state::replying;
+    if (answers || close_.state() == close_state::failed) end(errc::transport_lost);
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics>
@@ -288,7 +298,7 @@ void connection<Role, Queue, Keys, Diagnostics>::consume_output(std::size_t n, t
     diagnostics_.at(now);
     out_.consume(n);
     if (n != 0) keepalive_.written(!out_.empty(), now);
-    if (close_.state() == close_state::open || !out_.data_empty()) return;
+    if (close_.state() == close_state::open || !out_.data_empty() || out_.stopped()) return;
     close_.flush();
     changed();
 }

@@ -137,6 +137,8 @@ public:
     [[nodiscard]] bool closed() const noexcept { return told_closed_; }
     /// Whether the end of the input, or the loss of the link, was read.
     [[nodiscard]] bool input_ended() const noexcept { return input_ended_; }
+    /// Whether a write told that the link is lost.
+    [[nodiscard]] bool output_lost() const noexcept { return output_lost_; }
     /// Bytes that the link has taken, and those that it is taking now.
     [[nodiscard]] std::uint64_t written() const noexcept { return written_; }
     [[nodiscard]] std::size_t writing() const noexcept { return shown_.bytes; }
@@ -209,6 +211,7 @@ private:
     bool attached_ = true;
     bool half_closed_ = false;
     bool input_ended_ = false;
+    bool output_lost_ = false;
     bool read_blocks_ = false;
     bool write_blocks_ = false;
     bool paused_ = false;
@@ -296,10 +299,9 @@ void endpoint<Connection>::write() {
     }
     tell("wrote", n, shown_.bytes);
     wrote(n);
-    if (what == io::lost) {
-        while (read()) {}  // what arrived before the loss counts
-        input_ended_ = true;
-        core_->transport_lost(now());
+    if (what == io::lost) {  // what arrived before the loss is read first
+        output_lost_ = true;
+        core_->output_lost(now());
     }
     drive();
     if (core_ && hooks_.on_drained && core_->output_drained()) hooks_.on_drained(*this);

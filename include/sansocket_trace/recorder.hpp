@@ -79,6 +79,7 @@ class recorder {
 public:
     using connection_type = Connection;
     using queue_type = typename Connection::queue_type;
+    using diagnostics_type = typename Connection::diagnostics_type;
     static constexpr sansocket::role endpoint_role = Connection::endpoint_role;
     /// A client is made from a seed, not from keys: it is written down.
     using seed = std::array<std::byte, 32>;
@@ -139,6 +140,10 @@ public:
     void receive_end(time_point now, errc how = errc::end_of_stream) {
         core_.receive_end(now, how);
         note({.what = call::receive_end, .at = now, .number = number(how)}, 0);
+    }
+    void output_lost(time_point now) {
+        core_.output_lost(now);
+        note({.what = call::output_lost, .at = now}, 0);
     }
     void transport_lost(time_point now, errc how = errc::transport_lost) {
         core_.transport_lost(now, how);

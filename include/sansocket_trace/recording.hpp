@@ -68,8 +68,9 @@ enum class call : std::uint8_t {
     shrink,
     release_handshake,
     move,
+    output_lost,
 };
-inline constexpr std::array<std::string_view, 24> call_names{"",
+inline constexpr std::array<std::string_view, 25> call_names{"",
                                                              "receive",
                                                              "receive_end",
                                                              "transport_lost",
@@ -92,7 +93,8 @@ inline constexpr std::array<std::string_view, 24> call_names{"",
                                                              "clear",
                                                              "shrink",
                                                              "release_handshake",
-                                                             "move"};
+                                                             "move",
+                                                             "output_lost"};
 
 /// One call. What a call does not have is empty.
 struct record {
@@ -306,7 +308,8 @@ constexpr shape shape_of(call what) noexcept {
     case call::receive_end:
     case call::transport_lost:
     case call::consume_output: return {true, true, false, false, false};
-    case call::advance: return {true, false, false, false, false};
+    case call::advance:
+    case call::output_lost: return {true, false, false, false, false};
     case call::send:
     case call::send_given:
     case call::send_shared: return {false, true, true, false, false};
@@ -391,7 +394,7 @@ public:
         from_.raw(what);
         r = {};
         r.what = static_cast<call>(what[0]);
-        if (r.what < call::receive || r.what > call::move) from_.fail(trace_error::corrupt);
+        if (r.what < call::receive || r.what > call::output_lost) from_.fail(trace_error::corrupt);
         else detail::contents(from_, r, last_);
         last_ = r.at;
         return from_.good();

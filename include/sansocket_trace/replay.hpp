@@ -70,6 +70,7 @@ public:
         }
         case call::receive_end: return core_.receive_end(r.at, cause), 0;
         case call::transport_lost: return core_.transport_lost(r.at, cause), 0;
+        case call::output_lost: return core_.output_lost(r.at), 0;
         case call::advance: return core_.advance(r.at), 0;
         case call::send: return number(core_.send(kind, r.bytes));
         case call::send_given: return number(core_.send(sansocket::message({kind, r.bytes})));

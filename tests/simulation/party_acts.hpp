@@ -18,6 +18,8 @@ void party<Role, Recorded>::check_send(errc ec, bool message) {
         return rule("G13", ec == errc::closed, "a send that should say closed");
     case connection_state::open: break;
     }
+    if (end->output_lost())
+        return rule("G13", ec == errc::closed, "a send that should say closed: nothing goes out");
     if (message && facts.partial)
         return rule("send", ec == errc::message_in_progress, "a message inside a message");
     rule("send", ec == errc::ok || ec == errc::backpressure, "a send was refused");
@@ -90,7 +92,8 @@ void party<Role, Recorded>::send_in_parts(const event& what) {
         left.remove_prefix(part.size());
         const bool inside = facts.partial;
         const errc ec = fin ? c.finish(std::as_bytes(std::span{part})) : c.append(part);
-        if (inside || c.state() != connection_state::open) check_send(ec, false);
+        if (inside || c.state() != connection_state::open || end->output_lost())
+            check_send(ec, false);
         else rule("send", ec == errc::no_message_in_progress, "a part of nothing");
         note_part(ec, part, fin);
         if (ec != errc::ok) return;

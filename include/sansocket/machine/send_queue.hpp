@@ -169,6 +169,8 @@ public:
     [[nodiscard]] bool empty() const noexcept {
         return stopped_ || (data_.empty() && control_.empty());
     }
+    /// Whether `stop` was called.
+    [[nodiscard]] bool stopped() const noexcept { return stopped_; }
     /// Whether data and Close have all been taken by the transport.
     [[nodiscard]] bool data_empty() const noexcept { return data_.empty(); }
     /// Whether another message is refused for want of room.
