@@ -19,6 +19,7 @@
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -55,16 +56,17 @@ public:
 
     /// From now on `websocket` is a member, for as long as it lives. On its executor.
     ///
-    /// @return false once a shutdown has begun: let the websocket go.
+    /// @return false once a shutdown has begun, and for one that was moved from: let it go.
     template <class Websocket>
     [[nodiscard]] bool join(Websocket& websocket) {
-        return members_->join(detail::member_of_session(websocket.session_));
+        return websocket.session_ && members_->join(detail::member_of_session(websocket.session_));
     }
 
     /// Closes all members, and waits for the end of their transports.
     ///
     /// Those that are open send a Close; those that are still opening are refused or given up; those
-    /// that close already go on. All that are left after `timeout` are aborted. Nobody can join any
+    /// that close already go on. All that are left after `timeout` are aborted; those whose executors
+    /// do not run, so that even that cannot be done, are given up a second later. Nobody can join any
     /// more. Signature void(std::error_code, shutdown_result): success; errc::close_timeout if any
     /// had to be aborted; errc::operation_in_progress if a shutdown is running;
     /// errc::invalid_close_code, errc::close_reason_too_long, errc::text_not_utf8 before anything is
@@ -109,11 +111,15 @@ private:
                 if (members_->all_over()) return finish(self);
                 const bool cancelled =
                     self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none;
+                if (ec_ && !timer) {  // nobody runs their executors
+                    members_->give_up();
+                    return finish(self);
+                }
                 if (!ec_ && (cancelled || !timer)) {
                     ec_ = sansocket::errc::close_timeout;
                     if (cancelled) ec_ = ::asio::error::operation_aborted;
                     members_->abort_all();
-                    members_->timer().expires_at(sansocket::never);
+                    members_->timer().expires_after(time_to_abort);
                 }
                 return wait(self);
             }
@@ -123,6 +129,8 @@ private:
 
     private:
         enum class state : std::uint8_t { starting, waiting, finishing };
+        // In which a member's executor carries the abort out.
+        static constexpr std::chrono::seconds time_to_abort{1};
 
         template <class Self>
         void wait(Self& self) {

@@ -17,6 +17,10 @@
 // Destroying a websocket completes what waits with an error. The connection is
 // aborted, without a Close frame, unless the peer's Close was received or it
 // failed or closed before: then it finishes by itself, within its close timeout.
+//
+// Where the execution context is destroyed first, the connection ends with it,
+// and what is pending is destroyed. The websocket stays behind: queries answer,
+// it may be destroyed or moved, and no operation may be started.
 #pragma once
 
 #include <sansocket_asio/detail/connect_op.hpp>
@@ -95,23 +99,31 @@ public:
 
     /// Over a stream, connected or (a client's) yet to be. `where` is for diagnostics.
     explicit websocket(Stream stream, const source_location& where = source_location::current())
-        : session_(std::make_shared<session>(std::move(stream))), created_(where) {}
+        : executor_(stream.get_executor()),
+          session_(std::make_shared<session>(std::move(stream))),
+          created_(where) {}
     /// Over a stream made from `argument`: an executor, or an execution context.
     template <class Argument>
     requires(std::constructible_from<Stream, Argument>) explicit websocket(
         Argument&& argument, const source_location& where = source_location::current())
         : websocket(Stream(std::forward<Argument>(argument)), where) {}
-    /// Over a stream made from several arguments.
-    template <class First, class Second, class... Rest>
-    requires(std::constructible_from<Stream, First, Second, Rest...>)
-        websocket(First&& first, Second&& second, Rest&&... rest)
-        : websocket(Stream(std::forward<First>(first), std::forward<Second>(second),
-                           std::forward<Rest>(rest)...)) {}
+    /// Over a stream made from two arguments: an executor and a TLS context, for one.
+    template <class First, class Second>
+    requires(std::constructible_from<Stream, First, Second>)
+        websocket(First&& first, Second&& second,
+                  const source_location& where = source_location::current())
+        : websocket(Stream(std::forward<First>(first), std::forward<Second>(second)), where) {}
 
-    websocket(websocket&&) noexcept = default;
+    /// What is moved from is closed: it has its executor, answers every query, and its operations
+    /// complete with errc::closed.
+    websocket(websocket&& other) noexcept
+        : executor_(other.executor_),
+          session_(std::move(other.session_)),
+          created_(other.created_) {}
     websocket& operator=(websocket&& other) noexcept {
         if (this != &other) {
             if (session_) session_->drop();
+            executor_ = other.executor_;
             session_ = std::move(other.session_);
             created_ = other.created_;
         }
@@ -121,8 +133,9 @@ public:
         if (session_) session_->drop();
     }
 
-    [[nodiscard]] executor_type get_executor() noexcept { return session_->stream_.get_executor(); }
-    [[nodiscard]] Stream& next_layer() noexcept { return session_->stream_; }
+    [[nodiscard]] executor_type get_executor() const noexcept { return executor_; }
+    /// The stream. Not of a websocket that was moved from, nor once its execution context is gone.
+    [[nodiscard]] Stream& next_layer() noexcept { return session_->stream(); }
 
     /// Resolves, connects and opens. `url` is a ws:// URL. RFC 6455 3, 4.1.
     ///
@@ -134,14 +147,14 @@ public:
         const auto [parsed, ec] = sansocket::parse_url(url);
         std::error_code wrong = ec;
         if (!wrong && parsed.secure) wrong = sansocket::errc::url_needs_tls;
+        if (!session_) wrong = sansocket::errc::closed;
         auto start = begin(false, wrong ? sansocket::client_request{} : request_of(parsed, options),
                            options.connection);
-        const auto executor = get_executor();
         return ::asio::async_compose<Token, void(std::error_code)>(
             detail::connect_op<session, decltype(start)>{session_, std::move(start),
                                                          std::string{parsed.host},
                                                          std::to_string(parsed.port), wrong},
-            token, executor);
+            token, executor_);
     }
 
     template <class Token = ::asio::default_completion_token_t<executor_type>>
@@ -211,7 +224,7 @@ public:
     ///         and until the handler that calls this returns; nothing where none is here, or an
     ///         async_receive waits.
     [[nodiscard]] std::optional<sansocket::message_view> try_receive() {
-        if (!session_->core_ || session_->receiving_) return std::nullopt;
+        if (!connection() || session_->receiving_) return std::nullopt;
         session_->drive();
         return session_->core_->messages().pop();
     }
@@ -246,7 +259,7 @@ public:
     }
     /// Sends at once, or says why not: errc::backpressure where `async_send` would wait.
     sansocket::errc try_send(sansocket::message_kind kind, std::span<const std::byte> payload) {
-        const bool others_wait = !session_->senders_.empty();
+        const bool others_wait = session_ && !session_->senders_.empty();
         if (others_wait && state() == sansocket::connection_state::open)
             return sansocket::errc::backpressure;
         return change([&](auto& core) { return core.send(kind, payload); });
@@ -277,17 +290,21 @@ public:
     ///                   call decides. It waits there no longer than until the executor has taken it
     ///                   to the connection, which has limits of its own.
     [[nodiscard]] sansocket_asio::sender sender(std::size_t max_bytes = std::size_t{1} << 20U) {
+        if (!session_) return {};
         return sansocket_asio::sender(session_->shared_outbox(max_bytes));
     }
 
     /// Gives the connection up at once, without a Close frame.
-    void abort() noexcept { session_->abort(sansocket::errc::aborted); }
+    void abort() noexcept {
+        if (session_) session_->abort(sansocket::errc::aborted);
+    }
 
     /// The connection beneath, for its queries; null before an opening handshake was begun.
     [[nodiscard]] const Connection* connection() const noexcept {
-        return session_->core_ ? &*session_->core_ : nullptr;
+        return session_ && session_->core_ ? &*session_->core_ : nullptr;
     }
     [[nodiscard]] sansocket::connection_state state() const noexcept {
+        if (!session_) return sansocket::connection_state::closed;
         return connection() ? connection()->state() : sansocket::connection_state::opening;
     }
     /// How the connection ended, or what is known so far.
@@ -316,13 +333,13 @@ private:
     auto begin(bool connected, const sansocket::client_request& request,
                sansocket::options options) const {
         if (!options.diagnostics) options.diagnostics = diagnostics_handler();
-        return [connected, request, options, where = created_](session& s) {
+        return [connected, request, options, where = source_location(created_)](session& s) {
             return s.begin(connected, request, entropy(), session::now(), options, where);
         };
     }
     auto begin(const sansocket::server_policy& policy, sansocket::options options) const {
         if (!options.diagnostics) options.diagnostics = diagnostics_handler();
-        return [policy, options, where = created_](session& s) {
+        return [policy, options, where = source_location(created_)](session& s) {
             return s.begin(true, policy, session::now(), options, where);
         };
     }
@@ -333,6 +350,7 @@ private:
     }
     template <class Change>
     sansocket::errc change(Change change) {
+        if (!session_) return sansocket::errc::closed;
         if (!session_->core_) return sansocket::errc::not_open;
         const sansocket::errc ec = change(*session_->core_);
         session_->drive();
@@ -345,12 +363,21 @@ private:
     }
     template <class Signature, class Operation, class Token>
     auto run(Operation operation, Token&& token) {
-        return detail::async_wait_op<Signature>(session_, std::move(operation),
+        return detail::async_wait_op<Signature>(session_, std::move(operation), executor_,
                                                 std::forward<Token>(token));
     }
 
+    // Where it was created: kept for diagnostics alone.
+    struct nowhere {
+        explicit nowhere(const source_location&) noexcept {}
+        explicit operator source_location() const noexcept { return {}; }
+    };
+    using place =
+        std::conditional_t<Connection::diagnostics_type::enabled, source_location, nowhere>;
+
+    executor_type executor_;
     std::shared_ptr<session> session_;
-    source_location created_;
+    [[no_unique_address]] place created_;
 };
 
 /// A client over TCP.

@@ -238,3 +238,36 @@ TEST_CASE("group: members on strands of their own, on several threads") {
     CHECK(!ec);
     CHECK(clean == 16);
 }
+
+TEST_CASE("group: members whose executors never run do not keep it waiting (B99)") {
+    for (const bool destroyed : {false, true}) {
+        CAPTURE(destroyed);
+        loop l;
+        auto other = std::make_unique<loop>();
+        other->left_open = true;
+        group all(l.io.get_executor());
+        auto good = std::make_unique<websocket_pair>(l);
+        converse(good->client);
+        auto still = std::make_unique<websocket_pair>(*other);
+        REQUIRE(all.join(good->server));
+        REQUIRE(all.join(still->server));
+        const shutting_down done;
+        const auto start = std::chrono::steady_clock::now();
+        all.async_shutdown(100ms, done);
+        l.poll();
+        if (destroyed) {
+            still.reset();
+            other.reset();  // what it was asked goes with it, and that counts
+        }
+        l.until(done);
+        CHECK(done.clean() == 1);
+        CHECK(done.failed() == 1);
+        const auto took = std::chrono::steady_clock::now() - start;
+        if (destroyed) CHECK(!done.ec());
+        if (destroyed) CHECK(took < 1s);
+        if (!destroyed) CHECK(done.ec() == errc::close_timeout);
+        if (!destroyed) CHECK(took >= 1100ms);
+        good.reset();
+        l.finish();
+    }
+}

@@ -2,7 +2,8 @@
 //
 // A client's way from a URL to an open connection: resolve, connect, upgrade.
 // The core's opening deadline runs from the start and ends whichever step is
-// under way.
+// under way. A name that is being looked up cannot be called back: nobody waits
+// for it any more.
 #pragma once
 
 #include <sansocket_asio/detail/operations.hpp>
@@ -30,6 +31,15 @@ namespace sansocket_asio::detail {
 template <class Session, class Begin>
 class connect_op {
     using results = ::asio::ip::tcp::resolver::results_type;
+    using resolver = ::asio::ip::basic_resolver<::asio::ip::tcp, typename Session::executor_type>;
+
+    // A name and what it was found to be. Outlives the operation, if that does not wait for it.
+    struct resolution {
+        explicit resolution(const typename Session::executor_type& executor) : by(executor) {}
+        resolver by;
+        std::optional<std::error_code> done{};
+        results found{};
+    };
 
 public:
     // `begin`: errc(session&), called once, unless `ec` says that there is nothing to begin with.
@@ -42,15 +52,6 @@ public:
           ec_(ec) {}
 
     template <class Self>
-    void operator()(Self& self, std::error_code ec, results found) {
-        session_->release_resolver();
-        if (!ec) found_ = std::move(found);
-        next_ = found_.begin();
-        state_ = state::connecting;
-        (*this)(self, ec ? ec : std::error_code{::asio::error::host_not_found});
-    }
-
-    template <class Self>
     void operator()(Self& self, std::error_code ec = {}) {
         const bool first = state_ == state::starting;
         if (state_ == state::finishing) return complete(self);
@@ -59,13 +60,14 @@ public:
             if (!ec_) ec_ = begin();
         }
         if (self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none) {
-            session_->abort(sansocket::errc::cancelled);
+            if (session_) session_->abort(sansocket::errc::cancelled);
             ec_ = ::asio::error::operation_aborted;
         }
         if (!ec_ && session_->over()) ec_ = session_->ending();  // the deadline passed, for one
         if (ec_) return finish(self, first);
         switch (state_) {
         case state::starting: return resolve(self);
+        case state::resolving: return resolved(self);
         case state::connecting:
             if (tried_ && !ec) return connected(self);
             return connect(self, ec);
@@ -75,11 +77,11 @@ public:
     }
 
 private:
-    enum class state : std::uint8_t { starting, connecting, opening, finishing };
+    enum class state : std::uint8_t { starting, resolving, connecting, opening, finishing };
 
     template <class Self>
     auto bound(Self& self) {
-        return ::asio::bind_executor(session_->stream_.get_executor(), std::move(self));
+        return ::asio::bind_executor(session_->stream().get_executor(), std::move(self));
     }
 
     std::error_code begin() {
@@ -90,15 +92,33 @@ private:
 
     template <class Self>
     void resolve(Self& self) {
-        auto& resolver = session_->resolver();
-        const std::string host = std::move(host_);  // for `self` moves
-        const std::string port = std::move(port_);
-        resolver.async_resolve(host, port, bound(self));
+        state_ = state::resolving;
+        resolution_ = std::make_shared<resolution>(session_->stream().get_executor());
+        resolution_->by.async_resolve(host_, port_,
+                                      [to = resolution_, from = std::weak_ptr<Session>(session_)](
+                                          std::error_code ec, const results& found) {
+                                          to->done = ec;
+                                          to->found = found;
+                                          if (const auto session = from.lock())
+                                              session->changed().cancel();
+                                      });
+        wait(self);
+    }
+
+    template <class Self>
+    void resolved(Self& self) {
+        if (!resolution_->done) return wait(self);
+        const std::error_code ec = *resolution_->done;
+        found_ = std::move(resolution_->found);
+        resolution_.reset();
+        next_ = found_.begin();
+        state_ = state::connecting;
+        connect(self, ec ? ec : std::error_code{::asio::error::host_not_found});
     }
 
     template <class Self>
     void connect(Self& self, std::error_code ec) {
-        auto& socket = detail::lowest(session_->stream_);
+        auto& socket = detail::lowest(session_->stream());
         while (next_ != found_.end()) {
             const ::asio::ip::tcp::endpoint endpoint = next_++->endpoint();
             std::error_code failed;
@@ -130,7 +150,12 @@ private:
             ec_ = *done;
             return finish(self, false);
         }
-        auto& timer = session_->changed_;
+        wait(self);
+    }
+
+    template <class Self>
+    void wait(Self& self) {
+        auto& timer = session_->changed();
         timer.async_wait(bound(self));
     }
 
@@ -152,6 +177,7 @@ private:
     std::string host_;
     std::string port_;
     std::error_code ec_;
+    std::shared_ptr<resolution> resolution_;
     results found_;
     results::const_iterator next_;
     bool tried_ = false;  // an endpoint: the error code is its answer

@@ -29,6 +29,7 @@ namespace sansocket_asio::detail {
 // The end of the transport, and the Close before it. Success if the closing handshake was clean.
 struct shutdown_operation {
     using result = void;
+    static constexpr bool outlives_websocket = true;
 
     sansocket::close_code code;
     std::string reason;
@@ -36,7 +37,7 @@ struct shutdown_operation {
 
     template <class Session>
     auto& timer(Session& s) const noexcept {
-        return s.changed_;
+        return s.changed();
     }
     template <class Session>
     std::optional<std::error_code> look(Session& s) {
@@ -51,35 +52,49 @@ struct shutdown_operation {
     void cancelled(Session&) const noexcept {}
 };
 
+// Says once how a member ended: not cleanly, if it goes away without having said.
+class member_done {
+public:
+    explicit member_done(std::function<void(bool clean)> say) : say_(std::move(say)) {}
+    member_done(member_done&& other) noexcept : say_(std::exchange(other.say_, nullptr)) {}
+    member_done& operator=(member_done&&) = delete;
+    ~member_done() { (*this)(false); }
+    void operator()(bool clean) {
+        if (const auto say = std::exchange(say_, nullptr)) say(clean);
+    }
+
+private:
+    std::function<void(bool clean)> say_;
+};
+
 // A websocket of any type. The functions may be called on any thread, and hold nothing alive.
 struct group_member {
     std::function<bool()> gone;
-    std::function<void(sansocket::close_code, const std::string& reason,
-                       std::function<void(bool clean)> done)>
-        close;
+    std::function<void(sansocket::close_code, const std::string& reason, member_done)> close;
     std::function<void()> abort;
 };
 
 template <class Session>
 group_member member_of_session(const std::shared_ptr<Session>& session) {
-    const auto executor = session->stream_.get_executor();
+    const auto executor = session->stream().get_executor();
     const std::weak_ptr<Session> weak = session;
-    return {[weak] { return weak.expired(); },
-            [weak, executor](sansocket::close_code code, const std::string& reason,
-                             std::function<void(bool)> done) {
-                ::asio::post(executor, [weak, code, reason, done = std::move(done)]() mutable {
+    return {
+        [weak] { return weak.expired(); },
+        [weak, executor](sansocket::close_code code, const std::string& reason, member_done done) {
+            ::asio::post(
+                executor, [weak, executor, code, reason, done = std::move(done)]() mutable {
                     const auto self = weak.lock();
-                    if (!self) return done(false);
+                    if (!self) return;
                     async_wait_op<void(std::error_code)>(
-                        self, shutdown_operation{code, std::move(reason)},
-                        [done = std::move(done)](std::error_code ec) { done(!ec); });
+                        self, shutdown_operation{code, std::move(reason)}, executor,
+                        [done = std::move(done)](std::error_code ec) mutable { done(!ec); });
                 });
-            },
-            [weak, executor] {
-                ::asio::post(executor, [weak] {
-                    if (const auto self = weak.lock()) self->abort(sansocket::errc::close_timeout);
-                });
-            }};
+        },
+        [weak, executor] {
+            ::asio::post(executor, [weak] {
+                if (const auto self = weak.lock()) self->abort(sansocket::errc::close_timeout);
+            });
+        }};
 }
 
 // The members of a group. `close_all`, `abort_all`, `timer` on the group's executor; the rest on any
@@ -113,7 +128,8 @@ public:
             left_ = members_.size();
         }
         for (const auto& m : members_)  // they change no more
-            m.close(code, reason, [self = shared_from_this()](bool clean) { self->count(clean); });
+            m.close(code, reason,
+                    member_done([self = shared_from_this()](bool clean) { self->count(clean); }));
         return true;
     }
     void abort_all() {
@@ -122,6 +138,11 @@ public:
     [[nodiscard]] bool all_over() const {
         const std::scoped_lock lock(mutex_);
         return closing_ && left_ == 0;
+    }
+    /// Those that have not answered count as failed, and are not waited for.
+    void give_up() {
+        const std::scoped_lock lock(mutex_);
+        failed_ += std::exchange(left_, 0);
     }
     /// How many ended cleanly, and how many not.
     [[nodiscard]] std::pair<std::size_t, std::size_t> counted() const {
@@ -132,6 +153,7 @@ public:
 private:
     void count(bool clean) {
         const std::scoped_lock lock(mutex_);
+        if (left_ == 0) return;  // given up before
         ++(clean ? clean_ : failed_);
         if (--left_ == 0)
             ::asio::post(timer_.get_executor(),

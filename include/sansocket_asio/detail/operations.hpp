@@ -56,7 +56,7 @@ struct begin_operation {
 
     template <class Session>
     auto& timer(Session& s) const noexcept {
-        return s.changed_;
+        return s.changed();
     }
     template <class Session>
     std::optional<std::error_code> look(Session& s) {
@@ -82,13 +82,17 @@ struct receive_operation {
 
     template <class Session>
     auto& timer(Session& s) const noexcept {
-        return s.readable_;
+        return s.readable();
     }
     template <class Session>
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
         if (!mine && s.receiving_) return sansocket::errc::operation_in_progress;
-        const auto message = s.core_->messages().pop();
+        auto message = s.core_->messages().pop();
+        if (!message && s.stalled()) {  // what try_receive took has made room
+            s.drive();
+            message = s.core_->messages().pop();
+        }
         s.receiving_ = mine = !message && !s.over();
         if (mine) return std::nullopt;
         if (!message) return s.core_->close_info().cause;
@@ -112,7 +116,7 @@ struct send_operation {
 
     template <class Session>
     auto& timer(Session& s) const noexcept {
-        return s.changed_;
+        return s.changed();
     }
     template <class Session>
     std::optional<std::error_code> look(Session& s) {
@@ -149,7 +153,7 @@ struct close_operation {
 
     template <class Session>
     auto& timer(Session& s) const noexcept {
-        return s.changed_;
+        return s.changed();
     }
     template <class Session>
     std::optional<std::error_code> look(Session& s) {

@@ -9,9 +9,11 @@
 // wants to, wait until its deadline, wake who waits.
 //
 // Everything here runs on the stream's executor. Reads and writes in flight own
-// the session; timers do not.
+// the session; timers do not. Where the execution context is destroyed first, the
+// stream and the timers go with it, and the session stays behind, ended.
 #pragma once
 
+#include <sansocket_asio/detail/context_watch.hpp>
 #include <sansocket_asio/detail/operations.hpp>
 #include <sansocket_asio/detail/outbox.hpp>
 #include <sansocket_asio/detail/stream_traits.hpp>
@@ -22,8 +24,10 @@
 #include <asio/bind_executor.hpp>
 #include <asio/buffer.hpp>
 #include <asio/error.hpp>
-#include <asio/ip/tcp.hpp>
+#include <asio/execution/context.hpp>
+#include <asio/execution_context.hpp>
 #include <asio/post.hpp>
+#include <asio/query.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <algorithm>
@@ -59,7 +63,8 @@ private:
 };
 
 template <class Stream, class Connection>
-class session : public std::enable_shared_from_this<session<Stream, Connection>> {
+class session : public std::enable_shared_from_this<session<Stream, Connection>>,
+                private context_watcher {
 public:
     using executor_type = typename Stream::executor_type;
     using connection_type = Connection;
@@ -67,11 +72,9 @@ public:
         ::asio::basic_waitable_timer<std::chrono::steady_clock,
                                      ::asio::wait_traits<std::chrono::steady_clock>, executor_type>;
 
-    explicit session(Stream stream)
-        : stream_(std::move(stream)),
-          deadline_(stream_.get_executor()),
-          readable_(stream_.get_executor(), sansocket::never),
-          changed_(stream_.get_executor(), sansocket::never) {}
+    explicit session(Stream stream) : io_(std::in_place, std::move(stream)) {
+        this->watch(context_of(io_->stream.get_executor()));
+    }
 
     static sansocket::time_point now() noexcept { return std::chrono::steady_clock::now(); }
 
@@ -89,8 +92,8 @@ public:
     void attach() {
         if (transport_ == transport::ended) return;
         std::error_code ignored;
-        if constexpr (waitable<Stream>) stream_.non_blocking(true, ignored);
-        detail::no_delay(stream_);
+        if constexpr (waitable<Stream>) stream().non_blocking(true, ignored);
+        detail::no_delay(stream());
         transport_ = transport::attached;
         drive();
     }
@@ -99,6 +102,7 @@ public:
 
     // The application lets go. What it cannot see any more ends by itself.
     void drop() noexcept {
+        dropped_ = true;
         if (!core_ && outbox_) outbox_->answer(sansocket::errc::closed);
         if (!core_) return;  // the stream closes itself
         // An answer to the peer's Close that is on its way is not cut off.
@@ -112,20 +116,11 @@ public:
         drive();
     }
 
-    using resolver_type = ::asio::ip::basic_resolver<::asio::ip::tcp, executor_type>;
-
-    // For the time of connecting.
-    resolver_type& resolver() {
-        if (!resolver_) resolver_ = std::make_unique<resolver_type>(stream_.get_executor());
-        return *resolver_;
-    }
-    void release_resolver() noexcept { resolver_.reset(); }
-
     // For who sends from other threads.
     std::shared_ptr<outbox> shared_outbox(std::size_t max_bytes) {
         if (!outbox_)
             outbox_ = std::make_shared<outbox>(
-                max_bytes, answer(), [ex = stream_.get_executor(), weak = this->weak_from_this()] {
+                max_bytes, answer(), [ex = stream().get_executor(), weak = this->weak_from_this()] {
                     ::asio::post(ex, [weak] {
                         if (const auto self = weak.lock()) self->empty_outbox();
                     });
@@ -137,6 +132,10 @@ public:
         return !core_ || core_->state() == sansocket::connection_state::closed;
     }
 
+    // Whether the application has let go.
+    bool dropped() const noexcept { return dropped_; }
+    // Whether there is something to read, or to take from what was read, and nothing brings it.
+    bool stalled() const noexcept { return attached() && !reading_ && core_->wants_read(); }
     // The transport, too, is of no more use.
     bool ended() const noexcept { return transport_ == transport::ended; }
 
@@ -147,16 +146,39 @@ public:
         return info.clean ? std::error_code{} : make_error_code(info.cause);
     }
 
-    Stream stream_;
+    Stream& stream() noexcept { return io_->stream; }
+    // Waited for by who waits for messages; cancelled to wake them.
+    timer_type& readable() noexcept { return io_->readable; }
+    // By all the others.
+    timer_type& changed() noexcept { return io_->changed; }
+
     std::optional<connection_type> core_;
-    timer_type deadline_;
-    timer_type readable_;  // waited for by who waits for messages; cancelled to wake them
-    timer_type changed_;   // by all the others
     bool receiving_ = false;
     std::vector<std::uint64_t> senders_;  // who waits for room, in order
     std::uint64_t next_sender_ = 0;
 
 private:
+    // What belongs to the execution context.
+    struct io {
+        explicit io(Stream s)
+            : stream(std::move(s)),
+              deadline(stream.get_executor()),
+              readable(stream.get_executor(), sansocket::never),
+              changed(stream.get_executor(), sansocket::never) {}
+        Stream stream;
+        timer_type deadline;
+        timer_type readable;
+        timer_type changed;
+    };
+
+    // As Asio's own objects find it.
+    template <class Executor>
+    static ::asio::execution_context& context_of(const Executor& executor) {
+        if constexpr (::asio::can_query<const Executor&, ::asio::execution::context_t>::value)
+            return ::asio::query(executor, ::asio::execution::context);
+        else return executor.context();
+    }
+    void context_gone() noexcept override;
     void write();
     void written(std::error_code ec, std::size_t n);
     void shut_down();
@@ -178,15 +200,28 @@ private:
     bool reading_ = false;
     bool writing_ = false;
     bool half_closed_ = false;
-    std::unique_ptr<resolver_type> resolver_;
+    bool dropped_ = false;
     sansocket::time_point armed_ = sansocket::never;
+    std::optional<io> io_;                 // nothing once the execution context is gone
     std::vector<std::byte> leftover_;      // read, and not yet taken by the core
     std::unique_ptr<std::byte[]> buffer_;  // of a stream that cannot wait
     std::shared_ptr<outbox> outbox_;       // once somebody asked for it
 };
 
+// The connection ends here, whatever it was doing. Who waits is destroyed by the context.
+template <class Stream, class Connection>
+void session<Stream, Connection>::context_gone() noexcept {
+    const auto self = this->weak_from_this().lock();  // a stream may let go of its handlers
+    if (core_ && !over())
+        core_->abort(dropped_ ? sansocket::errc::dropped : sansocket::errc::transport_lost);
+    if (outbox_) outbox_->answer(sansocket::errc::closed);
+    transport_ = transport::ended;
+    io_.reset();
+}
+
 template <class Stream, class Connection>
 void session<Stream, Connection>::drive() {
+    if (!io_) return;
     if (core_->next_deadline() == sansocket::immediately) core_->advance(now());
     if (attached()) take_leftover();
     if (attached()) write();
@@ -200,37 +235,33 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::write() {
     if (writing_ || !core_->wants_write()) return;
     writing_ = true;
-    stream_.async_write_some(write_buffers{core_->output()},
-                             [self = this->shared_from_this()](std::error_code ec, std::size_t n) {
-                                 self->written(ec, n);
-                             });
+    stream().async_write_some(write_buffers{core_->output()},
+                              [self = this->shared_from_this()](std::error_code ec, std::size_t n) {
+                                  self->written(ec, n);
+                              });
 }
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::written(std::error_code ec, std::size_t n) {
     writing_ = false;
     core_->consume_output(n, now());
-    if (ec && attached()) {
-        read_now();  // what arrived before the loss counts
-        core_->transport_lost(now());
-    }
+    if (ec && attached()) core_->output_lost(now());  // what arrived before the loss is read first
     drive();
 }
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::shut_down() {
-    if (resolver_ && core_->should_close()) resolver_->cancel();
     switch (core_->wants_shutdown()) {
     case sansocket::shutdown_request::none: return;
     case sansocket::shutdown_request::half_close:
-        if (!std::exchange(half_closed_, true)) detail::half_close(stream_);
+        if (!std::exchange(half_closed_, true)) detail::half_close(stream());
         return;
     case sansocket::shutdown_request::close:
         transport_ = transport::ended;
-        return detail::close(stream_);
+        return detail::close(stream());
     case sansocket::shutdown_request::abort:
         transport_ = transport::ended;
-        return detail::abort(stream_);
+        return detail::abort(stream());
     }
 }
 
@@ -247,16 +278,16 @@ void session<Stream, Connection>::read() {
     if (reading_ || !leftover_.empty() || !core_->wants_read()) return;
     reading_ = true;
     if constexpr (waitable<Stream>) {
-        stream_.async_wait(::asio::socket_base::wait_read,
-                           [self = this->shared_from_this()](std::error_code) {
-                               self->reading_ = false;
-                               if (!self->attached()) return;
-                               self->read_now();
-                               self->drive();
-                           });
+        stream().async_wait(::asio::socket_base::wait_read,
+                            [self = this->shared_from_this()](std::error_code) {
+                                self->reading_ = false;
+                                if (!self->attached()) return;
+                                self->read_now();
+                                self->drive();
+                            });
     } else {
         if (!buffer_) buffer_.reset(new std::byte[read_buffer_size]);
-        stream_.async_read_some(
+        stream().async_read_some(
             ::asio::mutable_buffer(buffer_.get(), read_buffer_size),
             [self = this->shared_from_this()](std::error_code ec, std::size_t n) {
                 self->reading_ = false;
@@ -277,7 +308,7 @@ void session<Stream, Connection>::read_now() {
         std::size_t n = buffer.size();
         for (int turn = 0; turn != 4 && n == buffer.size() && core_->wants_read(); ++turn) {
             std::error_code ec;
-            n = stream_.read_some(buffer, ec);
+            n = stream().read_some(buffer, ec);
             if (ec == ::asio::error::would_block || ec == ::asio::error::try_again) return;
             has_read({static_cast<std::byte*>(buffer.data()), n}, ec);
         }
@@ -289,6 +320,7 @@ void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::erro
     if (!bytes.empty()) feed(bytes);
     if (!ec) return;
     if (ec == ::asio::error::eof) core_->receive_end(now());
+    else if (is_truncation(ec)) core_->receive_end(now(), sansocket::errc::tls_truncated);
     else core_->transport_lost(now());
 }
 
@@ -305,12 +337,12 @@ void session<Stream, Connection>::arm_timer() {
     const sansocket::time_point due = ended ? sansocket::never : core_->next_deadline();
     if (due == sansocket::never && armed_ != sansocket::never) {
         armed_ = sansocket::never;  // nothing keeps the executor busy for a connection that is over
-        deadline_.cancel();
+        io_->deadline.cancel();
     }
     if (due >= armed_) return;
     armed_ = due;
-    deadline_.expires_at(due);
-    deadline_.async_wait([weak = this->weak_from_this()](std::error_code ec) {
+    io_->deadline.expires_at(due);
+    io_->deadline.async_wait([weak = this->weak_from_this()](std::error_code ec) {
         const auto self = weak.lock();
         if (ec || !self || self->armed_ == sansocket::never) return;
         self->armed_ = sansocket::never;
@@ -321,9 +353,9 @@ void session<Stream, Connection>::arm_timer() {
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::wake() {
-    if (core_->messages().size() != 0 || over()) readable_.cancel();
-    if (core_->state() != sansocket::connection_state::open || core_->output_drained())
-        changed_.cancel();
+    if (core_->messages().size() != 0 || over() || dropped_) readable().cancel();
+    if (core_->state() != sansocket::connection_state::open || core_->output_drained() || dropped_)
+        changed().cancel();
     if (outbox_) outbox_->answer(answer());
 }
 
@@ -337,7 +369,7 @@ void session<Stream, Connection>::empty_outbox() {
     };
     async_wait_op<void(std::error_code)>(this->shared_from_this(),
                                          send_operation<decltype(pass_on)>{pass_on},
-                                         [](std::error_code) {});
+                                         stream().get_executor(), [](std::error_code) {});
 }
 
 // To who sends.

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string_view>
 #include <system_error>
 
 namespace sansocket_asio::detail {
@@ -72,6 +73,14 @@ void abort(Stream& stream) noexcept {
     if constexpr (requires { socket.set_option(at_once, ignored); })
         socket.set_option(at_once, ignored);
     detail::close(stream);
+}
+
+// A TLS stream that ended without close_notify. Named by its category, so that nothing of TLS need be
+// included.
+inline bool is_truncation(const std::error_code& ec) noexcept {
+    constexpr int stream_truncated = 1;
+    return ec.value() == stream_truncated &&
+           ec.category().name() == std::string_view{"asio.ssl.stream"};
 }
 
 inline constexpr std::size_t read_buffer_size = 64 * 1024;

@@ -12,8 +12,11 @@
 //     auto& timer(session&)                which timer wakes it
 //     std::optional<std::error_code> look(session&)   nothing: wait
 //     void cancelled(session&) noexcept    it was cancelled and will not look again
+//     outlives_websocket                   if it goes on when the websocket is destroyed
 //     result value                         unless void
 #pragma once
+
+#include <sansocket/wire/error.hpp>
 
 #include <asio/associated_executor.hpp>
 #include <asio/bind_executor.hpp>
@@ -60,9 +63,13 @@ public:
 
 private:
     enum class state : std::uint8_t { starting, waiting, finishing };
+    static constexpr bool outlives_websocket = requires { Operation::outlives_websocket; };
 
     bool look() {
-        const std::optional<std::error_code> done = operation_.look(*session_);
+        std::optional<std::error_code> done;
+        if (!session_) done = sansocket::errc::closed;  // its websocket was moved from
+        else done = operation_.look(*session_);
+        if (!done && session_->dropped() && !outlives_websocket) done = sansocket::errc::dropped;
         if (done) ec_ = *done;
         return done.has_value();
     }
@@ -101,10 +108,10 @@ private:
     std::error_code ec_;
 };
 
-// Starts `operation` with any completion token.
+// Starts `operation` with any completion token. `session` may be null, where there is none any more.
 template <class Signature, class Session, class Operation, class Token>
-auto async_wait_op(std::shared_ptr<Session> session, Operation operation, Token&& token) {
-    const auto executor = session->stream_.get_executor();
+auto async_wait_op(std::shared_ptr<Session> session, Operation operation,
+                   const typename Session::executor_type& executor, Token&& token) {
     return ::asio::async_compose<Token, Signature>(
         wait_op<Session, Operation>{std::move(session), std::move(operation)}, token, executor);
 }

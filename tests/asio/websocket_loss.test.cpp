@@ -1,0 +1,345 @@
+// What the adapter still delivers when the transport breaks, and what becomes of a websocket that was
+// moved from, or whose context is gone.
+#include <sansocket_asio/group.hpp>
+#include <sansocket_asio/websocket.hpp>
+
+#include "support/asio_loop.hpp"
+#include "support/asio_memory_stream.hpp"
+
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/bind_executor.hpp>
+#include <asio/cancellation_signal.hpp>
+
+#include <dlfcn.h>
+#include <linux/sockios.h>
+#include <netdb.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+using namespace support;
+using sansocket::opcode;
+
+namespace {
+
+// Holds back whoever looks a certain name up, on Asio's own thread, until it is let go.
+constexpr std::string_view slow_name = "slow.test";
+class gate {
+public:
+    void hold() {
+        const std::scoped_lock lock(mutex_);
+        held_ = true;
+    }
+    void release() {
+        const std::scoped_lock lock(mutex_);
+        held_ = false;
+        changed_.notify_all();
+    }
+    bool held() {
+        const std::scoped_lock lock(mutex_);
+        return held_;
+    }
+    void pass() {
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, patience, [&] { return !held_; });
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool held_ = false;
+};
+gate lookups;
+
+sansocket::options small_queue() {
+    sansocket::options o;
+    o.queue = {.high_count = 4, .low_count = 2};
+    return o;
+}
+
+// Everything that can be received, up to the end, and what that was.
+template <class Websocket>
+std::pair<std::size_t, std::error_code> receive_all(loop& l, Websocket& ws) {
+    for (std::size_t n = 0;; ++n) {
+        const result r = receive(ws);
+        l.until(r);
+        if (r.ec()) return {n, r.ec()};
+    }
+}
+
+// The peer resets the connection once all that it sent has arrived, and the server's kernel knows.
+void reset(raw_client_pair& p) {
+    int unsent = 1;
+    for (int i = 0; i != 10'000 && unsent != 0; ++i)
+        REQUIRE(::ioctl(p.peer.socket.native_handle(), SIOCOUTQNSD, &unsent) == 0);
+    REQUIRE(unsent == 0);
+    p.peer.reset();
+    pollfd hung_up{p.server.next_layer().native_handle(), 0, 0};
+    REQUIRE(::poll(&hung_up, 1, 10'000) == 1);
+}
+
+byte_vector many(std::size_t n, std::size_t size) {
+    byte_vector out;
+    for (std::size_t i = 0; i != n; ++i) {
+        const byte_vector one = to_server(opcode::binary, byte_vector(size));
+        out.insert(out.end(), one.begin(), one.end());
+    }
+    return out;
+}
+
+struct tls_category final : std::error_category {
+    const char* name() const noexcept override { return "asio.ssl.stream"; }
+    std::string message(int) const override { return "stream truncated"; }
+};
+const tls_category category;
+// A stream in memory that ends as asio::ssl::stream does when nobody says close_notify.
+struct cut_stream : memory_stream {
+    using memory_stream::memory_stream;
+    explicit cut_stream(memory_stream&& s) : memory_stream(std::move(s)) {}
+    template <class Buffers, class Handler>
+    void async_read_some(const Buffers& buffers, Handler handler) {
+        memory_stream::async_read_some(
+            buffers, [handler = std::move(handler)](std::error_code ec, std::size_t n) mutable {
+                if (ec == asio::error::eof) ec = {1, category};
+                handler(ec, n);
+            });
+    }
+};
+
+}  // namespace
+
+// Stands before the C library's own.
+extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo* hints,
+                           addrinfo** found) {
+    using function = int(const char*, const char*, const addrinfo*, addrinfo**);
+    static auto* const real = reinterpret_cast<function*>(::dlsym(RTLD_NEXT, "getaddrinfo"));
+    if (name == nullptr || name != slow_name) return real(name, service, hints, found);
+    lookups.pass();
+    return EAI_NONAME;
+}
+
+TEST_CASE("B13 B40 (adapter): a write that fails loses nothing that was received, nor the Close") {
+    // What waits behind a full queue, read already or still in the kernel.
+    struct load {
+        std::size_t count, size;
+    };
+    for (const load& each : {load{10, 10}, load{150, 1000}}) {
+        loop l;
+        raw_client_pair p(l, small_queue());
+        p.server.next_layer().set_option(asio::socket_base::receive_buffer_size(1 << 20));
+        p.peer.send(many(each.count, each.size) + to_server(opcode::close, close_bytes(4000)));
+        l.poll();
+        reset(p);
+        const result sent = send(p.server, "into the void");
+        l.until(sent);
+        l.poll();
+        const auto [count, ec] = receive_all(l, p.server);
+        CHECK(count == each.count);
+        CHECK(ec == errc::closed_by_peer);
+        CHECK(static_cast<unsigned>(p.server.close_info().code()) == 4000);
+        l.until([&] { return p.server.state() == connection_state::closed; });
+        CHECK_FALSE(p.server.close_info().clean);
+    }
+}
+
+TEST_CASE("websocket loss: senders learn of it while messages are still to be read") {
+    loop l;
+    raw_client_pair p(l, small_queue());
+    p.peer.send(many(10, 10));
+    l.poll();
+    const result waiting = send(p.server, std::string(32 << 20, 'x'));
+    const result behind = send(p.server, std::string(32 << 20, 'x'));
+    l.poll();
+    p.peer.reset();
+    l.until(behind);
+    CHECK(behind.ec() == errc::closed);
+    const result next = send(p.server, "x");
+    l.until(next);
+    CHECK(next.ec() == errc::closed);
+    const auto [count, ec] = receive_all(l, p.server);
+    CHECK(count == 10);
+    CHECK(ec == errc::transport_lost);
+    CHECK(waiting.done());
+}
+
+TEST_CASE("websocket loss: a close of one that nobody reads ends in its time") {
+    loop l;
+    sansocket::options options = small_queue();
+    options.close_timeout = 200ms;
+    raw_client_pair p(l, options);
+    p.peer.send(many(10, 10));
+    l.poll();
+    p.peer.reset();
+    const result sent = send(p.server, "x");
+    l.poll();
+    const result closed = close(p.server);
+    l.until(closed);
+    CHECK(closed.ec());
+    CHECK(p.server.state() == connection_state::closed);
+}
+
+TEST_CASE("websocket loss: what try_receive has taken makes room for what is awaited") {
+    loop l;
+    websocket_pair p(l);
+    const std::string large(300 * 1024, 'x');  // fills the queue by itself
+    const result first = send(p.client, large);
+    const result second = send(p.client, "second");
+    l.until([&] { return p.server.connection()->messages().paused(); });
+    l.poll();
+    REQUIRE(p.server.try_receive());
+    const result got = receive(p.server);
+    l.until(got);
+    CHECK(got.text() == "second");
+    close_both(l, p);
+}
+
+TEST_CASE("T14 (adapter): a stream that ends without close_notify is a truncation, and no reset") {
+    using websocket = sansocket_asio::websocket<role::server, cut_stream>;
+    for (const bool closed_before : {false, true}) {
+        CAPTURE(closed_before);
+        loop l;
+        auto [near, far] = memory_stream::make_pair(l.io.get_executor());
+        websocket ws(cut_stream(std::move(near)));
+        const result accepted;
+        ws.async_accept(accepted);
+        byte_vector in = bytes(upgrade_request);
+        if (closed_before) in = in + to_server(opcode::close, close_bytes(1000));
+        bool written = false;
+        far.async_write_some(asio::buffer(in),
+                             [&](std::error_code, std::size_t n) { written = n == in.size(); });
+        l.until([&] { return written; });
+        l.until(accepted);
+        far.close();
+        l.until([&] { return ws.state() == connection_state::closed; });
+        l.poll();
+        const auto info = ws.close_info();
+        CHECK(info.cause == (closed_before ? errc::closed_by_peer : errc::tls_truncated));
+        CHECK(static_cast<unsigned>(info.code()) == (closed_before ? 1000 : 1006));
+    }
+}
+
+TEST_CASE("T12 (adapter): a websocket that was moved from answers everything, and is closed") {
+    loop l;
+    websocket_pair p(l);
+    websocket_client elsewhere(std::move(p.client));
+    websocket_client& ws = p.client;
+    CHECK(ws.state() == connection_state::closed);
+    CHECK(ws.connection() == nullptr);
+    CHECK(ws.close_info().cause == errc::ok);
+    CHECK(ws.subprotocol().empty());
+    CHECK(ws.get_executor() == elsewhere.get_executor());
+    CHECK_FALSE(ws.try_receive());
+    CHECK(ws.try_send(message_kind::text, bytes("x")) == errc::closed);
+    CHECK(ws.sender().send_text("x") == errc::closed);
+    ws.abort();
+    sansocket_asio::group group(l.io.get_executor());
+    CHECK_FALSE(group.join(ws));
+    const result connected, opened, pinged;
+    ws.async_connect("ws://127.0.0.1:9/", connected);
+    ws.async_handshake({}, {}, opened);
+    ws.async_ping({}, pinged);
+    for (const result& r : {connected, opened, pinged, receive(ws), send(ws, "x"), close(ws)}) {
+        CHECK_FALSE(r.done());
+        l.until(r);
+        CHECK(r.ec() == errc::closed);
+    }
+    websocket_server& other = p.server;
+    websocket_server server(std::move(other));
+    CHECK(other.accept() == errc::closed);
+    CHECK(other.refuse(400) == errc::closed);
+    const result accepted, asked;
+    other.async_accept(accepted);
+    other.async_read_request({}, {}, asked);
+    for (const result& r : {accepted, asked}) {
+        l.until(r);
+        CHECK(r.ec() == errc::closed);
+    }
+    ws = std::move(elsewhere);  // and it may be assigned to
+    CHECK(ws.state() == connection_state::open);
+    close_both(l, ws, server);
+}
+
+TEST_CASE("websocket lifetime: the context may be destroyed before the websocket, in any state") {
+    enum class when { never_begun, connecting, opening, open, writing, closing, closed };
+    for (const when state : {when::never_begun, when::connecting, when::opening, when::open,
+                             when::writing, when::closing, when::closed}) {
+        CAPTURE(static_cast<int>(state));
+        auto l = std::make_unique<loop>();
+        l->left_open = true;
+        std::optional<websocket_pair> p;
+        std::optional<websocket_client> alone;
+        const result got, sent;
+        sansocket_asio::sender sender;
+        tcp::acceptor acceptor(l->io, {asio::ip::address_v4::loopback(), 0});
+        if (state <= when::opening) alone.emplace(l->io);
+        else p.emplace(*l);
+        websocket_client& ws = alone ? *alone : p->client;
+        const auto url = "ws://127.0.0.1:" + std::to_string(acceptor.local_endpoint().port());
+        if (state == when::connecting || state == when::opening) ws.async_connect(url, got);
+        if (state == when::opening) l->poll();
+        if (state >= when::open && state != when::closed) ws.async_receive(got);
+        if (state == when::writing) ws.async_send_text(std::string(32 << 20, 'x'), sent);
+        if (state == when::closing) ws.async_close(close_code::normal, "", sent);
+        if (state == when::closed) close_both(*l, *p);
+        if (state > when::connecting) sender = ws.sender();
+        if (state == when::closing) l->io.poll_one();
+        else if (state > when::connecting) l->poll();
+        acceptor = tcp::acceptor(l->io);
+        // The acceptor is Asio's own, and has to go before its context.
+        { const auto gone = std::move(acceptor); }
+        const int told = got.done() ? 1 : 0;
+        std::thread([&] { l.reset(); }).join();
+        CHECK(got.done() == (told == 1));  // no handler was called
+        CHECK(sender.send_text("x") == errc::closed);
+        CHECK(ws.state() >=
+              (state == when::never_begun ? connection_state::opening : connection_state::closed));
+        if (state == when::closed) CHECK(ws.close_info().clean);
+        if (state == when::open) CHECK(ws.close_info().cause == errc::transport_lost);
+        ws.abort();
+        CHECK_FALSE(ws.try_receive());
+        CHECK(ws.try_send(message_kind::text, bytes("x")) != errc::ok);
+        websocket_client moved(std::move(ws));
+        CHECK(moved.close_info().code() != close_code::going_away);
+    }
+}
+
+TEST_CASE("B75 (adapter): a name that is being looked up keeps nobody waiting") {
+    loop l;
+    sansocket_asio::client_options options;
+    options.connection.opening_timeout = 50ms;
+    const std::string url = "ws://" + std::string{slow_name} + ":9/";
+    websocket_client late(l.io), cancelled(l.io), aborted(l.io), closed(l.io);
+    std::optional<websocket_client> dropped(std::in_place, l.io);
+    asio::cancellation_signal cancel;
+    const result timed_out, was_cancelled, was_aborted, was_dropped, was_closed;
+    lookups.hold();
+    late.async_connect(url, options, timed_out);
+    cancelled.async_connect(url, asio::bind_cancellation_slot(cancel.slot(), was_cancelled));
+    aborted.async_connect(url, was_aborted);
+    dropped->async_connect(url, was_dropped);
+    closed.async_connect(url, was_closed);
+    l.poll();
+    cancel.emit(asio::cancellation_type::total);
+    aborted.abort();
+    dropped.reset();
+    const result done = close(closed);
+    for (const result& r : {was_cancelled, was_aborted, was_dropped, was_closed, timed_out})
+        l.until(r);
+    CHECK(lookups.held());  // the name is not known yet
+    lookups.release();
+    CHECK(was_cancelled.ec() == asio::error::operation_aborted);
+    CHECK(was_aborted.ec() == errc::aborted);
+    CHECK(was_dropped.ec() == errc::dropped);
+    CHECK(was_closed.ec() == errc::closed_locally);
+    CHECK(timed_out.ec() == errc::opening_timeout);
+    l.finish();
+    CHECK(done.done());
+}
