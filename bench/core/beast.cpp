@@ -144,6 +144,51 @@ private:
     beast::flat_buffer buffer_;
 };
 
+// As an application does that gathers messages, as from its socket's buffer, and hands them on then:
+// it copies them, into memory that is there already.
+class beast_copying_receiver final : public bench::receiver {
+public:
+    beast_copying_receiver() { open_server(ws_); }
+
+    void receive(bench::wire from) override {
+        ws_.next_layer().read_from(from.data, from.size);
+        for (std::size_t i = 0; i != from.messages; ++i) {
+            beast::error_code ec;
+            ws_.read(buffer_, ec);
+            if (ec) give_up("read", ec);
+            const auto* data = static_cast<const bench::byte*>(buffer_.cdata().data());
+            kept_.insert(kept_.end(), data, data + buffer_.size());
+            messages_.push_back({ws_.got_text(), buffer_.size()});
+            buffer_.clear();
+            if (kept_.size() + messages_.size() * overhead >= bench::feed_size) hand_on();
+        }
+        hand_on();
+    }
+
+private:
+    struct entry {
+        bool text;
+        std::size_t size;
+    };
+    static constexpr std::size_t overhead = 8;  // a frame's header, so that a feed is gathered
+
+    void hand_on() {
+        const bench::byte* at = kept_.data();
+        for (const entry& m : messages_) {
+            got.add(m.text ? bench::kind::text : bench::kind::binary, at, m.size);
+            at += m.size;
+        }
+        kept_.clear();
+        messages_.clear();
+    }
+
+    asio::io_context context_;
+    stream ws_{context_};
+    beast::flat_buffer buffer_;
+    std::vector<bench::byte> kept_;
+    std::vector<entry> messages_;
+};
+
 // A client's handshake reads as soon as it has written: a server answers from inside that read.
 void open_client(stream& ws, asio::io_context& context) {
     std::vector<bench::byte> request(4096);
@@ -187,6 +232,23 @@ private:
     stream ws_{context_};
 };
 
+// As an application does whose payload may change before async_write is through: it keeps a copy.
+// Into memory that is there already, which is the least that this can cost.
+class beast_copying_sender final : public bench::sender {
+public:
+    explicit beast_copying_sender(bench::end end) : sender_(end) {}
+
+    std::size_t send(bench::kind k, const bench::byte* payload, std::size_t size,
+                     bench::byte* out) override {
+        kept_.assign(payload, payload + size);
+        return sender_.send(k, kept_.data(), size, out);
+    }
+
+private:
+    beast_sender sender_;
+    std::vector<bench::byte> kept_;
+};
+
 bool valid_utf8(const bench::byte* text, std::size_t size) {
     websocket::detail::utf8_checker checker;
     return checker.write(text, size) && checker.finish();
@@ -213,4 +275,14 @@ bench::peer bench::beast_peer() {
             valid_utf8,
             mask,
             next_masking_key};
+}
+
+bench::peer bench::beast_copied_peer() {
+    return {
+        "beast_copied",
+        []() -> std::unique_ptr<receiver> { return std::make_unique<beast_copying_receiver>(); },
+        [](end e) -> std::unique_ptr<sender> { return std::make_unique<beast_copying_sender>(e); },
+        nullptr,
+        nullptr,
+        nullptr};
 }

@@ -105,9 +105,10 @@ struct peer {
     std::uint32_t (*next_masking_key)();
 };
 
-peer sansocket_peer();         // messages wait in its queue; payloads to be sent are copied
+peer sansocket_peer();         // hands messages on where they lie; sends payloads where they lie
 peer sansocket_copied_peer();  // messages go through the message queue; payloads are copied
 peer beast_peer();
+peer beast_copied_peer();  // its application copies, to gather messages and to reuse memory
 peer websocketpp_peer();
 
 }  // namespace bench

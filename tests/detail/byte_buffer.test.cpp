@@ -49,6 +49,24 @@ TEST_CASE("byte_buffer: room is made from dropped bytes in place while that is m
     CHECK(text_of(buffer) == "6789");
 }
 
+TEST_CASE("byte_buffer: it doubles, and stops on its way at what is kept") {
+    const auto grown_to = [](std::size_t n, std::size_t keep) {
+        byte_buffer<> buffer;
+        buffer.make_room(300, 0);
+        (void)buffer.extend(300);
+        buffer.make_room(n, 0, keep);
+        return buffer.capacity();
+    };
+    CHECK(grown_to(1, 0) == 600);
+    CHECK(grown_to(1, 299) == 600);
+    CHECK(grown_to(1, 300) == 600);  // else a full one would be copied for each byte
+    CHECK(grown_to(1, 301) == 301);
+    CHECK(grown_to(200, 500) == 500);
+    CHECK(grown_to(201, 500) == 501);
+    CHECK(grown_to(1, 700) == 600);
+    CHECK(grown_to(401, 500) == 701);
+}
+
 TEST_CASE("byte_buffer: dropped bytes do not come along when it grows") {
     byte_buffer<> buffer;
     append(buffer, "0123456789");

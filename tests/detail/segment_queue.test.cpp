@@ -132,6 +132,44 @@ TEST_CASE("segment_queue: what may move is put together, up to 64 KiB") {
     CHECK(queue.memory() <= 3 * 64 * 1024);
 }
 
+TEST_CASE("segment_queue: what waits is seldom moved, however much waits") {
+    for (const std::size_t waiting : {10'000U, 33'000U, 60'000U, 65'400U, 65'500U, 70'000U}) {
+        segment_queue queue;
+        while (queue.size() < waiting) add(queue, byte_vector(100));
+        for (int i = 0; i != 2000; ++i) {  // until its blocks are there
+            queue.consume(100);
+            add(queue, byte_vector(100));
+        }
+        const std::size_t memory = queue.memory();
+        int moves = 0;
+        for (int i = 0; i != 6550; ++i) {  // ten times 64 KiB
+            const std::byte* const second = queue.at(0).data() + 100;
+            queue.consume(100);
+            add(queue, byte_vector(100));
+            if (queue.at(0).data() != second) ++moves;
+        }
+        CHECK(moves <= 40);
+        CHECK(queue.memory() == memory);
+        CHECK(memory <= 3 * 64 * 1024);
+    }
+}
+
+TEST_CASE("segment_queue: what waits is put at its block's front, if that is not shown") {
+    for (const bool may_move : {true, false}) {
+        segment_queue queue;
+        add(queue, byte_vector(600));
+        add(queue, "waiting");
+        const std::byte* const before = queue.at(0).data();
+        queue.consume(600);
+        add(queue, byte_vector(900), may_move);
+
+        CHECK(support::text_of(queue.at(0).first(7)) == "waiting");
+        CHECK(queue.at(0).data() == before + (may_move ? 0 : 600));
+        CHECK(queue.at(0).size() == (may_move ? 907 : 7));
+        CHECK(queue.size() == 907);
+    }
+}
+
 TEST_CASE("segment_queue: one large append is one piece") {
     segment_queue queue;
     add(queue, "small");

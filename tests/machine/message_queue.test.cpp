@@ -151,6 +151,46 @@ TEST_CASE("message_queue: warm, no message allocates") {
     CHECK(use.bytes == 0);
 }
 
+TEST_CASE(
+    "message_queue: drained at every read, messages of any size that is kept do not allocate") {
+    for (const std::size_t size : {1000U, 10'000U, 16'384U, 20'000U, 26'000U}) {
+        memory_use use;
+        message_queue<counting_allocator> queue{{}, {&use}};
+        const auto round = [&] {
+            for (int i = 0; i != 5; ++i) push(queue, std::string(size, 'x'));
+            while (queue.pop()) {}
+        };
+        round();
+        const auto warm = use.allocations;
+        for (int i = 0; i != 10; ++i) round();
+        CHECK(use.allocations == warm);
+    }
+}
+
+TEST_CASE("message_queue: drained but for what is unfinished, it goes on at the front if that is "
+          "small") {
+    for (const bool small : {true, false}) {
+        message_queue<> queue;
+        push(queue, "12345678");
+        const auto first = queue.pop();
+        push(queue, "12345678");
+        CHECK(queue.begin(message_kind::text));
+        extend(queue, small ? "half of " : "more than");
+        (void)queue.pop();
+        CHECK(!queue.pop());
+        CHECK(!queue.pop());
+        extend(queue, "and the rest");
+        queue.finish();
+        push(queue, "next");
+
+        const auto message = queue.pop();
+        REQUIRE(message);
+        CHECK(message->text() == (small ? "half of and the rest" : "more thanand the rest"));
+        CHECK((message->bytes.data() == first->bytes.data()) == small);
+        CHECK(pop(queue) == "next");
+    }
+}
+
 TEST_CASE("message_queue: room made at once is room for all of a message") {
     memory_use use;
     message_queue<counting_allocator> queue{{}, {&use}};

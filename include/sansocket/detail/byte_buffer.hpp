@@ -46,11 +46,14 @@ public:
     // Room for `n` more bytes, at the returned place. There must be room.
     std::byte* extend(std::size_t n) noexcept { return data_ + std::exchange(size_, size_ + n); }
 
-    // Makes room for `n` more bytes behind the first `front` dropped ones.
-    void make_room(std::size_t n, std::size_t front) {
+    // Makes room for `n` more bytes behind the first `front` dropped ones. Capacity doubles, but
+    // stops at `keep` on its way, for what is larger will not be kept.
+    void make_room(std::size_t n, std::size_t front, std::size_t keep = 0) {
         if (capacity_ - (size_ - front) >= n && front >= size_ / 2) return drop_front(front);
         const std::size_t wanted = size_ - front + n;
-        const std::size_t capacity = (std::max)({wanted, capacity_ * 2, smallest});
+        std::size_t capacity = (std::max)(capacity_ * 2, smallest);
+        if (capacity_ < keep) capacity = (std::min)(capacity, keep);
+        capacity = (std::max)(capacity, wanted);
         std::byte* const fresh = traits::allocate(allocator_, capacity);
         if (size_ != front) std::memcpy(fresh, data_ + front, size_ - front);
         const std::size_t size = size_ - front;

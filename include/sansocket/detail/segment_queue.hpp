@@ -70,6 +70,7 @@ public:
 
     // Drops `n` bytes at the front.
     void consume(std::size_t n) noexcept {
+        if (n == 0) return;
         if (n == size_) return drop_all();
         size_ -= n;
         while (n != 0) {
@@ -135,18 +136,26 @@ private:
             segments_.clear();
             first_ = 0;
         }
-        const bool last = !segments_.empty() && segments_.back().block != nullptr;
-        const std::size_t used = last ? segments_.back().size() : 0;
-        std::size_t capacity = (std::max)(first_block, n);
-        if (last)
-            capacity = (std::max)(n, (std::min)(largest_block, segments_.back().capacity * 2));
-        const bool move = last && may_move && used + n <= largest_block;
+        if (segments_.empty() || segments_.back().block == nullptr)
+            return segments_.push_back(new_block((std::max)(first_block, n)));
+        segment& back = segments_.back();
+        const std::size_t used = back.size();
+        if (may_move && used <= back.begin && used + n <= back.capacity) return to_front(back);
+        std::size_t capacity = (std::max)(n, (std::min)(largest_block, back.capacity * 2));
+        // Only into a larger block: a full one would be copied for every frame.
+        const bool move = may_move && used + n <= largest_block && back.capacity < capacity;
         if (move) capacity = (std::max)(capacity, used + n);
         segment fresh = new_block(capacity);
         if (!move) return segments_.push_back(std::move(fresh));
-        std::memcpy(fresh.block.get(), segments_.back().bytes().data(), used);
+        std::memcpy(fresh.block.get(), back.bytes().data(), used);
         fresh.end = used;
-        segments_.back() = std::move(fresh);
+        back = std::move(fresh);
+    }
+
+    static void to_front(segment& s) noexcept {
+        std::memcpy(s.block.get(), s.bytes().data(), s.size());  // no overlap: half of it is free
+        s.end = s.size();
+        s.begin = 0;
     }
 
     segment new_block(std::size_t capacity) {

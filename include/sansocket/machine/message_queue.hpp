@@ -123,7 +123,7 @@ SANSOCKET_ALWAYS_INLINE std::byte* message_queue<Allocator>::room(std::size_t n)
 
 template <class Allocator>
 void message_queue<Allocator>::grow(std::size_t n) {
-    buffer_.make_room(n, head_);
+    buffer_.make_room(n, head_, keep);
     if (partial_ != none) partial_ -= head_;
     head_ = 0;
 }
@@ -177,6 +177,11 @@ template <class Allocator>
 std::optional<message_view> message_queue<Allocator>::pop() noexcept {
     if (size() == 0) {
         if (partial_ == none) reset(is_eof() ? 0 : keep);
+        else if (head_ / 2 >= buffer_.size() - head_) {
+            // A read ended inside a message. Now it moves alone, later with those behind it.
+            buffer_.drop_front(std::exchange(head_, 0));
+            partial_ = 0;
+        }
         return std::nullopt;
     }
     word w = 0;
