@@ -68,7 +68,7 @@ struct client_options {
 /// @tparam Stream  an Asio stream: `async_read_some`, `async_write_some`, `get_executor`, and
 ///                 `lowest_layer` or `close`.
 /// @tparam Connection  the protocol: a sansocket::connection of that role, with any queue, keys and
-///                 diagnostics that it can be constructed with.
+///                 diagnostics that it can be constructed with, and any codec.
 ///
 /// Completion signatures are void(std::error_code) where nothing else is said. Errors are those of
 /// `sansocket::errc`, or of the stream before the connection is open.
@@ -233,6 +233,13 @@ public:
     auto async_send(sansocket::message_kind kind, std::span<const std::byte> payload,
                     Token&& token = Token{}) {
         return send_with([kind, payload](auto& core) { return core.send(kind, payload); },
+                         std::forward<Token>(token));
+    }
+    /// The same, compressed or not where that was agreed on. RFC 7692 6.1.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_send(sansocket::message_kind kind, std::span<const std::byte> payload,
+                    sansocket::compression how, Token&& token = Token{}) {
+        return send_with([kind, payload, how](auto& core) { return core.send(kind, payload, how); },
                          std::forward<Token>(token));
     }
     /// Sends a message that is given away; a large one is not copied.
