@@ -43,6 +43,7 @@
 #include <sansocket/machine/transport_shutdown.hpp>
 #include <sansocket/masking_keys.hpp>
 #include <sansocket/options.hpp>
+#include <sansocket/prepared_message.hpp>
 #include <sansocket/snapshot.hpp>
 #include <sansocket/wire/close_info.hpp>
 #include <sansocket/wire/close_payload.hpp>
@@ -196,6 +197,10 @@ public:
             return send_by_size(kind, payload.bytes, compression::automatic);
         return writer_.send_shared(kind, std::move(payload), out_, key_source());
     }
+
+    /// Sends a message that is made once for many connections; a server does not copy it. With
+    /// context takeover, the context begins afresh behind it.
+    errc send(const prepared_message& prepared);
 
     /// Begins a message whose size is not known. 5.4.
     errc start(message_kind kind, compression how = compression::automatic);

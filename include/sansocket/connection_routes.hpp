@@ -185,12 +185,11 @@ template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 std::optional<deflate_agreement> connection<Role, Queue, Keys, Diagnostics, Deflate>::deflate()
     const noexcept {
     if constexpr (deflates) {
-        if (inflater_.state() == inflater_state::off) return std::nullopt;
         const deflate_direction &peer = inflater_.direction(), &own = deflater_.direction();
-        return is_client ? deflate_agreement{peer, own} : deflate_agreement{own, peer};
-    } else {
-        return std::nullopt;
+        if (inflater_.state() != inflater_state::off)
+            return is_client ? deflate_agreement{peer, own} : deflate_agreement{own, peer};
     }
+    return std::nullopt;
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
@@ -210,6 +209,28 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::give(message_kind kind
     const auto bytes = std::as_bytes(std::span{payload});
     if (compresses(bytes.size())) return send_by_size(kind, bytes, compression::automatic);
     return writer_.send_owned(kind, std::forward<Owned>(payload), out_, key_source());
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+errc connection<Role, Queue, Keys, Diagnostics, Deflate>::send(const prepared_message& prepared) {
+    if (const errc ec = may_send(); ec != errc::ok) return ec;
+    if (prepared.error() != errc::ok) return prepared.error();
+    if constexpr (is_client) {
+        return send_by_size(prepared.kind(), prepared.payload(), compression::automatic);
+    } else {
+        if (const errc ec = writer_.may_send_frame(out_); ec != errc::ok) return ec;
+        shared_payload frame = prepared.frame();
+        if constexpr (deflates) {
+            const std::uint8_t bits = deflater_.direction().window_bits;
+            if (compresses(prepared.payload().size()))
+                if (auto small = prepared.template compressed<Deflate>(bits)) {
+                    frame = std::move(*small);
+                    deflater_.sent_elsewhere();
+                }
+        }
+        out_.push_frame(std::move(frame));
+        return errc::ok;
+    }
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>

@@ -251,12 +251,19 @@ public:
             },
             std::forward<Token>(token));
     }
+    /// Sends a message that is made once for many connections.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_send(sansocket::prepared_message prepared, Token&& token = Token{}) {
+        return send_with(
+            [prepared = std::move(prepared)](auto& core) { return core.send(prepared); },
+            std::forward<Token>(token));
+    }
     /// Sends at once, or says why not: errc::backpressure where `async_send` would wait.
     sansocket::errc try_send(sansocket::message_kind kind, std::span<const std::byte> payload) {
-        const bool others_wait = !session_->senders_.empty();
-        if (others_wait && state() == sansocket::connection_state::open)
-            return sansocket::errc::backpressure;
-        return change([&](auto& core) { return core.send(kind, payload); });
+        return try_send_with([&](auto& core) { return core.send(kind, payload); });
+    }
+    sansocket::errc try_send(const sansocket::prepared_message& prepared) {
+        return try_send_with([&](auto& core) { return core.send(prepared); });
     }
 
     /// Sends a Ping of at most 125 bytes. RFC 6455 5.5.2. errc::control_too_long.
@@ -344,6 +351,13 @@ private:
         const sansocket::errc ec = change(*session_->core_);
         session_->drive();
         return ec;
+    }
+    template <class Send>
+    sansocket::errc try_send_with(Send send) {
+        const bool others_wait = !session_->senders_.empty();
+        if (others_wait && state() == sansocket::connection_state::open)
+            return sansocket::errc::backpressure;
+        return change(send);
     }
     template <class Send, class Token>
     auto send_with(Send send, Token&& token) {

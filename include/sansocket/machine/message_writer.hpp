@@ -92,6 +92,13 @@ public:
         return errc::ok;
     }
 
+    /// Whether a whole frame may be pushed to `out` by somebody else. errc::message_in_progress.
+    template <class Out>
+    [[nodiscard]] errc may_send_frame(const Out& out) const noexcept {
+        if (state_ != writer_state::between) return errc::message_in_progress;
+        return out.full() ? errc::backpressure : errc::ok;
+    }
+
     /// A message begins. errc::message_in_progress.
     errc start(message_kind kind) noexcept {
         if (state_ != writer_state::between) return errc::message_in_progress;

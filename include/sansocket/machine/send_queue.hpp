@@ -133,7 +133,8 @@ public:
     /// The same with RSV1, for a payload that is compressed. RFC 7692 6.1.
     void push_compressed(opcode op, bool fin, std::span<const std::byte> payload, masking_key key);
 
-    /// Queues a whole frame that is shared: header and payload, not masked. Not copied.
+    /// Queues a whole frame that is shared: header and payload, not masked. Not copied, unless it is
+    /// so small that this costs less.
     void push_frame(shared_payload frame) requires(Role == role::server);
 
     /// Queues a frame of data whose payload is shared. A server's is not copied; a client's is, for
@@ -195,6 +196,7 @@ public:
 
 private:
     static constexpr bool masks = Role == role::client;
+    static constexpr std::size_t small_frame = 512;  // bytes
 
     static frame_header header_of(opcode op, bool fin, std::size_t size, masking_key key) noexcept {
         frame_header header{fin, op, size, std::nullopt};
@@ -263,7 +265,9 @@ void send_queue<Role>::push_compressed(opcode op, bool fin, std::span<const std:
 template <role Role>
 void send_queue<Role>::push_frame(shared_payload frame) requires(Role == role::server) {
     if (stopped_) return;
-    data_.append(std::move(frame.owner), frame.bytes);
+    const std::size_t size = frame.bytes.size();
+    if (size < small_frame) std::memcpy(data_.extend(size, !shown_), frame.bytes.data(), size);
+    else data_.append(std::move(frame.owner), frame.bytes);
     ++frames_;
 }
 
