@@ -178,3 +178,26 @@ TEST_CASE("B05 (adapter): a connection is lost while a compressed message waits:
     }
     CHECK(counting_memory::held == 0);
 }
+
+TEST_CASE("zlib websocket: a prepared message goes to many, compressed once") {
+    loop l;
+    deflated_pair first(l), second(l);
+    const std::string data = json_like(5000);
+    const sansocket::prepared_message prepared{std::string_view{data}};
+    for (auto* p : {&first, &second}) {
+        const result sent;
+        p->server.async_send(prepared, sent);
+        CHECK(p->server.try_send(prepared) == errc::ok);
+        for (int i = 0; i != 2; ++i) {
+            const result got = receive(p->client);
+            l.until(got);
+            CHECK(got.text() == data);
+        }
+        l.until(sent);
+        CHECK(!sent.ec());
+        CHECK(p->client.connection()->explain().decompressed_messages == 2);
+    }
+    CHECK(prepared.compressed_frames() == 1);
+    close_both(l, first.client, first.server);
+    close_both(l, second.client, second.server);
+}
