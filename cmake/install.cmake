@@ -9,6 +9,10 @@ if(TARGET sansocket_asio)
   install(TARGETS sansocket_asio EXPORT sansocket-asio-targets FILE_SET HEADERS)
   install(EXPORT sansocket-asio-targets NAMESPACE sansocket:: DESTINATION "${package_dir}")
 endif()
+if(TARGET sansocket_zlib)
+  install(TARGETS sansocket_zlib EXPORT sansocket-zlib-targets FILE_SET HEADERS)
+  install(EXPORT sansocket-zlib-targets NAMESPACE sansocket:: DESTINATION "${package_dir}")
+endif()
 
 configure_package_config_file(cmake/sansocket-config.cmake.in sansocket-config.cmake
                               INSTALL_DESTINATION "${package_dir}" NO_SET_AND_CHECK_MACRO)

@@ -4,12 +4,16 @@
 // `wstest -m fuzzingserver`: asks how many there are, echoes every message of
 // each, and has the server write its report.
 //
-//   conformance_client --url ws://127.0.0.1:9001 --agent sansocket
+//   conformance_client --url ws://127.0.0.1:9001 --agent sansocket [--deflate]
 //
+// --deflate offers permessage-deflate, with client_max_window_bits, for the cases of compression.
 // A case that fails does not stop the run; the server's report tells of it.
 #include "support/arguments.hpp"
 
 #include <sansocket_asio/sansocket_asio.hpp>
+#ifdef WITH_ZLIB
+#include <sansocket_zlib/sansocket_zlib.hpp>
+#endif
 
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
@@ -32,7 +36,6 @@ using asio::awaitable;
 using asio::redirect_error;
 using asio::use_awaitable;
 using sansocket::message;
-using sansocket_asio::client;
 
 std::string percent_encoded(std::string_view text) {
     constexpr std::string_view digits = "0123456789ABCDEF";
@@ -47,11 +50,23 @@ std::string percent_encoded(std::string_view text) {
     return out;
 }
 
+#ifdef WITH_ZLIB
+using connection = sansocket_zlib::connection<sansocket::role::client>;
+#else
+using connection = sansocket::connection<sansocket::role::client>;
+#endif
+using client =
+    sansocket_asio::websocket<sansocket::role::client, asio::ip::tcp::socket, connection>;
+
+bool with_deflate = false;  // --deflate
+
 // Connects, with room for the largest cases.
 awaitable<client> connected(std::string url) {
     sansocket_asio::client_options options;
     options.connection.messages.size = std::uint64_t{64} * 1024 * 1024;
     options.connection.messages.bytes_per_fragment = 0;
+    options.connection.deflate.enabled = with_deflate;
+    options.connection.deflate.threshold = 0;
     client ws(co_await asio::this_coro::executor);
     co_await ws.async_connect(url, options, use_awaitable);
     co_return ws;
@@ -94,12 +109,21 @@ awaitable<void> run(std::string url, std::string agent) {
 
 int main(int argc, char* argv[]) {
     std::string url, agent;
-    const bool good =
-        support::arguments(argc, argv).take("--url", url).take("--agent", agent).good();
+    const bool good = support::arguments(argc, argv)
+                          .take("--url", url)
+                          .take("--agent", agent)
+                          .take("--deflate", with_deflate)
+                          .good();
     if (!good || url.empty() || agent.empty()) {
-        std::cerr << "usage: conformance_client --url ws://HOST:PORT --agent NAME\n";
+        std::cerr << "usage: conformance_client --url ws://HOST:PORT --agent NAME [--deflate]\n";
         return 2;
     }
+#ifndef WITH_ZLIB
+    if (with_deflate) {
+        std::cerr << "conformance_client: built without zlib\n";
+        return 2;
+    }
+#endif
     while (url.ends_with('/')) url.pop_back();
 
     asio::io_context io;

@@ -4,12 +4,19 @@
 // connection, limits, and an end that says goodbye to every client.
 //
 //   echo_server [--host H] [--port P] [--max-message BYTES] [--max-connections N]
+//               [--deflate] [--window-bits N] [--no-takeover] [--shared]
+//
+// --deflate compresses with clients that offer it, in messages of 256 bytes and more; the other
+// three say how. The end of each connection that did is printed.
 //
 // Prints "listening on ws://HOST:PORT/". A text "close CODE REASON" makes it close with them.
 // SIGINT and SIGTERM close every connection with 1001.
 #include "support/arguments.hpp"
 
 #include <sansocket_asio/sansocket_asio.hpp>
+#ifdef WITH_ZLIB
+#include <sansocket_zlib/sansocket_zlib.hpp>
+#endif
 
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
@@ -26,6 +33,7 @@
 #include <exception>
 #include <iostream>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -38,13 +46,16 @@ using asio::redirect_error;
 using asio::use_awaitable;
 using asio::ip::tcp;
 using sansocket::message;
-using sansocket_asio::server_connection;
 
 struct settings {
     std::string host = "127.0.0.1";
     std::uint16_t port = 8080;
     std::uint64_t max_message = std::uint64_t{16} * 1024 * 1024;
     std::uint64_t max_connections = 10000;
+    bool deflate = false;
+    std::uint8_t window_bits = 15;
+    bool no_takeover = false;
+    bool shared = false;
 };
 
 // What "close CODE REASON" asks for; nothing where `m` is to be echoed.
@@ -61,11 +72,19 @@ std::optional<sansocket::close_frame> close_asked_by(const message& m) {
     return sansocket::close_frame{asked, std::string{reason}};
 }
 
+// `Connection` says whether there is a codec.
+template <class Connection>
 class echo_server {
+    using websocket = sansocket_asio::websocket<sansocket::role::server, tcp::socket, Connection>;
+
 public:
     echo_server(asio::io_context& io, const settings& chosen, const tcp::endpoint& where)
         : acceptor_(io, where), all_(io.get_executor()), max_connections_(chosen.max_connections) {
         options_.messages.size = chosen.max_message;
+        options_.deflate.enabled = chosen.deflate;
+        options_.deflate.own_window_bits = chosen.window_bits;
+        options_.deflate.own_context_takeover = !chosen.no_takeover;
+        options_.deflate.peer_context_takeover = !chosen.no_takeover;
         asio::co_spawn(io, accept_connections(), asio::detached);
     }
 
@@ -95,7 +114,7 @@ private:
 
     // One connection's life.
     awaitable<void> serve(tcp::socket socket) {
-        server_connection ws(std::move(socket));
+        websocket ws(std::move(socket));
         if (!all_.join(ws)) co_return;  // the server stops
         ++connections_;
         try {
@@ -105,14 +124,23 @@ private:
             // The connection has ended: ws.close_info() says how.
         }
         --connections_;
+        tell(ws);
     }
 
-    awaitable<void> refuse(server_connection& ws) {
+    static void tell(const websocket& ws) {
+        if (!ws.connection()) return;
+        const auto s = ws.connection()->explain();
+        if (s.deflate)
+            std::cout << "deflate: " << s.decompressed_messages << " messages received, "
+                      << s.compressed_messages << " sent" << std::endl;
+    }
+
+    awaitable<void> refuse(websocket& ws) {
         co_await ws.async_read_request(policy_, options_, use_awaitable);
         ws.refuse(503, {}, "There are too many connections.\n");
     }
 
-    awaitable<void> echo(server_connection& ws) {
+    awaitable<void> echo(websocket& ws) {
         co_await ws.async_accept(policy_, options_, use_awaitable);
         for (;;) {
             // Throws once the closing handshake is done, so this is what the loop ends by.
@@ -133,6 +161,32 @@ private:
     sansocket::options options_;
 };
 
+template <class Connection>
+void run(const settings& chosen) {
+    asio::io_context io(1);
+    const auto found = tcp::resolver(io).resolve(chosen.host, std::to_string(chosen.port));
+    echo_server<Connection> server(io, chosen, *found.begin());
+    asio::signal_set signals(io, SIGINT, SIGTERM);
+    signals.async_wait([&server](std::error_code, int) { server.stop(); });
+
+    const tcp::endpoint at = server.endpoint();
+    std::cout << "listening on ws://" << at << '/' << std::endl;  // an IPv6 address in brackets
+    io.run();
+}
+
+// Runs the server with the codec that was asked for.
+void run_as_asked(const settings& chosen) {
+    constexpr auto server = sansocket::role::server;
+#ifdef WITH_ZLIB
+    if (chosen.deflate && chosen.shared)
+        return run<sansocket_zlib::connection<server, sansocket_zlib::shared_codec>>(chosen);
+    if (chosen.deflate) return run<sansocket_zlib::connection<server>>(chosen);
+#else
+    if (chosen.deflate) throw std::runtime_error("built without zlib");
+#endif
+    run<sansocket::connection<server>>(chosen);
+}
+
 }  // namespace
 
 int main(int argc, char* argv[]) {
@@ -142,22 +196,19 @@ int main(int argc, char* argv[]) {
                           .take("--port", chosen.port)
                           .take("--max-message", chosen.max_message)
                           .take("--max-connections", chosen.max_connections)
+                          .take("--deflate", chosen.deflate)
+                          .take("--window-bits", chosen.window_bits)
+                          .take("--no-takeover", chosen.no_takeover)
+                          .take("--shared", chosen.shared)
                           .good();
     if (!good) {
         std::cerr << "usage: echo_server [--host H] [--port P] [--max-message BYTES] "
-                     "[--max-connections N]\n";
+                     "[--max-connections N] [--deflate] [--window-bits N] [--no-takeover] "
+                     "[--shared]\n";
         return 2;
     }
     try {
-        asio::io_context io(1);
-        const auto found = tcp::resolver(io).resolve(chosen.host, std::to_string(chosen.port));
-        echo_server server(io, chosen, *found.begin());
-        asio::signal_set signals(io, SIGINT, SIGTERM);
-        signals.async_wait([&server](std::error_code, int) { server.stop(); });
-
-        const tcp::endpoint at = server.endpoint();
-        std::cout << "listening on ws://" << at << '/' << std::endl;  // an IPv6 address in brackets
-        io.run();
+        run_as_asked(chosen);
     } catch (const std::exception& error) {
         std::cerr << "echo_server: " << error.what() << '\n';
         return 1;

@@ -8,6 +8,9 @@
 //
 // Exit status: 0 if it replays exactly, 1 if not or if the recording is not whole.
 #include <sansocket_trace/replay.hpp>
+#ifdef WITH_ZLIB
+#include <sansocket_zlib/codec.hpp>
+#endif
 
 #include <chrono>
 #include <cstddef>
@@ -69,7 +72,8 @@ public:
                 at = end + 2;
             }
         }
-        sansocket::frame_piece piece;
+        frames_.allow_compressed();
+        sansocket::compressible_piece piece;
         while (!in.empty()) {
             const sansocket::errc ec = frames_.next(in, piece);
             if (ec == sansocket::errc::need_more) return;
@@ -82,12 +86,12 @@ public:
     }
 
 private:
-    void show(const sansocket::frame_piece& piece) {
+    void show(const sansocket::compressible_piece& piece) {
         if (Reader == sansocket::role::server) sansocket::mask_in_place(piece.payload, piece.key);
         std::cout << "      " << arrow_ << ' ';
         if (piece.first) {
-            std::cout << name_of(piece.opcode) << (piece.fin ? "" : " fragment") << ", "
-                      << piece.payload_length << " bytes";
+            std::cout << (piece.compressed ? "compressed " : "") << name_of(piece.opcode)
+                      << (piece.fin ? "" : " fragment") << ", " << piece.payload_length << " bytes";
             if (Reader == sansocket::role::server) std::cout << ", masked";
         } else {
             std::cout << piece.payload.size() << " bytes more";
@@ -104,8 +108,16 @@ private:
     const char* arrow_;
     bool in_head_ = true;
     std::string head_;
-    sansocket::frame_reader<Reader> frames_;
+    sansocket::frame_reader<Reader, sansocket::rsv1::compressed> frames_;
 };
+
+// What recordings of compressed connections are replayed with.
+#ifdef WITH_ZLIB
+using codec = sansocket_zlib::codec;
+#else
+using codec = sansocket::no_deflate;
+#endif
+using queue = sansocket::message_queue<>;
 
 // Prints what a connection of `Role` did.
 template <sansocket::role Role>
@@ -151,7 +163,7 @@ public:
 private:
     static bool answers_by_name(call what) {
         return (what >= call::send && what <= call::close) || what == call::accept ||
-               what == call::refuse;
+               what == call::refuse || what == call::send_prepared;
     }
 
     sansocket::time_point start_{};
@@ -186,8 +198,9 @@ int main(int argc, char* argv[]) {
     const std::string text{std::istreambuf_iterator<char>(file), {}};
     const auto data = std::as_bytes(std::span{text});
     const bool of_client = recording(data).head().role == sansocket::role::client;
-    const replay_result result = of_client ? replay(data, printer<sansocket::role::client>{})
-                                           : replay(data, printer<sansocket::role::server>{});
+    const replay_result result =
+        of_client ? replay<queue, codec>(data, printer<sansocket::role::client>{})
+                  : replay<queue, codec>(data, printer<sansocket::role::server>{});
     if (result.differs)
         std::cout << "differs from what was recorded at call " << *result.differs << '\n';
     if (result.error != trace_error::ok)

@@ -109,6 +109,7 @@ private:
 void teardown(beast::role_type, memory_stream&, beast::error_code& ec) { ec = {}; }
 
 using stream = websocket::stream<memory_stream, false>;  // false: no deflate compiled in
+using deflating_stream = websocket::stream<memory_stream, true>;
 
 void open_server(stream& ws) {
     bench::byte response[4096];
@@ -249,6 +250,49 @@ private:
     std::vector<bench::byte> kept_;
 };
 
+class beast_echoer final : public bench::echoer {
+public:
+    explicit beast_echoer(bench::takeover takeover) {
+        websocket::permessage_deflate deflate;
+        deflate.server_enable = true;
+        deflate.compLevel = 6;
+        deflate.memLevel = 8;
+        deflate.server_no_context_takeover = takeover == bench::takeover::no;
+        deflate.client_no_context_takeover = takeover == bench::takeover::no;
+        ws_.set_option(deflate);
+        bench::byte response[4096];
+        ws_.next_layer().write_to(response);
+        ws_.next_layer().read_from(reinterpret_cast<const bench::byte*>(bench::deflate_request),
+                                   sizeof bench::deflate_request - 1);
+        beast::error_code ec;
+        ws_.accept(ec);
+        if (ec) give_up("accept", ec);
+        ws_.read_message_max(std::uint64_t{64} << 20U);
+        ws_.auto_fragment(false);
+        ws_.write_buffer_bytes(64 * 1024);
+    }
+
+    std::size_t echo(bench::wire from, bench::byte* out) override {
+        ws_.next_layer().read_from(from.data, from.size);
+        ws_.next_layer().write_to(out);
+        for (std::size_t i = 0; i != from.messages; ++i) {
+            beast::error_code ec;
+            ws_.read(buffer_, ec);
+            if (ec) give_up("read", ec);
+            ws_.text(ws_.got_text());
+            ws_.write(buffer_.cdata(), ec);
+            if (ec) give_up("write", ec);
+            buffer_.clear();
+        }
+        return ws_.next_layer().written();
+    }
+
+private:
+    asio::io_context context_;
+    deflating_stream ws_{context_};
+    beast::flat_buffer buffer_;
+};
+
 bool valid_utf8(const bench::byte* text, std::size_t size) {
     websocket::detail::utf8_checker checker;
     return checker.write(text, size) && checker.finish();
@@ -268,13 +312,18 @@ std::uint32_t next_masking_key() {
 
 }  // namespace
 
+std::unique_ptr<bench::echoer> bench::make_beast_echoer(takeover t) {
+    return std::make_unique<beast_echoer>(t);
+}
+
 bench::peer bench::beast_peer() {
     return {"beast",
             []() -> std::unique_ptr<receiver> { return std::make_unique<beast_receiver>(); },
             [](end e) -> std::unique_ptr<sender> { return std::make_unique<beast_sender>(e); },
             valid_utf8,
             mask,
-            next_masking_key};
+            next_masking_key,
+            make_beast_echoer};
 }
 
 bench::peer bench::beast_copied_peer() {

@@ -3,6 +3,8 @@
 #include "peer.hpp"
 #include "workload.hpp"
 
+#include "deflate_workload.hpp"
+
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -197,6 +199,36 @@ void add_masking_keys() {
     }
 }
 
+void add_echo(takeover t, std::size_t size) {
+    const auto load = std::make_shared<deflate_workload>(t, size);
+    for (const peer& who : peers()) {
+        if (!who.make_echoer) continue;
+        const auto benchmark_name =
+            name("deflate", t == takeover::yes ? "takeover" : "afresh", size, who.name);
+        bytes out(2 * load->payloads.size() * (size + 64));
+        const auto checked = who.make_echoer(t);
+        for (int i = 0; i != 2; ++i) {
+            const std::size_t n = checked->echo(load->as_wire(), out.data());
+            demand(load->is_echo({out.begin(), out.begin() + static_cast<std::ptrdiff_t>(n)}),
+                   benchmark_name);
+        }
+        add_benchmark(benchmark_name, [=](benchmark::State& state) {
+            const auto echoer = who.make_echoer(t);
+            bytes to(2 * load->payloads.size() * (size + 64));
+            for (auto _ : state) {
+                benchmark::DoNotOptimize(echoer->echo(load->as_wire(), to.data()));
+                benchmark::ClobberMemory();
+            }
+            count(state, load->payloads.size(), size);
+        });
+    }
+    add_benchmark(name("deflate", t == takeover::yes ? "takeover" : "afresh", size, "memcpy"),
+                  [=](benchmark::State& state) {
+                      for (auto _ : state) load->codec_alone();
+                      count(state, load->payloads.size(), size);
+                  });
+}
+
 void add_all() {
     constexpr std::size_t Ki = 1024;
     using sizes = std::vector<std::size_t>;
@@ -208,6 +240,8 @@ void add_all() {
     for (const content c : {content::ascii, content::cjk})
         for (const std::size_t size : sizes{16, 125, Ki, 16 * Ki}) add_utf8(c, size);
     for (const std::size_t size : sizes{16, 125, Ki, 16 * Ki}) add_mask(size);
+    for (const takeover t : {takeover::yes, takeover::no})
+        for (const std::size_t size : sizes{Ki, 64 * Ki}) add_echo(t, size);
     add_masking_keys();
 }
 

@@ -60,6 +60,16 @@ inline constexpr char opening_request[] = "GET / HTTP/1.1\r\n"
                                           "Sec-WebSocket-Version: 13\r\n"
                                           "\r\n";
 
+/// The same with an offer of permessage-deflate.
+inline constexpr char deflate_request[] = "GET / HTTP/1.1\r\n"
+                                          "Host: localhost\r\n"
+                                          "Upgrade: websocket\r\n"
+                                          "Connection: Upgrade\r\n"
+                                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                                          "Sec-WebSocket-Version: 13\r\n"
+                                          "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+                                          "\r\n";
+
 /// Frames as a client sends them, whole, one behind the other.
 struct wire {
     const byte* data;
@@ -95,6 +105,22 @@ public:
     virtual std::size_t send(kind k, const byte* payload, std::size_t size, byte* out) = 0;
 };
 
+/// How an echo is compressed, in both directions: zlib's level 6, memory level 8, window of 15 bits.
+enum class takeover { yes, no };
+
+/// An open server that compresses and echoes what it receives.
+class echoer {
+public:
+    echoer() = default;
+    echoer(const echoer&) = delete;
+    echoer& operator=(const echoer&) = delete;
+    virtual ~echoer() = default;
+
+    /// Takes all of `from`, compressed, as `receiver::receive` does; what it sends is copied to `out`.
+    /// @return how much that was.
+    virtual std::size_t echo(wire from, byte* out) = 0;
+};
+
 /// One library. Null where it has no such thing.
 struct peer {
     const char* name;
@@ -103,7 +129,11 @@ struct peer {
     bool (*is_valid_utf8)(const byte* text, std::size_t size);
     void (*mask)(byte* payload, std::size_t size, const byte* key);
     std::uint32_t (*next_masking_key)();
+    std::unique_ptr<echoer> (*make_echoer)(takeover) = nullptr;
 };
+
+std::unique_ptr<echoer> make_sansocket_echoer(takeover);
+std::unique_ptr<echoer> make_beast_echoer(takeover);
 
 peer sansocket_peer();         // hands messages on where they lie; sends payloads where they lie
 peer sansocket_copied_peer();  // messages go through the message queue; payloads are copied

@@ -216,7 +216,8 @@ bench::peer bench::sansocket_peer() {
             make_sender<shared_way>,
             valid_utf8,
             mask,
-            next_masking_key};
+            next_masking_key,
+            make_sansocket_echoer};
 }
 
 bench::peer bench::sansocket_copied_peer() {

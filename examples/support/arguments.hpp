@@ -1,6 +1,6 @@
 // arguments.hpp
 //
-// A program's arguments as "--name value", for the examples.
+// A program's arguments as "--name value", and "--name" alone, for the examples.
 #pragma once
 
 #include <charconv>
@@ -20,8 +20,21 @@ bool parse(std::string_view text, Number& value) {
 
 class arguments {
 public:
-    arguments(int argc, char* argv[]) : good_(argc % 2 == 1) {
-        for (int i = 1; i + 1 < argc; i += 2) given_[argv[i]] = argv[i + 1];
+    // A name stands before its value, or before the next name.
+    arguments(int argc, char* argv[]) {
+        for (int i = 1; i < argc; ++i) {
+            const bool has_value = i + 1 < argc && !std::string_view(argv[i + 1]).starts_with("--");
+            given_[argv[i]] = has_value ? argv[i + 1] : "";
+            i += has_value ? 1 : 0;
+        }
+    }
+    // Sets `flag` if `name` was given, which has no value.
+    arguments& take(const std::string& name, bool& flag) {
+        if (auto found = given_.extract(name)) {
+            flag = true;
+            good_ &= found.mapped().empty();
+        }
+        return *this;
     }
     // Sets `value` to what was given for `name`, if anything was.
     arguments& take(const std::string& name, std::string& value) {
@@ -38,7 +51,7 @@ public:
 
 private:
     std::map<std::string, std::string> given_;
-    bool good_;
+    bool good_ = true;
 };
 
 }  // namespace support

@@ -30,8 +30,11 @@
 #include <sansocket/diagnostics.hpp>
 #include <sansocket/machine/client_handshake.hpp>
 #include <sansocket/machine/close_handshake.hpp>
+#include <sansocket/machine/deflate_codec_concept.hpp>
 #include <sansocket/machine/frame_reader.hpp>
 #include <sansocket/machine/keepalive.hpp>
+#include <sansocket/machine/message_deflater.hpp>
+#include <sansocket/machine/message_inflater.hpp>
 #include <sansocket/machine/message_queue.hpp>
 #include <sansocket/machine/message_reader.hpp>
 #include <sansocket/machine/message_writer.hpp>
@@ -40,9 +43,11 @@
 #include <sansocket/machine/transport_shutdown.hpp>
 #include <sansocket/masking_keys.hpp>
 #include <sansocket/options.hpp>
+#include <sansocket/prepared_message.hpp>
 #include <sansocket/snapshot.hpp>
 #include <sansocket/wire/close_info.hpp>
 #include <sansocket/wire/close_payload.hpp>
+#include <sansocket/wire/deflate_params.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/message.hpp>
 #include <sansocket/wire/role.hpp>
@@ -70,20 +75,32 @@ namespace sansocket {
 /// @tparam Queue  where messages go: a model of `message_queue_for_connection`.
 /// @tparam Keys   a client's source of masking keys: a model of `masking_key_source`.
 /// @tparam Diagnostics  `no_diagnostics` or `with_diagnostics`; by default that of the build.
+/// @tparam Deflate  a codec for permessage-deflate: a model of `deflate_codec`. By default none.
 template <role Role, class Queue = message_queue<>, class Keys = chacha_keys,
-          class Diagnostics = default_diagnostics>
+          class Diagnostics = default_diagnostics, class Deflate = no_deflate>
 class connection {
     static_assert(detail::check_message_queue<Queue>());
     static_assert(masking_key_source<Keys>);
+    static_assert(deflate_codec<Deflate>);
     static constexpr bool is_client = Role == role::client;
+    static constexpr bool deflates = Deflate::enabled;
     struct no_keys {};
+    template <class>
+    struct left_out {
+        explicit left_out(const deflate_options&) noexcept {}
+    };
+    template <class Machine>
+    using if_deflates = std::conditional_t<deflates, Machine, left_out<Machine>>;
     enum class opening_phase : std::uint8_t { running, done, failed };
     using opening_handshake = std::conditional_t<is_client, client_handshake, server_handshake>;
+    using reader_type = frame_reader<Role, deflates ? rsv1::compressed : rsv1::reserved>;
+    using piece_type = typename reader_type::piece_type;
 
 public:
     static constexpr role endpoint_role = Role;
     using queue_type = Queue;
     using diagnostics_type = Diagnostics;
+    using deflate_type = Deflate;
 
     /// A client that asks for `request`. Its output is the opening handshake. 4.1.
     ///
@@ -159,34 +176,38 @@ public:
     SANSOCKET_ALWAYS_INLINE errc send(message_kind kind, std::span<const std::byte> payload) {
         if (const errc ec = may_send(); ec != errc::ok) [[unlikely]]
             return ec;
-        return writer_.send(kind, payload, out_, key_source());
+        if constexpr (deflates) return send_by_size(kind, payload, compression::automatic);
+        else return writer_.send(kind, payload, out_, key_source());
+    }
+    /// The same, compressed or not. RFC 7692 6.1. Of no effect where compression was not agreed on.
+    errc send(message_kind kind, std::span<const std::byte> payload, compression how) {
+        const errc ec = may_send();
+        return ec == errc::ok ? send_by_size(kind, payload, how) : ec;
     }
     /// Sends a message that is given away; a large one is not copied.
     template <std::same_as<std::string> Text>
     errc send_text(Text&& text) {
-        if (const errc ec = may_send(); ec != errc::ok) return ec;
-        return writer_.send_owned(message_kind::text, std::move(text), out_, key_source());
+        return give(message_kind::text, std::move(text));
     }
     template <std::same_as<std::vector<std::byte>> Bytes>
     errc send_binary(Bytes&& bytes) {
-        if (const errc ec = may_send(); ec != errc::ok) return ec;
-        return writer_.send_owned(message_kind::binary, std::move(bytes), out_, key_source());
+        return give(message_kind::binary, std::move(bytes));
     }
-    errc send(message&& given) {
-        if (const errc ec = may_send(); ec != errc::ok) return ec;
-        return writer_.send_owned(given.kind, std::move(given.data), out_, key_source());
-    }
+    errc send(message&& given) { return give(given.kind, std::move(given.data)); }
     /// Sends a message whose payload is shared with others; a server does not copy it.
     errc send_shared(message_kind kind, shared_payload payload) {
         if (const errc ec = may_send(); ec != errc::ok) return ec;
+        if (compresses(payload.bytes.size()))
+            return send_by_size(kind, payload.bytes, compression::automatic);
         return writer_.send_shared(kind, std::move(payload), out_, key_source());
     }
 
+    /// Sends a message that is made once for many connections; a server does not copy it. With
+    /// context takeover, the context begins afresh behind it.
+    errc send(const prepared_message& prepared);
+
     /// Begins a message whose size is not known. 5.4.
-    errc start(message_kind kind) {
-        const errc ec = may_send();
-        return ec == errc::ok ? writer_.start(kind) : ec;
-    }
+    errc start(message_kind kind, compression how = compression::automatic);
     /// Sends its next part as a frame. errc::no_message_in_progress.
     errc append(std::span<const std::byte> part) { return send_part(part, false); }
     errc append(std::string_view part) { return append(std::as_bytes(std::span{part})); }
@@ -239,6 +260,7 @@ public:
     void shrink() noexcept {
         queue_.shrink();
         out_.shrink();
+        if constexpr (deflates) inflater_.shrink(), deflater_.shrink();
     }
 
     // Queries.
@@ -270,6 +292,8 @@ public:
     [[nodiscard]] std::string_view subprotocol() const noexcept {
         return opening_ ? opening_->subprotocol() : std::string_view{};
     }
+    /// What was agreed on for permessage-deflate; nothing where it is not in use. RFC 7692 7.1.
+    [[nodiscard]] std::optional<deflate_agreement> deflate() const noexcept;
     /// Frees what the opening handshake holds. Only once it is over.
     void release_handshake() noexcept {
         if (state() != connection_state::opening) opening_.reset();
@@ -289,6 +313,8 @@ private:
           after_close_(options.after_close),
           decision_(options.decision),
           messages_(options.messages),
+          inflater_(options.deflate),
+          deflater_(options.deflate),
           queue_(std::move(queue)),
           writer_(options.check_sent_text),
           out_(options.sending),
@@ -309,10 +335,14 @@ private:
         const errc ec = may_close();
         return ec == errc::ok && out_.stopped() ? errc::closed : ec;
     }
-    errc send_part(std::span<const std::byte> part, bool fin) {
-        const errc ec = may_send();
-        return ec == errc::ok ? writer_.append(part, fin, out_, key_source()) : ec;
+    bool compresses(std::size_t size) const noexcept {
+        if constexpr (deflates) return deflater_.wants(compression::automatic, size);
+        else return false;
     }
+    errc send_by_size(message_kind kind, std::span<const std::byte> payload, compression how);
+    template <class Owned>
+    errc give(message_kind kind, Owned&& payload);
+    errc send_part(std::span<const std::byte> part, bool fin);
     errc send_control(opcode op, std::span<const std::byte> payload);
     auto key_source() noexcept {
         if constexpr (is_client) return [&keys = keys_]() noexcept { return keys(); };
@@ -325,9 +355,10 @@ private:
     [[nodiscard]] bool opening() const noexcept { return phase_ == opening_phase::running; }
     void receive_opening(std::span<std::byte>& in, time_point now);
     void opened(time_point now);
+    void start_deflate();
     void refuse_opening(errc cause, std::string_view response, time_point now);
     void receive_frames(std::span<std::byte>& in, time_point now);
-    SANSOCKET_ALWAYS_INLINE void receive_data(const frame_piece& piece, time_point now);
+    SANSOCKET_ALWAYS_INLINE void receive_data(const piece_type& piece, time_point now);
     void receive_control(const frame_piece& piece, time_point now);
     void receive_close(std::span<const std::byte> payload, time_point now);
     void fail(errc ec, time_point now);
@@ -345,8 +376,10 @@ private:
     request_decision decision_;
     opening_phase phase_ = opening_phase::running;
     std::unique_ptr<opening_handshake> opening_;
-    frame_reader<Role> frames_;
+    reader_type frames_;
     message_reader<Role> messages_;
+    [[no_unique_address]] if_deflates<message_inflater<Deflate>> inflater_;
+    [[no_unique_address]] if_deflates<message_deflater<Deflate>> deflater_;
     Queue queue_;
     message_writer writer_;
     send_queue<Role> out_;
@@ -360,3 +393,4 @@ private:
 }  // namespace sansocket
 
 #include <sansocket/connection_routes.hpp>
+#include <sansocket/connection_sends.hpp>

@@ -11,8 +11,8 @@
 
 namespace sansocket {
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-connection<Role, Queue, Keys, Diagnostics>::connection(
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(
     const client_request& request, Keys keys, time_point now, const sansocket::options& options,
     Queue queue, const source_location& where) requires(Role == role::client)
     : connection(options, std::move(queue), std::move(keys), now, where) {
@@ -21,21 +21,23 @@ connection<Role, Queue, Keys, Diagnostics>::connection(
         const masking_key key = keys_();
         std::copy(key.begin(), key.end(), nonce.begin() + static_cast<std::ptrdiff_t>(i));
     }
-    opening_ = std::make_unique<opening_handshake>(request, nonce, options.http);
+    opening_ = std::make_unique<opening_handshake>(request, nonce, options.http,
+                                                   wants_with<Deflate>(options.deflate));
     if (opening_->error() != errc::ok) end(opening_->error());
     else out_.push_raw(std::as_bytes(std::span{opening_->request()}));
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-connection<Role, Queue, Keys, Diagnostics>::connection(
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(
     const server_policy& policy, time_point now, const sansocket::options& options, Queue queue,
     const source_location& where) requires(Role == role::server)
     : connection(options, std::move(queue), no_keys{}, now, where) {
-    opening_ = std::make_unique<opening_handshake>(policy, options.http);
+    opening_ = std::make_unique<opening_handshake>(policy, options.http,
+                                                   wants_with<Deflate>(options.deflate));
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-connection<Role, Queue, Keys, Diagnostics>::connection(connection&& other) noexcept
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(connection&& other) noexcept
     : close_timeout_(other.close_timeout_),
       after_close_(other.after_close_),
       decision_(other.decision_),
@@ -43,6 +45,8 @@ connection<Role, Queue, Keys, Diagnostics>::connection(connection&& other) noexc
       opening_(std::move(other.opening_)),
       frames_(other.frames_),
       messages_(other.messages_),
+      inflater_(std::move(other.inflater_)),
+      deflater_(std::move(other.deflater_)),
       queue_(std::move(other.queue_)),
       writer_(other.writer_),
       out_(std::move(other.out_)),
@@ -55,9 +59,9 @@ connection<Role, Queue, Keys, Diagnostics>::connection(connection&& other) noexc
     other.end(errc::aborted);
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-std::size_t connection<Role, Queue, Keys, Diagnostics>::receive(std::span<std::byte> bytes,
-                                                                time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+std::size_t connection<Role, Queue, Keys, Diagnostics, Deflate>::receive(std::span<std::byte> bytes,
+                                                                         time_point now) {
     std::span<std::byte> in = bytes;
     diagnostics_.at(now);
     diagnostics_.received(bytes);
@@ -72,9 +76,9 @@ std::size_t connection<Role, Queue, Keys, Diagnostics>::receive(std::span<std::b
     return bytes.size() - in.size();
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-void connection<Role, Queue, Keys, Diagnostics>::receive_opening(std::span<std::byte>& in,
-                                                                 time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_opening(std::span<std::byte>& in,
+                                                                          time_point now) {
     const auto [consumed, ec] = opening_->receive(in);
     in = in.subspan(consumed);
     if (ec == errc::need_more) return;
@@ -91,20 +95,21 @@ void connection<Role, Queue, Keys, Diagnostics>::receive_opening(std::span<std::
     opened(now);
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-void connection<Role, Queue, Keys, Diagnostics>::opened(time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::opened(time_point now) {
     phase_ = opening_phase::done;
+    if constexpr (deflates) start_deflate();
     shutdown_.disarm();
     keepalive_.start(now);
     changed();
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-void connection<Role, Queue, Keys, Diagnostics>::receive_frames(std::span<std::byte>& in,
-                                                                time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_frames(std::span<std::byte>& in,
+                                                                         time_point now) {
     while (!in.empty()) {
         if (queue_.paused() && close_.state() == close_state::open) return keepalive_.suspend();
-        frame_piece piece;
+        piece_type piece;
         if (const errc ec = frames_.next(in, piece); ec != errc::ok) [[unlikely]] {
             if (ec != errc::need_more) fail(ec, now);
             return;
@@ -118,9 +123,9 @@ void connection<Role, Queue, Keys, Diagnostics>::receive_frames(std::span<std::b
     if (queue_.paused() && close_.state() == close_state::open) keepalive_.suspend();
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-SANSOCKET_ALWAYS_INLINE void connection<Role, Queue, Keys, Diagnostics>::receive_data(
-    const frame_piece& piece, time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+SANSOCKET_ALWAYS_INLINE void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_data(
+    const piece_type& piece, time_point now) {
     if (close_.state() != close_state::open) [[unlikely]] {
         if (queue_.paused())
             after_close_ = after_close::discard;  // closing is never paused: bounded
@@ -129,13 +134,16 @@ SANSOCKET_ALWAYS_INLINE void connection<Role, Queue, Keys, Diagnostics>::receive
             return close_.discard(piece.payload.size());
         }
     }
-    if (const errc ec = messages_.receive(piece, queue_); ec != errc::ok) [[unlikely]]
+    errc ec{};
+    if constexpr (deflates) ec = messages_.receive(piece, queue_, inflater_);
+    else ec = messages_.receive(piece, queue_);
+    if (ec != errc::ok) [[unlikely]]
         fail(ec, now);
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-void connection<Role, Queue, Keys, Diagnostics>::receive_control(const frame_piece& piece,
-                                                                 time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_control(const frame_piece& piece,
+                                                                          time_point now) {
     const auto payload = messages_.receive_control(piece);
     if (!payload) return;
     if (piece.opcode == opcode::close) return receive_close(*payload, now);
@@ -144,9 +152,9 @@ void connection<Role, Queue, Keys, Diagnostics>::receive_control(const frame_pie
     (void)out_.push_control(opcode::pong, *payload, key_source()());
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-void connection<Role, Queue, Keys, Diagnostics>::receive_close(std::span<const std::byte> payload,
-                                                               time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_close(
+    std::span<const std::byte> payload, time_point now) {
     const auto [code, reason, ec] = parse_close_payload(payload);
     if (ec != errc::ok) return fail(ec, now);
     close_.receive(code, reason, messages_.inside_fragments());
@@ -165,17 +173,10 @@ void connection<Role, Queue, Keys, Diagnostics>::receive_close(std::span<const s
     changed();
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-errc connection<Role, Queue, Keys, Diagnostics>::send_control(opcode op,
-                                                              std::span<const std::byte> payload) {
-    if (const errc ec = may_send(); ec != errc::ok) return ec;
-    if (payload.size() > max_control_payload) return errc::control_too_long;
-    return out_.push_control(op, payload, key_source()());
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics>
-errc connection<Role, Queue, Keys, Diagnostics>::close(close_code code, std::string_view reason,
-                                                       time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+errc connection<Role, Queue, Keys, Diagnostics, Deflate>::close(close_code code,
+                                                                std::string_view reason,
+                                                                time_point now) {
     if (const errc ec = check_close(code, reason); ec != errc::ok) return ec;
     diagnostics_.at(now);
     if (opening()) {
@@ -194,8 +195,8 @@ errc connection<Role, Queue, Keys, Diagnostics>::close(close_code code, std::str
 }
 
 // 7.1.7 "Fail the WebSocket Connection".
-template <role Role, class Queue, class Keys, class Diagnostics>
-void connection<Role, Queue, Keys, Diagnostics>::fail(errc ec, time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::fail(errc ec, time_point now) {
     const bool says_why = close_.state() == close_state::open;
     const std::string_view reason = describe(ec);
     const auto code = says_why ? std::optional{close_code_for(ec)} : std::nullopt;
@@ -211,10 +212,10 @@ void connection<Role, Queue, Keys, Diagnostics>::fail(errc ec, time_point now) {
 }
 
 // The answer is flushed, and the client given time to read it, before the transport goes.
-template <role Role, class Queue, class Keys, class Diagnostics>
-void connection<Role, Queue, Keys, Diagnostics>::refuse_opening(errc cause,
-                                                                std::string_view response,
-                                                                time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::refuse_opening(errc cause,
+                                                                         std::string_view response,
+                                                                         time_point now) {
     out_.push_raw(std::as_bytes(std::span{response}));
     phase_ = opening_phase::failed;
     close_.fail(cause, false, std::nullopt, {});
@@ -224,8 +225,8 @@ void connection<Role, Queue, Keys, Diagnostics>::refuse_opening(errc cause,
     changed();
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-void connection<Role, Queue, Keys, Diagnostics>::receive_end(time_point now, errc how) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_end(time_point now, errc how) {
     diagnostics_.at(now);
     shutdown_.end_of_input();
     // 7.1.4: after the peer's Close, or our failure, this is the expected end; output still goes.
@@ -233,23 +234,23 @@ void connection<Role, Queue, Keys, Diagnostics>::receive_end(time_point now, err
         transport_lost(now, out_.stopped() ? errc::transport_lost : how);
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-void connection<Role, Queue, Keys, Diagnostics>::output_lost(time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::output_lost(time_point now) {
     diagnostics_.at(now);
     out_.stop();
     const bool answers = close_.state() == close_state::replying;
     if (answers || close_.state() == close_state::failed) end(errc::transport_lost);
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-void connection<Role, Queue, Keys, Diagnostics>::transport_lost(time_point now, errc how) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::transport_lost(time_point now, errc how) {
     diagnostics_.at(now);
     shutdown_.end_of_input();
     end(how);
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-void connection<Role, Queue, Keys, Diagnostics>::abort(errc cause) noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::abort(errc cause) noexcept {
     if (phase() == transport_phase::over) return;
     if (cause == errc::dropped) report_leak();
     shutdown_.abort();
@@ -257,8 +258,8 @@ void connection<Role, Queue, Keys, Diagnostics>::abort(errc cause) noexcept {
     end(cause);
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-void connection<Role, Queue, Keys, Diagnostics>::end(errc cause) noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::end(errc cause) noexcept {
     close_.end(cause, !opening() && incomplete());
     if (opening()) phase_ = opening_phase::failed;
     keepalive_.stop();
@@ -268,8 +269,8 @@ void connection<Role, Queue, Keys, Diagnostics>::end(errc cause) noexcept {
     changed();
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-void connection<Role, Queue, Keys, Diagnostics>::advance(time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now) {
     diagnostics_.at(now);
     if (now >= shutdown_.deadline()) {
         const bool finished = phase() == transport_phase::finished;
@@ -287,14 +288,15 @@ void connection<Role, Queue, Keys, Diagnostics>::advance(time_point now) {
     end(ec);
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-time_point connection<Role, Queue, Keys, Diagnostics>::next_deadline() const noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+time_point connection<Role, Queue, Keys, Diagnostics, Deflate>::next_deadline() const noexcept {
     if (keepalive_.state() == keepalive_state::suspended && !queue_.paused()) return immediately;
     return (std::min)(shutdown_.deadline(), keepalive_.next_deadline(!out_.empty()));
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-void connection<Role, Queue, Keys, Diagnostics>::consume_output(std::size_t n, time_point now) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::consume_output(std::size_t n,
+                                                                         time_point now) {
     diagnostics_.at(now);
     out_.consume(n);
     if (n != 0) keepalive_.written(!out_.empty(), now);
@@ -303,11 +305,10 @@ void connection<Role, Queue, Keys, Diagnostics>::consume_output(std::size_t n, t
     changed();
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-errc connection<Role, Queue, Keys, Diagnostics>::accept(std::string_view subprotocol,
-                                                        std::span<const http_field_value> fields,
-                                                        time_point now) requires(Role ==
-                                                                                 role::server) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+errc connection<Role, Queue, Keys, Diagnostics, Deflate>::accept(
+    std::string_view subprotocol, std::span<const http_field_value> fields,
+    time_point now) requires(Role == role::server) {
     if (!deciding()) return errc::not_deciding;
     diagnostics_.at(now);
     std::string response;
@@ -317,12 +318,10 @@ errc connection<Role, Queue, Keys, Diagnostics>::accept(std::string_view subprot
     return errc::ok;
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-errc connection<Role, Queue, Keys, Diagnostics>::refuse(std::uint16_t status,
-                                                        std::span<const http_field_value> fields,
-                                                        std::string_view body,
-                                                        time_point now) requires(Role ==
-                                                                                 role::server) {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+errc connection<Role, Queue, Keys, Diagnostics, Deflate>::refuse(
+    std::uint16_t status, std::span<const http_field_value> fields, std::string_view body,
+    time_point now) requires(Role == role::server) {
     if (!deciding()) return errc::not_deciding;
     diagnostics_.at(now);
     std::string response;
@@ -331,30 +330,30 @@ errc connection<Role, Queue, Keys, Diagnostics>::refuse(std::uint16_t status,
     return errc::ok;
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-bool connection<Role, Queue, Keys, Diagnostics>::deciding() const noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+bool connection<Role, Queue, Keys, Diagnostics, Deflate>::deciding() const noexcept {
     if constexpr (is_client) return false;
     else return opening() && opening_ && opening_->state() == server_handshake_state::deciding;
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-connection_state connection<Role, Queue, Keys, Diagnostics>::state() const noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+connection_state connection<Role, Queue, Keys, Diagnostics, Deflate>::state() const noexcept {
     if (opening()) return connection_state::opening;
     if (close_.state() == close_state::open) return connection_state::open;
     return close_.state() < close_state::complete ? connection_state::closing
                                                   : connection_state::closed;
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-bool connection<Role, Queue, Keys, Diagnostics>::wants_read() const noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+bool connection<Role, Queue, Keys, Diagnostics, Deflate>::wants_read() const noexcept {
     if (phase() == transport_phase::over || shutdown_.aborted() || shutdown_.input_ended())
         return false;
     if (deciding()) return false;
     return close_.state() != close_state::open || !queue_.paused();  // closing is never paused
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-transport_phase connection<Role, Queue, Keys, Diagnostics>::phase() const noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+transport_phase connection<Role, Queue, Keys, Diagnostics, Deflate>::phase() const noexcept {
     switch (close_.state()) {
     case close_state::open:
     case close_state::sending:
@@ -368,8 +367,8 @@ transport_phase connection<Role, Queue, Keys, Diagnostics>::phase() const noexce
     SANSOCKET_UNREACHABLE();
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-connection_snapshot connection<Role, Queue, Keys, Diagnostics>::explain() const noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+connection_snapshot connection<Role, Queue, Keys, Diagnostics, Deflate>::explain() const noexcept {
     const auto code_of = [](const std::optional<close_frame>& f) {
         return f ? std::optional{f->code} : std::nullopt;
     };
@@ -392,6 +391,12 @@ connection_snapshot connection<Role, Queue, Keys, Diagnostics>::explain() const 
     s.output_frames = out_.frames();
     s.memory = out_.memory();
     if constexpr (requires { queue_.memory(); }) s.memory += queue_.memory();
+    if constexpr (deflates) {
+        s.deflate = deflate();
+        s.memory += inflater_.memory() + deflater_.memory();
+        s.decompressed_messages = inflater_.messages();
+        s.compressed_messages = deflater_.messages();
+    }
     s.subprotocol = subprotocol();
     s.round_trip = keepalive_.round_trip();
     s.last_received = keepalive_.last_received();
@@ -404,8 +409,8 @@ connection_snapshot connection<Role, Queue, Keys, Diagnostics>::explain() const 
     return s;
 }
 
-template <role Role, class Queue, class Keys, class Diagnostics>
-void connection<Role, Queue, Keys, Diagnostics>::report_leak() const noexcept {
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::report_leak() const noexcept {
     if constexpr (Diagnostics::enabled) {
         if (state() == connection_state::open || state() == connection_state::closing)
             diagnostics_.leaked(explain());

@@ -7,6 +7,7 @@
 #include <sansocket/machine/message_queue.hpp>
 #include <sansocket/machine/message_reader.hpp>
 #include <sansocket/machine/send_queue.hpp>
+#include <sansocket/wire/deflate_params.hpp>
 #include <sansocket/wire/http_head.hpp>
 #include <sansocket/wire/time.hpp>
 
@@ -31,6 +32,7 @@ struct options {
     send_limits sending;          ///< What may wait to be sent.
     keepalive_options keepalive;  ///< How a silent peer is noticed. On by default in both roles.
     http_limits http;             ///< What the opening handshake may cost.
+    deflate_options deflate;      ///< Compression, where the connection has a codec. Default off.
     /// Time for the whole opening handshake; then errc::opening_timeout. 0: no limit. Default 10 s.
     duration opening_timeout = std::chrono::seconds{10};
     /// Time from the Close, or the failure, to the transport's end: output, the peer's Close and the

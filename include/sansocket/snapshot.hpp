@@ -7,6 +7,7 @@
 #include <sansocket/machine/close_handshake.hpp>
 #include <sansocket/machine/transport_shutdown.hpp>
 #include <sansocket/wire/close_code.hpp>
+#include <sansocket/wire/deflate_params.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/role.hpp>
 #include <sansocket/wire/time.hpp>
@@ -79,7 +80,12 @@ struct connection_snapshot {
     bool paused = false;              ///< The queue is full: nothing is read.
     std::size_t output_bytes = 0;     ///< Accepted for sending and not taken by the transport.
     std::size_t output_frames = 0;    ///< Frames of data and Close among them.
-    std::size_t memory = 0;  ///< Held by the queues; the connection itself is `sizeof` more.
+    std::size_t memory =
+        0;  ///< Held by the queues and the codec; the connection itself is `sizeof` more.
+
+    std::optional<deflate_agreement> deflate;  ///< As `connection::deflate()`.
+    std::uint64_t compressed_messages = 0;     ///< Sent so.
+    std::uint64_t decompressed_messages = 0;   ///< Received so.
 
     std::string_view subprotocol;            ///< Agreed on; as `connection::subprotocol()`.
     std::optional<duration> round_trip;      ///< From the last Ping to its Pong.
@@ -144,6 +150,10 @@ struct connection_snapshot {
     if (s.discarded != 0) add("bytes discarded ", std::to_string(s.discarded));
     add("memory ", std::to_string(s.memory));
     if (!s.subprotocol.empty()) add("subprotocol ", s.subprotocol);
+    if (s.deflate) {
+        add("sent compressed ", std::to_string(s.compressed_messages));
+        add("received compressed ", std::to_string(s.decompressed_messages));
+    }
     if (s.round_trip) {
         using std::chrono::microseconds;
         const auto us = std::chrono::duration_cast<microseconds>(*s.round_trip).count();

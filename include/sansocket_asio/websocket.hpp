@@ -72,7 +72,7 @@ struct client_options {
 /// @tparam Stream  an Asio stream: `async_read_some`, `async_write_some`, `get_executor`, and
 ///                 `lowest_layer` or `close`.
 /// @tparam Connection  the protocol: a sansocket::connection of that role, with any queue, keys and
-///                 diagnostics that it can be constructed with.
+///                 diagnostics that it can be constructed with, and any codec.
 ///
 /// Completion signatures are void(std::error_code) where nothing else is said. Errors are those of
 /// `sansocket::errc`, or of the stream before the connection is open.
@@ -248,6 +248,13 @@ public:
         return send_with([kind, payload](auto& core) { return core.send(kind, payload); },
                          std::forward<Token>(token));
     }
+    /// The same, compressed or not where that was agreed on. RFC 7692 6.1.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_send(sansocket::message_kind kind, std::span<const std::byte> payload,
+                    sansocket::compression how, Token&& token = Token{}) {
+        return send_with([kind, payload, how](auto& core) { return core.send(kind, payload, how); },
+                         std::forward<Token>(token));
+    }
     /// Sends a message that is given away; a large one is not copied.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send(sansocket::message message, Token&& token = Token{}) {
@@ -257,12 +264,19 @@ public:
             },
             std::forward<Token>(token));
     }
+    /// Sends a message that is made once for many connections.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_send(sansocket::prepared_message prepared, Token&& token = Token{}) {
+        return send_with(
+            [prepared = std::move(prepared)](auto& core) { return core.send(prepared); },
+            std::forward<Token>(token));
+    }
     /// Sends at once, or says why not: errc::backpressure where `async_send` would wait.
     sansocket::errc try_send(sansocket::message_kind kind, std::span<const std::byte> payload) {
-        const bool others_wait = session_ && !session_->senders_.empty();
-        if (others_wait && state() == sansocket::connection_state::open)
-            return sansocket::errc::backpressure;
-        return change([&](auto& core) { return core.send(kind, payload); });
+        return try_send_with([&](auto& core) { return core.send(kind, payload); });
+    }
+    sansocket::errc try_send(const sansocket::prepared_message& prepared) {
+        return try_send_with([&](auto& core) { return core.send(prepared); });
     }
 
     /// Sends a Ping of at most 125 bytes. RFC 6455 5.5.2. errc::control_too_long.
@@ -355,6 +369,13 @@ private:
         const sansocket::errc ec = change(*session_->core_);
         session_->drive();
         return ec;
+    }
+    template <class Send>
+    sansocket::errc try_send_with(Send send) {
+        const bool others_wait = session_ && !session_->senders_.empty();
+        if (others_wait && state() == sansocket::connection_state::open)
+            return sansocket::errc::backpressure;
+        return change(send);
     }
     template <class Send, class Token>
     auto send_with(Send send, Token&& token) {

@@ -95,7 +95,7 @@ public:
           messages_(*this) {
         give(encode(head{.role = endpoint_role,
                          .start = now,
-                         .options = options,
+                         .options = effective(options),
                          .request = request,
                          .seed = keys}));
     }
@@ -108,8 +108,8 @@ public:
           start_(now),
           last_(now),
           messages_(*this) {
-        give(encode(
-            head{.role = endpoint_role, .start = now, .options = options, .policy = policy}));
+        give(encode(head{
+            .role = endpoint_role, .start = now, .options = effective(options), .policy = policy}));
     }
     /// What is moved from is closed, as its connection is, and writes nothing more.
     recorder(recorder&& other)
@@ -154,9 +154,16 @@ public:
         note({.what = call::advance, .at = now}, 0);
     }
 
-    errc send(sansocket::message_kind kind, bytes payload) {
-        return noted({.what = call::send, .number = number(kind), .bytes = copy(payload)},
-                     core_.send(kind, payload));
+    errc send(sansocket::message_kind kind, bytes payload,
+              sansocket::compression how = sansocket::compression::automatic) {
+        return noted({.what = call::send, .number = number_of(kind, how), .bytes = copy(payload)},
+                     core_.send(kind, payload, how));
+    }
+    errc send(const sansocket::prepared_message& prepared) {
+        return noted({.what = call::send_prepared,
+                      .number = number_of(prepared.kind(), prepared.how()),
+                      .bytes = copy(prepared.payload())},
+                     core_.send(prepared));
     }
     errc send_text(std::string_view text) {
         return send(sansocket::message_kind::text, std::as_bytes(std::span{text}));
@@ -185,8 +192,9 @@ public:
         record r{.what = call::send_shared, .number = number(kind), .bytes = copy(payload.bytes)};
         return noted(std::move(r), core_.send_shared(kind, std::move(payload)));
     }
-    errc start(sansocket::message_kind kind) {
-        return noted({.what = call::start, .number = number(kind)}, core_.start(kind));
+    errc start(sansocket::message_kind kind,
+               sansocket::compression how = sansocket::compression::automatic) {
+        return noted({.what = call::start, .number = number_of(kind, how)}, core_.start(kind, how));
     }
     errc append(bytes part) {
         return noted({.what = call::append, .bytes = copy(part)}, core_.append(part));
@@ -290,10 +298,16 @@ public:
     [[nodiscard]] bool output_drained() const noexcept { return core_.output_drained(); }
     [[nodiscard]] const auto* handshake() const noexcept { return core_.handshake(); }
     [[nodiscard]] std::string_view subprotocol() const noexcept { return core_.subprotocol(); }
+    [[nodiscard]] auto deflate() const noexcept { return core_.deflate(); }
     [[nodiscard]] auto round_trip() const noexcept { return core_.round_trip(); }
     [[nodiscard]] auto explain() const noexcept { return core_.explain(); }
 
 private:
+    // Without a codec nothing is compressed, whatever the options say.
+    static sansocket::options effective(sansocket::options o) {
+        o.deflate.enabled = o.deflate.enabled && Connection::deflate_type::enabled;
+        return o;
+    }
     static std::vector<std::byte> copy(bytes from) { return {from.begin(), from.end()}; }
     template <class T>
     static std::uint64_t number(T value) noexcept {

@@ -25,6 +25,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -69,8 +70,9 @@ enum class call : std::uint8_t {
     release_handshake,
     move,
     output_lost,
+    send_prepared,
 };
-inline constexpr std::array<std::string_view, 25> call_names{"",
+inline constexpr std::array<std::string_view, 26> call_names{"",
                                                              "receive",
                                                              "receive_end",
                                                              "transport_lost",
@@ -94,19 +96,34 @@ inline constexpr std::array<std::string_view, 25> call_names{"",
                                                              "shrink",
                                                              "release_handshake",
                                                              "move",
-                                                             "output_lost"};
+                                                             "output_lost",
+                                                             "send_prepared"};
 
 /// One call. What a call does not have is empty.
 struct record {
     call what{};
-    sansocket::time_point at{};      ///< `now`; the last one where the call has none.
-    std::uint64_t number = 0;        ///< A kind, code, status, cause, or how many bytes.
+    sansocket::time_point at{};  ///< `now`; the last one where the call has none.
+    std::uint64_t number =
+        0;  ///< A kind and how it is compressed, a code, status, cause, or how many bytes.
     std::vector<std::byte> bytes{};  ///< What was received or is to be sent.
     std::string text{};              ///< A reason, subprotocol or body.
     std::vector<sansocket::http_field_value> fields{};
     std::uint64_t answer = 0;  ///< What the call returned; a hash where that is bytes.
     std::uint64_t digest = 0;  ///< How the connection stood afterwards.
 };
+
+/// What a record says of a message besides its bytes: kind and compression.
+[[nodiscard]] constexpr std::uint64_t number_of(sansocket::message_kind kind,
+                                                sansocket::compression how) noexcept {
+    return static_cast<std::uint64_t>(kind) | static_cast<std::uint64_t>(how) << 1U;
+}
+/// The same of a prepared message: kind, level, memory level and window.
+[[nodiscard]] constexpr std::uint64_t number_of(sansocket::message_kind kind,
+                                                const sansocket::deflate_options& how) noexcept {
+    const auto byte = [](auto v) { return static_cast<std::uint64_t>(v) & 0xffU; };
+    return byte(kind) | byte(how.level) << 8U | byte(how.memory_level) << 16U |
+           byte(how.own_window_bits) << 24U;
+}
 
 /// How a connection was made.
 struct head {
@@ -259,6 +276,23 @@ void fields(Archive& a, std::vector<sansocket::http_field_value>& all) {
 }
 
 template <class Archive>
+void bits(Archive& a, std::optional<std::uint8_t>& v) {
+    std::uint8_t n = v ? static_cast<std::uint8_t>(*v + 1) : std::uint8_t{0};
+    value(a, n);
+    v = n != 0 ? std::optional{static_cast<std::uint8_t>(n - 1)} : std::nullopt;
+}
+template <class Archive>
+void choices(Archive& a, sansocket::deflate_options& o) {
+    values(a, o.enabled, o.own_window_bits, o.peer_window_bits, o.own_context_takeover,
+           o.peer_context_takeover, o.level, o.memory_level, o.threshold, o.blocks,
+           o.bytes_per_block);
+    list(a, o.offers, [&](sansocket::deflate_parameters& p) {
+        values(a, p.server_no_context_takeover, p.client_no_context_takeover);
+        bits(a, p.server_max_window_bits), bits(a, p.client_max_window_bits);
+    });
+}
+
+template <class Archive>
 void choices(Archive& a, sansocket::options& o) {
     values(a, o.messages.size, o.messages.fragments, o.messages.bytes_per_fragment,
            o.messages.validate_utf8);
@@ -268,6 +302,7 @@ void choices(Archive& a, sansocket::options& o) {
     values(a, o.keepalive.ping_interval, o.keepalive.pong_timeout, o.keepalive.idle_timeout,
            o.keepalive.write_timeout);
     values(a, o.http.line, o.http.fields, o.http.total);
+    choices(a, o.deflate);
     values(a, o.opening_timeout, o.close_timeout, o.after_close, o.decision, o.check_sent_text);
 }
 
@@ -312,7 +347,8 @@ constexpr shape shape_of(call what) noexcept {
     case call::output_lost: return {true, false, false, false, false};
     case call::send:
     case call::send_given:
-    case call::send_shared: return {false, true, true, false, false};
+    case call::send_shared:
+    case call::send_prepared: return {false, true, true, false, false};
     case call::start:
     case call::abort: return {false, true, false, false, false};
     case call::append:
@@ -346,7 +382,7 @@ void contents(Archive& a, record& r, sansocket::time_point last) {
 }
 
 inline constexpr std::string_view magic = "sansocket trace\n";
-inline constexpr std::byte form{1};
+inline constexpr std::byte form{2};
 
 }  // namespace detail
 
@@ -394,7 +430,8 @@ public:
         from_.raw(what);
         r = {};
         r.what = static_cast<call>(what[0]);
-        if (r.what < call::receive || r.what > call::output_lost) from_.fail(trace_error::corrupt);
+        if (r.what < call::receive || r.what > call::send_prepared)
+            from_.fail(trace_error::corrupt);
         else detail::contents(from_, r, last_);
         last_ = r.at;
         return from_.good();

@@ -48,11 +48,12 @@ struct replay_watcher {
 
 namespace detail {
 
-// One connection under replay. `Queue` is what it was recorded with.
-template <sansocket::role Role, class Queue>
+// One connection under replay. `Queue` and `Deflate` are what it was recorded with.
+template <sansocket::role Role, class Queue, class Deflate>
 class player {
 public:
-    using connection_type = sansocket::connection<Role, Queue>;
+    using connection_type = sansocket::connection<Role, Queue, sansocket::chacha_keys,
+                                                  sansocket::default_diagnostics, Deflate>;
 
     explicit player(const head& h) : core_(make(h)) {}
 
@@ -62,7 +63,8 @@ public:
         sent_.clear();
         const auto number = [](auto value) { return static_cast<std::uint64_t>(value); };
         const auto cause = static_cast<sansocket::errc>(r.number);
-        const auto kind = static_cast<sansocket::message_kind>(r.number);
+        const auto kind = static_cast<sansocket::message_kind>(r.number & 1U);
+        const auto how = static_cast<sansocket::compression>(r.number >> 1U & 3U);
         switch (r.what) {
         case call::receive: {
             auto in = r.bytes;  // it is unmasked where it lies
@@ -72,10 +74,11 @@ public:
         case call::transport_lost: return core_.transport_lost(r.at, cause), 0;
         case call::output_lost: return core_.output_lost(r.at), 0;
         case call::advance: return core_.advance(r.at), 0;
-        case call::send: return number(core_.send(kind, r.bytes));
+        case call::send: return number(core_.send(kind, r.bytes, how));
         case call::send_given: return number(core_.send(sansocket::message({kind, r.bytes})));
+        case call::send_prepared: return number(core_.send(prepared(r)));
         case call::send_shared: return number(core_.send_shared(kind, shared(r.bytes)));
-        case call::start: return number(core_.start(kind));
+        case call::start: return number(core_.start(kind, how));
         case call::append: return number(core_.append(std::span<const std::byte>{r.bytes}));
         case call::finish: return number(core_.finish(r.bytes));
         case call::send_ping: return number(core_.send_ping(r.bytes));
@@ -112,6 +115,14 @@ private:
             return {h.request, sansocket::chacha_keys(h.seed), h.start, h.options};
         else return {h.policy, h.start, h.options};
     }
+    static sansocket::prepared_message prepared(const record& r) {
+        const auto byte = [&r](unsigned at) { return static_cast<std::uint8_t>(r.number >> at); };
+        sansocket::deflate_options how;
+        how.level = byte(8);
+        how.memory_level = byte(16);
+        how.own_window_bits = byte(24);
+        return {static_cast<sansocket::message_kind>(r.number & 1U), r.bytes, how};
+    }
     static sansocket::shared_payload shared(const std::vector<std::byte>& bytes) {
         const auto owner = std::make_shared<const std::vector<std::byte>>(bytes);
         return {owner, *owner};
@@ -140,11 +151,11 @@ private:
     std::vector<std::byte> sent_;
 };
 
-template <sansocket::role Role, class Queue, class Watcher>
+template <sansocket::role Role, class Queue, class Deflate, class Watcher>
 replay_result play(recording& from, Watcher& watcher) {
     replay_result result;
     watcher.begins(from.head());
-    player<Role, Queue> p(from.head());
+    player<Role, Queue, Deflate> p(from.head());
     for (record r; from.next(r);) {
         const std::uint64_t answer = p.run(r, watcher);
         watcher.called(r, p.sent(), p.connection());
@@ -163,15 +174,17 @@ replay_result play(recording& from, Watcher& watcher) {
 /// Runs `recording`, of a client or a server.
 ///
 /// @tparam Queue  the message queue that was recorded; made from `options::queue`.
+/// @tparam Deflate  the codec that was recorded.
 /// @param watcher  see `replay_watcher`.
 /// A recording that was tampered with differs or has an error, and does nothing worse.
-template <class Queue = sansocket::message_queue<>, class Watcher = replay_watcher>
+template <class Queue = sansocket::message_queue<>, class Deflate = sansocket::no_deflate,
+          class Watcher = replay_watcher>
 replay_result replay(std::span<const std::byte> data, Watcher watcher = {}) {
     recording from(data);
     if (from.error() != trace_error::ok) return {.error = from.error()};
     if (from.head().role == sansocket::role::client)
-        return detail::play<sansocket::role::client, Queue>(from, watcher);
-    return detail::play<sansocket::role::server, Queue>(from, watcher);
+        return detail::play<sansocket::role::client, Queue, Deflate>(from, watcher);
+    return detail::play<sansocket::role::server, Queue, Deflate>(from, watcher);
 }
 
 }  // namespace sansocket_trace

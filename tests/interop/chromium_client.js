@@ -100,6 +100,9 @@ run(async () => {
     await page.evaluate(async (address) => {
       window.ws = await window.connect(address);
     }, url);
+    const extensions = await page.evaluate(() => window.ws.extensions);
+    const deflates = process.env.DEFLATES === '1';
+    expect('compression is agreed on, or not', extensions.startsWith('permessage-deflate'), deflates);
     await echoes(page);
     await closes(page);
     await goesAway(page);

@@ -1,10 +1,13 @@
 """Runs one server and one client against each other. Succeeds when both exit with 0.
 
-usage: pair.py SERVER... -- CLIENT...
+usage: pair.py [--compressed] SERVER... -- CLIENT...
 
 The server prints "listening on ws://127.0.0.1:PORT/"; the client gets that address as its last
 argument. When the client prints "waiting for the server to go" the server gets SIGTERM, and the
 client should then see its connections closed with 1001.
+
+--compressed: the server also says, for each connection, "deflate: N messages received, N sent" (those
+with RSV1), and of all of them there are some of both.
 """
 import os
 import re
@@ -39,7 +42,18 @@ def address_of(server):
     return None
 
 
-def run(server_command, client_command):
+def compressed(server):
+    """Whether messages with RSV1 went both ways, as the server has counted them."""
+    received = sent = 0
+    for line in server.stdout:
+        if match := re.match(r"deflate: (\d+) messages received, (\d+) sent", line):
+            received += int(match[1])
+            sent += int(match[2])
+    print(f"server: {received} compressed messages received, {sent} sent", flush=True)
+    return received != 0 and sent != 0
+
+
+def run(server_command, client_command, counts):
     processes = []
     try:
         server = start(server_command)
@@ -61,6 +75,8 @@ def run(server_command, client_command):
             return "the client did not come to the server's end"
         if server.wait() != 0:
             return f"the server ended with {server.returncode}"
+        if counts and not compressed(server):
+            return "nothing was compressed"
         return 0
     finally:
         for process in processes:
@@ -72,11 +88,13 @@ def too_long(*_):
 
 
 def main(arguments):
+    counts = arguments[0] == "--compressed"
+    arguments = arguments[counts:]
     middle = arguments.index("--")
     signal.signal(signal.SIGALRM, too_long)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     signal.alarm(LIMIT)
-    return run(arguments[:middle], arguments[middle + 1:])
+    return run(arguments[:middle], arguments[middle + 1:], counts)
 
 
 if __name__ == "__main__":

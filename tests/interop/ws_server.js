@@ -20,7 +20,9 @@ function obey(ws, command, rest) {
   }
 }
 
-const server = new WebSocketServer({ host: '127.0.0.1', port: 0, maxPayload: 0 });
+// --deflate: compresses with clients that offer it.
+const perMessageDeflate = process.argv[2] === '--deflate' && { threshold: 0 };
+const server = new WebSocketServer({ host: '127.0.0.1', port: 0, maxPayload: 0, perMessageDeflate });
 server.on('listening', () => {
   console.log(`listening on ws://127.0.0.1:${server.address().port}/`);
 });

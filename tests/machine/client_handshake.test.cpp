@@ -4,6 +4,7 @@
 #include "support/chunks.hpp"
 #include "support/hex.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,8 @@ using sansocket::client_handshake;
 using sansocket::client_handshake_event;
 using sansocket::client_handshake_state;
 using sansocket::client_request;
+using sansocket::deflate_agreement;
+using sansocket::deflate_options;
 using sansocket::errc;
 using sansocket::http_limits;
 using support::bytes;
@@ -27,9 +30,10 @@ constexpr std::string_view answer = "HTTP/1.1 101 Switching Protocols\r\n"
                                     "Sec-WebSocket-Protocol: chat\r\n"
                                     "\r\n";
 
-client_handshake make(const client_request& request, const http_limits& limits = {}) {
+client_handshake make(const client_request& request, const http_limits& limits = {},
+                      const deflate_options& deflate = {}) {
     const auto nonce = bytes("the sample nonce");
-    return client_handshake{request, std::span<const std::byte, 16>{nonce}, limits};
+    return client_handshake{request, std::span<const std::byte, 16>{nonce}, limits, deflate};
 }
 
 client_request chat() {
@@ -213,6 +217,7 @@ TEST_CASE("client_handshake: each check has an error of its own (4.1)") {
         {chosen, "Sec-WebSocket-Extensions: permessage-deflate\r\n", errc::response_extension},
         {chosen, "Sec-WebSocket-Extensions: ,\r\nSec-WebSocket-Extensions: x\r\n",
          errc::response_extension},
+        {chosen, "Sec-WebSocket-Extensions: x;\r\n", errc::extensions_invalid},
         {"Protocol: chat", "Protocol: other", errc::response_subprotocol},
         {"Protocol: chat", "Protocol: CHAT", errc::response_subprotocol},
         {"Protocol: chat", "Protocol: chat, superchat", errc::response_subprotocol},
@@ -275,4 +280,101 @@ TEST_CASE("client_handshake: the limits hold for the response (4.1)") {
     CHECK(consumed == 40);
     CHECK(ec == errc::http_head_too_large);
     CHECK(handshake.state() == failed);
+}
+
+namespace {
+
+// What becomes of a client that offers permessage-deflate as `wants` says and is answered with `fields`.
+struct deflate_case {
+    deflate_options wants;
+    std::string fields;
+    errc ec;
+    std::optional<deflate_agreement> agreed;
+};
+
+void check_deflate(const deflate_case& c) {
+    const std::string text = with("Sec-WebSocket-Protocol: chat\r\n", c.fields);
+    for (const auto& pieces : support::every_chunking(bytes(text))) {
+        client_handshake handshake = make({.host = "h"}, {}, c.wants);
+        errc ec = errc::need_more;
+        for (const auto& piece : pieces)
+            if (ec == errc::need_more) ec = handshake.receive(piece).ec;
+        CHECK(describe(ec) == describe(c.ec));
+        CHECK(handshake.deflate() == c.agreed);
+    }
+}
+
+}  // namespace
+
+TEST_CASE(
+    "client_handshake: permessage-deflate is offered, with what to fall back on (RFC 7692 5)") {
+    deflate_options wants;
+    client_handshake without = make({.host = "h"}, {}, wants);
+    CHECK(without.request().find("Extensions") == std::string_view::npos);
+    wants.enabled = true;
+    client_handshake one = make({.host = "h"}, {}, wants);
+    CHECK(one.request().find("\r\nSec-WebSocket-Extensions: permessage-deflate; "
+                             "client_max_window_bits\r\n") != std::string_view::npos);
+    wants.offers = {{true, false, 10, {}}, {}};
+    client_handshake two = make({.host = "h"}, {}, wants);
+    CHECK(two.request().find("\r\nSec-WebSocket-Extensions: permessage-deflate; "
+                             "server_no_context_takeover; server_max_window_bits=10, "
+                             "permessage-deflate\r\n") != std::string_view::npos);
+    wants.offers = {{}, {false, false, 16, {}}};
+    client_handshake bad = make({.host = "h"}, {}, wants);
+    CHECK(bad.error() == errc::invalid_request);
+    CHECK(bad.request().empty());
+}
+
+TEST_CASE("client_handshake: an answer is one of the offers, or the handshake fails "
+          "(RFC 7692 5.1, 7.1)") {
+    deflate_options any;
+    any.enabled = true;
+    deflate_options small = any;
+    small.offers = {{true, false, 10, {}}, {false, false, {}, 9}};
+    const std::string f = "Sec-WebSocket-Extensions: permessage-deflate";
+    const deflate_case cases[] = {
+        {any, "", errc::ok, {}},
+        {any, "Sec-WebSocket-Extensions: \r\n", errc::ok, {}},
+        {any, f + "\r\n", errc::ok, deflate_agreement{}},
+        {any, f + "; server_max_window_bits=\"10\"; client_max_window_bits=9\r\n", errc::ok,
+         deflate_agreement{{10, true}, {9, true}}},
+        {any, f + "; client_no_context_takeover; server_no_context_takeover\r\n", errc::ok,
+         deflate_agreement{{15, false}, {15, false}}},
+        // zlib makes 9 of it: agreed to, and nothing is compressed
+        {any, f + "; client_max_window_bits=8\r\n", errc::ok,
+         deflate_agreement{{15, true}, {8, true}}},
+        {any, "Sec-WebSocket-Extensions: ,\r\n" + f + "\r\n", errc::ok, deflate_agreement{}},
+        {small, f + "; server_no_context_takeover; server_max_window_bits=10\r\n", errc::ok,
+         deflate_agreement{{10, false}, {15, true}}},
+        {small, f + "\r\n", errc::ok, deflate_agreement{{15, true}, {9, true}}},
+        {small, f + "; client_max_window_bits=10\r\n", errc::response_deflate, {}},
+        {any, f + "; client_max_window_bits\r\n", errc::deflate_parameter, {}},
+        {any, f + "; server_max_window_bits=16\r\n", errc::deflate_parameter, {}},
+        {any, f + "; x\r\n", errc::deflate_parameter, {}},
+        {any,
+         f + "; server_no_context_takeover; server_no_context_takeover\r\n",
+         errc::deflate_parameter,
+         {}},
+        {any, f + ";\r\n", errc::extensions_invalid, {}},
+        {any, "Sec-WebSocket-Extensions: x\r\n", errc::response_extension, {}},
+        {any, "Sec-WebSocket-Extensions: Permessage-Deflate\r\n", errc::response_extension, {}},
+    };
+    for (const deflate_case& c : cases) {
+        INFO(c.fields);
+        check_deflate(c);
+    }
+}
+
+TEST_CASE("client_handshake: an extension may be answered once, in one field or in two "
+          "(RFC 7692 5.1)") {
+    deflate_options wants;
+    wants.enabled = true;
+    const std::string name = "Sec-WebSocket-Extensions: permessage-deflate";
+    for (const std::string& text :
+         {name + ", permessage-deflate\r\n", name + "\r\n" + name + "\r\n", name + ", x\r\n"}) {
+        client_handshake handshake = make({.host = "h"}, {}, wants);
+        CHECK(handshake.receive(bytes(with("Sec-WebSocket-Protocol: chat\r\n", text))).ec ==
+              errc::response_extension);
+    }
 }

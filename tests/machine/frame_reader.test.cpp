@@ -289,3 +289,40 @@ TEST_CASE("frame_reader: nothing in, nothing out") {
     CHECK(reader.next(nothing, piece) == errc::need_more);
     CHECK(!reader.inside_frame());
 }
+
+TEST_CASE(
+    "frame_reader: RSV1 has a meaning once it was agreed on, in every chunking (RFC 7692 6)") {
+    const byte_vector wire = hex("c1 01 41  c2 7e 0080") + byte_vector(128, std::byte{0x42}) +
+                             hex("81 01 43  41 00  80 01 44");
+    for (const auto& cut : support::every_chunking(wire)) {
+        frame_reader<role::client, rsv1::compressed> reader;
+        reader.allow_compressed();
+        std::vector<bool> compressed;
+        for (auto piece : cut) {
+            std::span<std::byte> in{piece};
+            while (!in.empty()) {
+                compressible_piece out;
+                const errc ec = reader.next(in, out);
+                if (ec == errc::need_more) break;
+                REQUIRE(ec == errc::ok);
+                if (out.last) compressed.push_back(out.compressed);
+            }
+        }
+        CHECK(compressed == std::vector{true, true, false, true, false});
+    }
+    byte_vector frame = hex("c1 00");
+    std::span<std::byte> in{frame};
+    compressible_piece out;
+    frame_reader<role::client, rsv1::compressed> not_agreed;
+    CHECK(not_agreed.next(in, out) == errc::reserved_bit);
+    in = frame;
+    frame_reader<role::client> not_possible;
+    CHECK(not_possible.next(in, out) == errc::reserved_bit);
+    for (const std::string_view bad : {"c0 00", "c9 00", "ca 00", "c8 00"}) {
+        frame = hex(bad);
+        in = frame;
+        frame_reader<role::client, rsv1::compressed> reader;
+        reader.allow_compressed();
+        CHECK(reader.next(in, out) == errc::compressed_bit);
+    }
+}

@@ -690,3 +690,38 @@ TEST_CASE("send_queue: idle, the memory of control frames is given back too") {
     queue.shrink();
     CHECK(queue.memory() == 0);
 }
+
+TEST_CASE("send_queue: compressed frames and whole ones keep their boundaries (RFC 7692 6.1)") {
+    const auto prepared = std::make_shared<const byte_vector>(hex("c1 03 414243"));
+    for (std::size_t take = 1; take != 12; ++take) {
+        send_queue<role::server> queue;
+        queue.push_compressed(opcode::text, true, bytes("abc"), {});
+        queue.push_frame({prepared, *prepared});
+        queue.push(opcode::binary, true, bytes("x"), {});
+        CHECK(queue.frames() == 3);
+        byte_vector out;
+        bool pinged = false;
+        while (!queue.empty()) {
+            const auto buffers = queue.output();
+            const auto part = buffers[0].first((std::min)(take, buffers[0].size()));
+            out.insert(out.end(), part.begin(), part.end());
+            queue.consume(part.size());
+            if (!std::exchange(pinged, true)) (void)queue.push_control(opcode::ping, {}, {});
+        }
+        // The Ping stands at the next boundary.
+        byte_vector wanted = hex("c1 03 616263  c1 03 414243  82 01 78");
+        const byte_vector ping = hex("89 00");
+        const auto boundary = wanted.begin() + (take <= 5 ? 5 : take <= 10 ? 10 : 13);
+        wanted.insert(boundary, ping.begin(), ping.end());
+        CHECK(out == wanted);
+        CHECK(queue.frames() == 0);
+    }
+    CHECK(prepared.use_count() == 1);
+    const auto large = std::make_shared<const byte_vector>(hex("c2 7e 0200") + byte_vector(512));
+    send_queue<role::server> queue;
+    queue.push_frame({large, *large});
+    CHECK(queue.output()[0].data() == large->data());
+    CHECK(large.use_count() == 2);
+    queue.consume(large->size());
+    CHECK(large.use_count() == 1);
+}

@@ -5,6 +5,7 @@
 #include "support/hex.hpp"
 
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -429,4 +430,67 @@ TEST_CASE("server_handshake: the limits hold for the request (10.4)") {
     server_handshake handshake{{}, {.fields = 3}};
     CHECK(handshake.receive(bytes(request)).ec == errc::http_too_many_fields);
     CHECK(handshake.response().starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"));
+}
+
+namespace {
+
+// The answer's Sec-WebSocket-Extensions to a request with `fields`; "-" where it has none.
+std::string extensions_for(const std::string& fields, const sansocket::deflate_options& wants) {
+    std::optional<std::string> all;
+    const auto text = bytes(with("Origin: http://example.com\r\n", fields));
+    for (const auto& pieces : support::every_chunking(text)) {
+        server_handshake handshake{{}, {}, wants};
+        for (const auto& piece : pieces) (void)handshake.receive(piece);
+        std::string out;
+        REQUIRE(handshake.accept(out) == errc::ok);
+        const std::string_view name = "Sec-WebSocket-Extensions: ";
+        const std::size_t at = out.find(name);
+        const std::string found =
+            at == out.npos ? "-"
+                           : out.substr(at + name.size(), out.find('\r', at) - at - name.size());
+        if (!all) all = found;
+        CHECK(found == *all);
+        CHECK(handshake.deflate().has_value() == (found != "-"));
+    }
+    return *all;
+}
+
+}  // namespace
+
+TEST_CASE("server_handshake: the first offer that can be met is taken (RFC 7692 5)") {
+    sansocket::deflate_options wants;
+    const std::string name = "Sec-WebSocket-Extensions: ";
+    const std::string deflate = name + "permessage-deflate";
+    CHECK(extensions_for(deflate + "\r\n", wants) == "-");  // off until asked for
+    wants.enabled = true;
+    CHECK(extensions_for("", wants) == "-");
+    CHECK(extensions_for(name + "x; y=z\r\n", wants) == "-");
+    CHECK(extensions_for(deflate + "\r\n", wants) == "permessage-deflate");
+    CHECK(extensions_for(deflate + "; client_max_window_bits=10\r\n", wants) ==
+          "permessage-deflate; client_max_window_bits=10");
+    // 7.1: offers that are not valid, or ask for what there is not, are declined.
+    CHECK(extensions_for(deflate + "; x, permessage-deflate; server_max_window_bits=8\r\n",
+                         wants) == "-");
+    CHECK(extensions_for(deflate + "; x, x, permessage-deflate; server_max_window_bits=8, "
+                                   "permessage-deflate; server_max_window_bits=12, "
+                                   "permessage-deflate\r\n",
+                         wants) == "permessage-deflate; server_max_window_bits=12");
+    // RFC 6455 9.1: several fields are one list.
+    CHECK(extensions_for(deflate + "; server_max_window_bits=8\r\n" + name + "x\r\n" + deflate +
+                             "; server_no_context_takeover\r\n",
+                         wants) == "permessage-deflate; server_no_context_takeover");
+    wants.peer_window_bits = 12;
+    CHECK(extensions_for(deflate + ", permessage-deflate; client_max_window_bits\r\n", wants) ==
+          "permessage-deflate; client_max_window_bits=12");
+}
+
+TEST_CASE("server_handshake: what is no list of extensions is refused where one is wanted (9.1)") {
+    sansocket::deflate_options wants;
+    const auto text = with("Origin", "Sec-WebSocket-Extensions: permessage-deflate, x;\r\nOrigin");
+    server_handshake off{{}, {}, wants};
+    CHECK(off.receive(bytes(text)).ec == errc::ok);
+    wants.enabled = true;
+    server_handshake on{{}, {}, wants};
+    CHECK(on.receive(bytes(text)).ec == errc::extensions_invalid);
+    CHECK(on.response().starts_with("HTTP/1.1 400 "));
 }

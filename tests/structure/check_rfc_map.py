@@ -1,4 +1,5 @@
-"""docs/rfc6455.md names only headers and tests that exist, and each header of wire/ and machine/.
+"""docs/rfc6455.md and docs/rfc7692.md name only headers and tests that exist, and together each header
+of wire/ and machine/.
 
 A row: | section | requirement | `wire/frame_header.hpp` | `name of a test case` | status |
 status: done | departs: why | not applicable: why. The last needs neither header nor test. A header
@@ -9,7 +10,7 @@ import re
 
 from tree import INCLUDE, ROOT, Report, headers, read, test_names
 
-MAP = ROOT / "docs/rfc6455.md"
+MAPS = [ROOT / "docs/rfc6455.md", ROOT / "docs/rfc7692.md"]
 
 
 def rows(text):
@@ -25,8 +26,7 @@ def in_backticks(cell):
     return re.findall(r"`([^`]+)`", cell)
 
 
-def check_row(report, number, cells, tests, named):
-    where = f"docs/rfc6455.md:{number}"
+def check_row(report, where, cells, tests, named):
     if len(cells) != 5:
         report.found(where, "cells", f"{len(cells)} cells instead of 5")
         return
@@ -48,15 +48,18 @@ def check_row(report, number, cells, tests, named):
 def main():
     report = Report("rfc_map")
     tests, named, count = test_names(), set(), 0
-    for number, cells in rows(read(MAP) if MAP.exists() else ""):
-        check_row(report, number, cells, tests, named)
-        count += 1
-    if count == 0:
-        report.found("docs/rfc6455.md", "rows", "has no rows")
+    for map_ in MAPS:
+        before = count
+        name = map_.relative_to(ROOT).as_posix()
+        for number, cells in rows(read(map_) if map_.exists() else ""):
+            check_row(report, f"{name}:{number}", cells, tests, named)
+            count += 1
+        if count == before:
+            report.found(name, "rows", "has no rows")
     for header in headers(INCLUDE / "sansocket/wire") + headers(INCLUDE / "sansocket/machine"):
         path = header.relative_to(INCLUDE / "sansocket").as_posix()
         if path not in named:
-            report.found(path, "row", "no row of docs/rfc6455.md names it")
+            report.found(path, "row", "no row of the maps names it")
     report.finish(f"{count} rows, {len(tests)} test cases")
 
 

@@ -30,10 +30,12 @@ inline const std::string upgrade_request =
     "Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-template <role Role, class Queue = sansocket::message_queue<>>
+template <role Role, class Queue = sansocket::message_queue<>,
+          class Deflate = sansocket::no_deflate>
 class endpoint {
 public:
-    using connection_type = sansocket::connection<Role, Queue, fixed_keys>;
+    using connection_type =
+        sansocket::connection<Role, Queue, fixed_keys, sansocket::default_diagnostics, Deflate>;
 
     explicit endpoint(const sansocket::options& options = {}) : connection(make(options)) {}
     endpoint(const sansocket::options& options, Queue queue)
@@ -44,8 +46,10 @@ public:
         if (!left_open) CHECK(connection.state() == connection_state::closed);
     }
 
-    // The opening handshake, done.
-    endpoint& open() {
+    // The opening handshake, done. `extensions`: what the peer says of them.
+    endpoint& open(const std::string& extensions = {}) {
+        const std::string field =
+            extensions.empty() ? "" : "Sec-WebSocket-Extensions: " + extensions + "\r\n";
         if constexpr (Role == role::client) {
             const std::string request = text_of(sent());
             const std::string name = "Sec-WebSocket-Key: ";
@@ -54,9 +58,10 @@ public:
             const auto accept = sansocket::accept_key(request.substr(at + name.size(), 24));
             receive(bytes("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                           "Connection: Upgrade\r\nSec-WebSocket-Accept: " +
-                          std::string{accept.data(), accept.size()} + "\r\n\r\n"));
+                          std::string{accept.data(), accept.size()} + "\r\n" + field + "\r\n"));
         } else {
-            receive(bytes(upgrade_request));
+            std::string request = upgrade_request;
+            receive(bytes(request.insert(request.size() - 2, field)));
             sent();
         }
         REQUIRE(connection.state() == connection_state::open);
@@ -132,6 +137,14 @@ byte_vector frame(sansocket::opcode op, byte_vector payload, bool fin = true) {
     byte_vector out(sansocket::encoded_size(header));
     sansocket::encode(header, out.data());
     return out + payload;
+}
+
+// The same with RSV1: the payload is compressed.
+template <role Role>
+byte_vector compressed_frame(sansocket::opcode op, byte_vector payload, bool fin = true) {
+    byte_vector out = frame<Role>(op, std::move(payload), fin);
+    out[0] |= std::byte{0x40};
+    return out;
 }
 
 // A frame as an endpoint of `Role` sends it: what its peer would receive.

@@ -282,7 +282,7 @@ TEST_CASE("replay: a recording that was tampered with is found out, and does no 
         // Limits that were never reached, and names of headers nobody asked for, change nothing.
         CHECK(unnoticed < s.tape.size());
         auto other = s.tape;
-        other[16] = std::byte{2};
+        other[16] = std::byte{3};
         CHECK(sansocket_trace::replay(other).error == trace_error::unknown_version);
         other[0] ^= std::byte{1};
         CHECK(sansocket_trace::replay(other).error == trace_error::not_a_trace);

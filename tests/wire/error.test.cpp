@@ -26,8 +26,8 @@ struct group {
 constexpr group groups[] = {
     {errc::not_open, errc::subprotocol_not_offered, error_kind::caller},
     {errc::url_scheme, errc::url_needs_tls, error_kind::caller},
-    {errc::reserved_bit, errc::close_reason_not_utf8, error_kind::peer},
-    {errc::message_too_big, errc::queue_full, error_kind::limit},
+    {errc::reserved_bit, errc::deflate_truncated, error_kind::peer},
+    {errc::message_too_big, errc::deflate_memory, error_kind::limit},
     {errc::http_line_end, errc::http_body_framing, error_kind::peer},
     {errc::http_line_too_long, errc::http_head_too_large, error_kind::limit},
     {errc::method_not_get, errc::subprotocol_required, error_kind::peer},
@@ -56,6 +56,11 @@ static_assert(close_code_for(errc::close_reason_not_utf8) == close_code::invalid
 static_assert(close_code_for(errc::message_too_big) == close_code::message_too_big);
 static_assert(close_code_for(errc::too_many_fragments) == close_code::policy_violation);
 static_assert(close_code_for(errc::queue_full) == close_code::policy_violation);
+static_assert(close_code_for(errc::compressed_bit) == close_code::protocol_error);
+static_assert(close_code_for(errc::deflate_corrupt) == close_code::invalid_payload);
+static_assert(close_code_for(errc::deflate_truncated) == close_code::invalid_payload);
+static_assert(close_code_for(errc::deflate_work) == close_code::policy_violation);
+static_assert(close_code_for(errc::deflate_memory) == close_code::internal_error);
 static_assert(close_code_for(errc::end_of_stream) == close_code::normal);
 static_assert(close_code_for(errc::http_folding) == close_code::normal);
 
@@ -76,7 +81,7 @@ TEST_CASE("error: a close code is called for by frames and limits, and is one th
     for (std::size_t i = 0; i != errc_count; ++i) {
         const errc ec = errc_at(i);
         INFO(describe(ec));
-        const bool fails_open = (ec >= errc::reserved_bit && ec <= errc::queue_full);
+        const bool fails_open = (ec >= errc::reserved_bit && ec <= errc::deflate_memory);
         CHECK((close_code_for(ec) != close_code::normal) == fails_open);
         CHECK(may_be_sent(close_code_for(ec)));
     }

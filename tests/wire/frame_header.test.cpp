@@ -217,3 +217,31 @@ TEST_CASE("frame_header: opcodes that the RFC defines (5.2, 11.8)") {
         CHECK(is_known_opcode(op) == known);
     }
 }
+
+TEST_CASE("frame_header: RSV1 is set with a meaning on the first frame of a message alone "
+          "(RFC 7692 6.1)") {
+    for (unsigned first = 0; first != 256; ++first) {
+        const std::array in{static_cast<std::byte>(first), std::byte{0}};
+        const auto plain = parse_frame_header(in, role::client);
+        const auto meant = parse_frame_header<rsv1::compressed>(in, role::client);
+        INFO(first);
+        if ((first & 0x40U) == 0) {
+            CHECK(meant.ec == plain.ec);
+            CHECK(meant.value == plain.value);
+            continue;
+        }
+        CHECK(plain.ec == errc::reserved_bit);
+        const unsigned low = first & 0x0fU;
+        const errc wanted = (first & 0x30U) != 0 ? errc::reserved_bit
+                            : !is_known_opcode(static_cast<std::uint8_t>(low))
+                                ? errc::reserved_opcode
+                            : low != 1 && low != 2 ? errc::compressed_bit
+                                                   : errc::ok;
+        CHECK(meant.ec == wanted);
+        if (wanted != errc::ok) continue;
+        CHECK(meant.value.compressed);
+        std::array<std::byte, max_frame_header_size> out{};
+        CHECK(encode(meant.value, out.data()) == 2);
+        CHECK(out[0] == in[0]);
+    }
+}

@@ -7,6 +7,8 @@
 using namespace sansocket;
 
 static_assert(std::is_trivially_copyable_v<frame_piece>);
+static_assert(std::is_trivially_copyable_v<compressible_piece>);
+static_assert(!compressible_piece{}.compressed);
 
 TEST_CASE("frame_piece: nothing, until the frame reader says otherwise") {
     const frame_piece piece;

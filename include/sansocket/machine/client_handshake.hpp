@@ -14,7 +14,9 @@
 
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/accept_key.hpp>
+#include <sansocket/wire/deflate_params.hpp>
 #include <sansocket/wire/error.hpp>
+#include <sansocket/wire/extension_list.hpp>
 #include <sansocket/wire/http_head.hpp>
 #include <sansocket/wire/http_head_parser.hpp>
 #include <sansocket/wire/url.hpp>
@@ -56,12 +58,14 @@ public:
     ///
     /// `error()` is `errc::invalid_request` afterwards where `request` cannot be written: a host
     /// or target that is not valid, a subprotocol that is no token or stands twice, a header that
-    /// is no HTTP field or is reserved. Nothing is to be sent then.
+    /// is no HTTP field or is reserved, an offer of permessage-deflate that `is_valid_offer` refuses.
+    /// Nothing is to be sent then.
     ///
-    /// @param nonce   16 bytes, chosen at random for this handshake.
-    /// @param limits  for the response, interim responses counted in.
+    /// @param nonce    16 bytes, chosen at random for this handshake.
+    /// @param limits   for the response, interim responses counted in.
+    /// @param deflate  what is wanted of permessage-deflate; by default it is not offered.
     client_handshake(const client_request& request, std::span<const std::byte, 16> nonce,
-                     const http_limits& limits = {});
+                     const http_limits& limits = {}, const deflate_options& deflate = {});
 
     /// The request to send, complete. Lives until `take_request` or the end of this object.
     [[nodiscard]] std::string_view request() const noexcept { return request_; }
@@ -81,7 +85,10 @@ public:
     ///         errc::response_upgrade      Upgrade is missing or not "websocket";
     ///         errc::response_connection   Connection does not hold "Upgrade";
     ///         errc::response_accept       Sec-WebSocket-Accept is missing or wrong;
-    ///         errc::response_extension    an extension, though none was offered;
+    ///         errc::extensions_invalid    Sec-WebSocket-Extensions is no list of extensions;
+    ///         errc::response_extension    an extension that was not offered, or one twice;
+    ///         errc::deflate_parameter     see `parse_deflate_answer` (RFC 7692 7.1);
+    ///         errc::response_deflate      parameters that answer no offer (RFC 7692 7.1);
     ///         errc::response_subprotocol  a subprotocol not offered, or more than one;
     ///         or an error of `http_head_parser`. All but the first two stay.
     [[nodiscard]] http_progress receive(std::span<const std::byte> in);
@@ -101,6 +108,9 @@ public:
     /// The subprotocol in use: what the server chose; empty where it chose none. 4.1, 1.9.
     [[nodiscard]] std::string_view subprotocol() const noexcept { return subprotocol_; }
 
+    /// What was agreed on for permessage-deflate; nothing where it is not in use. RFC 7692 7.1.
+    [[nodiscard]] std::optional<deflate_agreement> deflate() const noexcept { return agreed_; }
+
 private:
     void move(client_handshake_event event) noexcept {
         if (const auto to = next(state_, event)) state_ = *to;
@@ -108,8 +118,10 @@ private:
     errc compose(const client_request& request, std::string_view key);
     void fail(client_handshake_event event, errc cause) noexcept;
     errc receive_response();
-    [[nodiscard]] errc check_response() const noexcept;
-    [[nodiscard]] errc check_negotiated() const noexcept;
+    [[nodiscard]] errc check_response() noexcept;
+    [[nodiscard]] errc check_subprotocol() const noexcept;
+    [[nodiscard]] errc check_extensions() noexcept;
+    [[nodiscard]] errc check_extension(const extension& chosen) noexcept;
 
     client_handshake_state state_ = client_handshake_state::waiting;
     // Decide no transition but by being compared with the response.
@@ -117,6 +129,9 @@ private:
     std::uint8_t interim_responses_ = 0;
     std::array<char, 28> accept_{};
     std::vector<std::string> offered_;
+    deflate_options deflate_;
+    std::vector<deflate_parameters> deflate_offers_;
+    std::optional<deflate_agreement> agreed_;
     http_limits limits_;
     http_head_parser parser_;
     http_head response_;
@@ -143,8 +158,12 @@ constexpr std::optional<client_handshake_state> client_handshake::next(
 
 inline client_handshake::client_handshake(const client_request& request,
                                           std::span<const std::byte, 16> nonce,
-                                          const http_limits& limits)
-    : offered_(request.subprotocols), limits_(limits), parser_(http_kind::response, limits) {
+                                          const http_limits& limits, const deflate_options& deflate)
+    : offered_(request.subprotocols),
+      deflate_(deflate),
+      deflate_offers_(deflate_offers(deflate)),
+      limits_(limits),
+      parser_(http_kind::response, limits) {
     const auto key = make_key(nonce);
     const std::string_view key_text{key.data(), key.size()};
     accept_ = accept_key(key_text);
@@ -170,11 +189,24 @@ inline std::optional<std::string> subprotocol_list(std::span<const std::string> 
     return out;
 }
 
+// The value of Sec-WebSocket-Extensions for what a client offers; nothing where an offer is not
+// valid. 9.1: "The order of extensions is significant."
+inline std::optional<std::string> extension_offers(std::span<const deflate_parameters> offers) {
+    std::string out;
+    for (const deflate_parameters& offer : offers) {
+        if (!is_valid_offer(offer)) return std::nullopt;
+        if (!out.empty()) out += ", ";
+        out += encode(offer);
+    }
+    return out;
+}
+
 }  // namespace detail
 
 inline errc client_handshake::compose(const client_request& request, std::string_view key) {
     const auto subprotocols = detail::subprotocol_list(request.subprotocols);
-    if (!is_host_field(request.host) || !is_target(request.target) || !subprotocols)
+    const auto extensions = detail::extension_offers(deflate_offers_);
+    if (!is_host_field(request.host) || !is_target(request.target) || !subprotocols || !extensions)
         return errc::invalid_request;
 
     request_ = "GET " + request.target + " HTTP/1.1\r\n";
@@ -186,6 +218,7 @@ inline errc client_handshake::compose(const client_request& request, std::string
                    add("Sec-WebSocket-Version", "13");
     if (!request.origin.empty()) written = written && add("Origin", request.origin);
     if (!subprotocols->empty()) written = written && add("Sec-WebSocket-Protocol", *subprotocols);
+    if (!extensions->empty()) written = written && add("Sec-WebSocket-Extensions", *extensions);
     for (const auto& [name, value] : request.headers) {
         const bool origin_again = !request.origin.empty() && detail::iequals(name, "Origin");
         written = written && !is_reserved_field(name) && !origin_again && add(name, value);
@@ -237,7 +270,7 @@ inline errc client_handshake::receive_response() {
 }
 
 // 4.1, the numbered list behind "Once the client's opening handshake has been sent".
-inline errc client_handshake::check_response() const noexcept {
+inline errc client_handshake::check_response() noexcept {
     if (response_.status() != 101) return errc::upgrade_refused;  // step 1
     if (response_.version_minor() == 0) return errc::http_version;
     const auto upgrade = response_.find("Upgrade");  // step 2
@@ -248,15 +281,33 @@ inline errc client_handshake::check_response() const noexcept {
     const std::string_view accept{accept_.data(), accept_.size()};
     if (response_.find("Sec-WebSocket-Accept") != accept)  // step 4
         return errc::response_accept;
-    return check_negotiated();
+    if (const errc ec = check_extensions(); ec != errc{}) return ec;  // step 5
+    return check_subprotocol();
 }
 
-inline errc client_handshake::check_negotiated() const noexcept {
-    // Step 5. Nothing is offered, so whatever the list holds was not.
-    const auto anything = [](std::string_view) { return true; };
-    if (response_.any_element("Sec-WebSocket-Extensions", anything))
-        return errc::response_extension;
-    // Step 6. 11.3.4: the field "MUST NOT appear more than once in an HTTP response".
+// 9.1: fields that stand there several times are one list.
+inline errc client_handshake::check_extensions() noexcept {
+    for (const http_field field : response_) {
+        if (!detail::iequals(field.name, "Sec-WebSocket-Extensions")) continue;
+        extension_list list{field.value};
+        while (const auto chosen = list.next())
+            if (const errc ec = check_extension(*chosen); ec != errc{}) return ec;
+        if (!list.good()) return errc::extensions_invalid;
+    }
+    return errc{};
+}
+
+inline errc client_handshake::check_extension(const extension& chosen) noexcept {
+    const bool offered = chosen.name == deflate_name && !deflate_offers_.empty();
+    if (!offered || agreed_) return errc::response_extension;
+    const auto [answer, ec] = parse_deflate_answer(chosen.parameters);
+    if (ec != errc{}) return ec;
+    agreed_ = agreed_by_client(answer, deflate_offers_, deflate_);
+    return agreed_ ? errc{} : errc::response_deflate;
+}
+
+// Step 6. 11.3.4: the field "MUST NOT appear more than once in an HTTP response".
+inline errc client_handshake::check_subprotocol() const noexcept {
     const auto chosen = response_.find("Sec-WebSocket-Protocol");
     if (!chosen) return errc{};
     const bool offered = std::find(offered_.begin(), offered_.end(), *chosen) != offered_.end();

@@ -67,6 +67,10 @@ public:
         reserve(n);
         return partial_.extend(n);
     }
+    /// The last `n` bytes of that room are not needed.
+    void retract(std::size_t n) noexcept {
+        if (begun_) partial_.truncate(partial_.size() - n);
+    }
     /// The message begun is complete: hands it on.
     void finish() {
         if (!begun_) return;

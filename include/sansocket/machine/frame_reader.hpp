@@ -32,13 +32,24 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 namespace sansocket {
 
 /// Reads frames sent to an endpoint of role `Role`.
-template <role Role>
+///
+/// @tparam Rsv1  what RSV1 may come to mean, once `allow_compressed` was called.
+template <role Role, rsv1 Rsv1 = rsv1::reserved>
 class frame_reader {
+    static constexpr bool compressible = Rsv1 == rsv1::compressed;
+    struct nothing {};
+
 public:
+    using piece_type = std::conditional_t<compressible, compressible_piece, frame_piece>;
+
+    /// From now on RSV1 says that a message is compressed. RFC 7692 6.
+    void allow_compressed() noexcept requires(Rsv1 == rsv1::compressed) { meaning_ = Rsv1; }
+
     /// Takes the next piece from the front of `in`. 5.2.
     ///
     /// @param in   bytes from the transport; what is taken is cut off its front.
@@ -47,7 +58,7 @@ public:
     /// @return success; errc::need_more when `in` is used up inside a header; or what
     ///         `parse_frame_header` names, for good: every later call returns the same.
     [[nodiscard]] SANSOCKET_ALWAYS_INLINE errc next(std::span<std::byte>& in,
-                                                    frame_piece& out) noexcept;
+                                                    piece_type& out) noexcept;
 
     /// Whether the bytes so far end inside a frame.
     [[nodiscard]] bool inside_frame() const noexcept {
@@ -60,9 +71,14 @@ private:
     static constexpr bool masked = Role == role::server;
     static constexpr std::size_t short_header = masked ? 6 : 2;  // 2, and 4 of masking key
 
-    SANSOCKET_NOINLINE errc next_slowly(std::span<std::byte>& in, frame_piece& out) noexcept;
-    errc read_header(std::span<std::byte>& in, frame_piece& out) noexcept;
-    void read_payload(std::span<std::byte>& in, frame_piece& out) noexcept;
+    SANSOCKET_NOINLINE errc next_slowly(std::span<std::byte>& in, piece_type& out) noexcept;
+    errc read_header(std::span<std::byte>& in, piece_type& out) noexcept;
+    void read_payload(std::span<std::byte>& in, piece_type& out) noexcept;
+    [[nodiscard]] frame_header_result parse(std::span<const std::byte> in) const noexcept {
+        if constexpr (compressible)
+            if (meaning_ == Rsv1) return parse_frame_header<Rsv1>(in, Role);
+        return parse_frame_header(in, Role);
+    }
 
     state state_ = state::header;
     // Facts that decide no transition.
@@ -71,11 +87,12 @@ private:
     std::array<std::byte, max_frame_header_size> held_{};  // a header that is not whole
     frame_header current_{};
     std::uint64_t left_ = 0;  // payload bytes of the current frame still to come
+    [[no_unique_address]] std::conditional_t<compressible, rsv1, nothing> meaning_{};
 };
 
-template <role Role>
-SANSOCKET_ALWAYS_INLINE errc frame_reader<Role>::next(std::span<std::byte>& in,
-                                                      frame_piece& out) noexcept {
+template <role Role, rsv1 Rsv1>
+SANSOCKET_ALWAYS_INLINE errc frame_reader<Role, Rsv1>::next(std::span<std::byte>& in,
+                                                            piece_type& out) noexcept {
     if (state_ == state::header && held_size_ == 0 && in.size() >= short_header) [[likely]] {
         const auto first = std::to_integer<std::uint8_t>(in[0]);
         const auto second = std::to_integer<std::uint8_t>(in[1]);
@@ -87,6 +104,7 @@ SANSOCKET_ALWAYS_INLINE errc frame_reader<Role>::next(std::span<std::byte>& in,
             out.fin = out.first = out.last = true;
             out.payload_length = length;
             out.payload_left = 0;
+            if constexpr (compressible) out.compressed = false;
             if constexpr (masked) out.key = masking_key{in[2], in[3], in[4], in[5]};
             out.payload = in.subspan(short_header, length);
             in = in.subspan(short_header + length);
@@ -96,8 +114,8 @@ SANSOCKET_ALWAYS_INLINE errc frame_reader<Role>::next(std::span<std::byte>& in,
     return next_slowly(in, out);
 }
 
-template <role Role>
-errc frame_reader<Role>::next_slowly(std::span<std::byte>& in, frame_piece& out) noexcept {
+template <role Role, rsv1 Rsv1>
+errc frame_reader<Role, Rsv1>::next_slowly(std::span<std::byte>& in, piece_type& out) noexcept {
     switch (state_) {
     case state::failed: return failure_;
     case state::header:
@@ -113,17 +131,17 @@ errc frame_reader<Role>::next_slowly(std::span<std::byte>& in, frame_piece& out)
     SANSOCKET_UNREACHABLE();
 }
 
-template <role Role>
-errc frame_reader<Role>::read_header(std::span<std::byte>& in, frame_piece& out) noexcept {
+template <role Role, rsv1 Rsv1>
+errc frame_reader<Role, Rsv1>::read_header(std::span<std::byte>& in, piece_type& out) noexcept {
     frame_header_result parsed;
     std::size_t used = 0;
     if (held_size_ == 0) {
-        parsed = parse_frame_header(in, Role);
+        parsed = parse(in);
         used = parsed.size;
     } else {  // byte by byte: the rest of the header is a few bytes at most
         while (parsed.ec == errc::need_more && used != in.size()) {
             held_[held_size_++] = in[used++];
-            parsed = parse_frame_header(std::span{held_}.first(held_size_), Role);
+            parsed = parse(std::span{held_}.first(held_size_));
         }
     }
     if (parsed.ec == errc::need_more) {
@@ -147,10 +165,11 @@ errc frame_reader<Role>::read_header(std::span<std::byte>& in, frame_piece& out)
     return errc::ok;
 }
 
-template <role Role>
-void frame_reader<Role>::read_payload(std::span<std::byte>& in, frame_piece& out) noexcept {
+template <role Role, rsv1 Rsv1>
+void frame_reader<Role, Rsv1>::read_payload(std::span<std::byte>& in, piece_type& out) noexcept {
     const auto size = static_cast<std::size_t>((std::min)(left_, std::uint64_t{in.size()}));
     out.opcode = current_.opcode;
+    if constexpr (compressible) out.compressed = current_.compressed;
     out.fin = current_.fin;
     out.payload_length = current_.payload_length;
     if constexpr (masked) {

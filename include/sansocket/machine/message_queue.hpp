@@ -63,6 +63,10 @@ public:
     }
     /// Room for the next `n` bytes of the message begun; written before the next call.
     [[nodiscard]] std::byte* extend(std::size_t n);
+    /// The last `n` bytes of that room are not needed.
+    void retract(std::size_t n) noexcept {
+        if (partial_ != none) buffer_.truncate(buffer_.size() - n);
+    }
     /// The message begun is complete.
     void finish() noexcept;
     /// The message begun will never be complete.

@@ -118,6 +118,7 @@ concept has_paused = requires(const Q& q) {
 /// | `begin(kind) -> bool` | a message begins whose size is not known. False: no room. |
 /// | `extend(n) -> std::byte*` | room for its next `n` bytes, written before the next call; null: no room |
 /// | `reserve(n)`, optional | a hint: at least `n` bytes more will come for it |
+/// | `retract(n)`, optional | the last `n` bytes of that room are not needed; without it, what is decompressed is copied |
 /// | `finish()`, `abandon()` | it is complete; it will never be |
 /// | `clear()` | forget every message, the unfinished one too |
 /// | `end(cause)` | no more will come; only the first cause counts; an unfinished message goes |

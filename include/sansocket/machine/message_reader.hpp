@@ -73,6 +73,13 @@ public:
     template <class Queue>
     [[nodiscard]] SANSOCKET_ALWAYS_INLINE errc receive(const frame_piece& piece, Queue& queue);
 
+    /// The same where a message may be compressed: `inflater` decompresses it into `queue`. Sizes
+    /// are those of what comes out. RFC 7692 6.2.
+    ///
+    /// @return also what `message_inflater` names.
+    template <class Queue, class Inflater>
+    [[nodiscard]] errc receive(const compressible_piece& piece, Queue& queue, Inflater& inflater);
+
     /// Takes a piece of a control frame.
     ///
     /// @return the whole payload, unmasked, once the frame is complete: 0 to 125 bytes, valid until
@@ -102,7 +109,10 @@ private:
     template <class Queue>
     SANSOCKET_NOINLINE errc receive_slowly(const frame_piece& piece, Queue& queue);
     template <class Queue>
-    errc begin_frame(const frame_piece& piece, Queue& queue);
+    errc begin_frame(const frame_piece& piece, Queue& queue, std::uint64_t most,
+                     std::uint64_t made);
+    template <class Queue, class Inflater>
+    errc begin_compressed(const compressible_piece& piece, Queue& queue, Inflater& inflater);
     template <class Queue>
     errc append(const frame_piece& piece, Queue& queue);
     template <class Queue>
@@ -169,7 +179,7 @@ SANSOCKET_ALWAYS_INLINE errc message_reader<Role>::receive(const frame_piece& pi
 template <role Role>
 template <class Queue>
 errc message_reader<Role>::receive_slowly(const frame_piece& piece, Queue& queue) {
-    errc ec = piece.first ? begin_frame(piece, queue) : errc::ok;
+    errc ec = piece.first ? begin_frame(piece, queue, most<Queue>(), 0) : errc::ok;
     if (ec == errc::ok && !piece.payload.empty()) ec = append(piece, queue);
     if (ec == errc::ok && piece.last) ec = end_frame(queue);
     if (ec != errc::ok) queue.abandon();
@@ -177,8 +187,45 @@ errc message_reader<Role>::receive_slowly(const frame_piece& piece, Queue& queue
 }
 
 template <role Role>
+template <class Queue, class Inflater>
+errc message_reader<Role>::receive(const compressible_piece& piece, Queue& queue,
+                                   Inflater& inflater) {
+    const bool begins = piece.first && piece.compressed;
+    if (!begins && !inflater.inside()) [[likely]]
+        return receive(static_cast<const frame_piece&>(piece), queue);
+    const auto valid = [this](std::span<const std::byte> made) {
+        return !must_be_utf8() || (utf8_.complete() && is_ascii(made)) || utf8_.receive(made);
+    };
+    errc ec = piece.first ? begin_compressed(piece, queue, inflater) : errc::ok;
+    if (ec == errc::ok && !piece.payload.empty()) {
+        if constexpr (masked) (void)mask_in_place(piece.payload, piece.key);
+        ec = inflater.receive(piece.payload, queue, valid);
+    }
+    const bool whole = piece.last && after_ == fragment_state::between;
+    if (ec == errc::ok && whole) ec = inflater.finish(queue);
+    if (ec == errc::ok && piece.last) ec = end_frame(queue);
+    if (ec != errc::ok) queue.abandon();
+    return ec;
+}
+
+// What does not compress grows a little, and may still be of the size allowed once it comes out.
+template <role Role>
+template <class Queue, class Inflater>
+errc message_reader<Role>::begin_compressed(const compressible_piece& piece, Queue& queue,
+                                            Inflater& inflater) {
+    const std::uint64_t most = message_reader::most<Queue>();
+    const std::uint64_t grown = most > std::uint64_t{1} << 62U ? most : most + most / 8 + 1024;
+    const std::uint64_t made = inflater.inside() ? inflater.made() : 0;
+    const errc ec = begin_frame(piece, queue, grown, made);
+    if (ec == errc::ok && piece.compressed) inflater.begin(most);
+    return ec;
+}
+
+// `most`: bytes that all frames may have. `made`: bytes that came out of those before.
+template <role Role>
 template <class Queue>
-errc message_reader<Role>::begin_frame(const frame_piece& piece, Queue& queue) {
+errc message_reader<Role>::begin_frame(const frame_piece& piece, Queue& queue, std::uint64_t most,
+                                       std::uint64_t made) {
     const auto after = next(state_, piece.opcode, piece.fin);
     if (!after)
         return state_ == fragment_state::between ? errc::unexpected_continuation
@@ -189,11 +236,11 @@ errc message_reader<Role>::begin_frame(const frame_piece& piece, Queue& queue) {
         utf8_ = utf8_validator{};
         kind_ = piece.opcode == opcode::text ? message_kind::text : message_kind::binary;
     }
-    if (piece.payload_length > most<Queue>() - size_) return errc::message_too_big;
+    if (piece.payload_length > most - size_) return errc::message_too_big;
     size_ += piece.payload_length;
     ++fragments_;
     if (!starts && limits_.bytes_per_fragment != 0 && fragments_ > limits_.fragments &&
-        fragments_ - limits_.fragments > size_ / limits_.bytes_per_fragment)
+        fragments_ - limits_.fragments > (std::max)(size_, made) / limits_.bytes_per_fragment)
         return errc::too_many_fragments;
     after_ = *after;
     inside_frame_ = true;

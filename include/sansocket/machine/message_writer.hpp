@@ -55,6 +55,22 @@ public:
         return errc::ok;
     }
 
+    /// A whole message, compressed by `deflater`. It is compressed once nothing is left to refuse it
+    /// for. errc::message_in_progress.
+    template <class Out, class Keys, class Deflater>
+    errc send(message_kind kind, std::span<const std::byte> payload, Out& out, Keys&& keys,
+              Deflater& deflater) {
+        if (const errc ec = may_send(kind, payload, out); ec != errc::ok) return ec;
+        const auto compressed = deflater.whole(payload);
+        if (!compressed) {
+            out.push(opcode_of(kind), true, payload, keys());
+            return errc::ok;
+        }
+        out.push_compressed(opcode_of(kind), true, *compressed, keys());
+        deflater.sent();
+        return errc::ok;
+    }
+
     /// A whole message that is given away. errc::message_in_progress.
     template <class Out, class Keys, class Owned>
     errc send_owned(message_kind kind, Owned&& payload, Out& out, Keys&& keys) {
@@ -76,6 +92,13 @@ public:
         return errc::ok;
     }
 
+    /// Whether a whole frame may be pushed to `out` by somebody else. errc::message_in_progress.
+    template <class Out>
+    [[nodiscard]] errc may_send_frame(const Out& out) const noexcept {
+        if (state_ != writer_state::between) return errc::message_in_progress;
+        return out.full() ? errc::backpressure : errc::ok;
+    }
+
     /// A message begins. errc::message_in_progress.
     errc start(message_kind kind) noexcept {
         if (state_ != writer_state::between) return errc::message_in_progress;
@@ -89,17 +112,20 @@ public:
     /// errc::text_not_utf8, where a code point may be cut at a part's end but not at the last's.
     template <class Out, class Keys>
     errc append(std::span<const std::byte> part, bool fin, Out& out, Keys&& keys) {
-        if (state_ == writer_state::between) return errc::no_message_in_progress;
-        if (out.full()) return errc::backpressure;
-        utf8_validator text = text_;
-        if (check_text_ && kind_ == message_kind::text) {
-            if (!text.receive(part) || (fin && !text.complete())) return errc::text_not_utf8;
-        }
-        const auto op = state_ == writer_state::starting ? opcode_of(kind_) : opcode::continuation;
-        out.push(op, fin, part, keys());
-        text_ = text;
-        state_ = fin ? writer_state::between : writer_state::continuing;
-        return errc::ok;
+        return append_by(part, fin, out, [&](opcode op) { out.push(op, fin, part, keys()); });
+    }
+
+    /// The same of a message that `deflater` has begun to compress. 5.4, RFC 7692 6.1.
+    template <class Out, class Keys, class Deflater>
+    errc append(std::span<const std::byte> part, bool fin, Out& out, Keys&& keys,
+                Deflater& deflater) {
+        return append_by(part, fin, out, [&](opcode op) {
+            const auto compressed = deflater.part(part, fin);
+            // RFC 7692 6.1: the bit is set in the first frame of the message alone.
+            if (op == opcode::continuation) out.push(op, fin, compressed, keys());
+            else out.push_compressed(op, fin, compressed, keys());
+            deflater.sent();
+        });
     }
 
     [[nodiscard]] writer_state state() const noexcept { return state_; }
@@ -112,6 +138,20 @@ private:
         if (out.full()) return errc::backpressure;
         if (check_text_ && kind == message_kind::text && !is_valid_utf8(payload))
             return errc::text_not_utf8;
+        return errc::ok;
+    }
+
+    template <class Out, class Push>
+    errc append_by(std::span<const std::byte> part, bool fin, const Out& out, Push push) {
+        if (state_ == writer_state::between) return errc::no_message_in_progress;
+        if (out.full()) return errc::backpressure;
+        utf8_validator text = text_;
+        if (check_text_ && kind_ == message_kind::text) {
+            if (!text.receive(part) || (fin && !text.complete())) return errc::text_not_utf8;
+        }
+        push(state_ == writer_state::starting ? opcode_of(kind_) : opcode::continuation);
+        text_ = text;
+        state_ = fin ? writer_state::between : writer_state::continuing;
         return errc::ok;
     }
 

@@ -130,6 +130,13 @@ public:
     SANSOCKET_ALWAYS_INLINE void push(opcode op, bool fin, std::span<const std::byte> payload,
                                       masking_key key);
 
+    /// The same with RSV1, for a payload that is compressed. RFC 7692 6.1.
+    void push_compressed(opcode op, bool fin, std::span<const std::byte> payload, masking_key key);
+
+    /// Queues a whole frame that is shared: header and payload, not masked. Not copied, unless it is
+    /// so small that this costs less.
+    void push_frame(shared_payload frame) requires(Role == role::server);
+
     /// Queues a frame of data whose payload is shared. A server's is not copied; a client's is, for
     /// it must be masked.
     void push_shared(opcode op, bool fin, shared_payload payload, masking_key key);
@@ -191,6 +198,7 @@ public:
 
 private:
     static constexpr bool masks = Role == role::client;
+    static constexpr std::size_t small_frame = 512;  // bytes
 
     static frame_header header_of(opcode op, bool fin, std::size_t size, masking_key key) noexcept {
         frame_header header{fin, op, size, std::nullopt};
@@ -201,8 +209,8 @@ private:
     SANSOCKET_ALWAYS_INLINE void write(detail::segment_queue& to, const frame_header& header,
                                        std::span<const std::byte> payload);
     static std::size_t frame_size_at(const detail::segment_queue& in, std::size_t at) noexcept;
-    static std::size_t pass(const detail::segment_queue& in, std::size_t begin, std::size_t end,
-                            std::size_t& left) noexcept;
+    SANSOCKET_NOINLINE static std::size_t pass(const detail::segment_queue& in, std::size_t begin,
+                                               std::size_t end, std::size_t& left) noexcept;
     void pass_data(std::size_t n) noexcept;
     void pass_control(std::size_t n) noexcept;
     static void show(const detail::segment_queue& from, std::size_t begin, std::size_t end,
@@ -243,6 +251,25 @@ SANSOCKET_ALWAYS_INLINE void send_queue<Role>::push(opcode op, bool fin,
     if (stopped_) [[unlikely]]
         return;
     write(data_, header_of(op, fin, payload.size(), key), payload);
+    ++frames_;
+}
+
+template <role Role>
+void send_queue<Role>::push_compressed(opcode op, bool fin, std::span<const std::byte> payload,
+                                       masking_key key) {
+    if (stopped_) return;
+    frame_header header = header_of(op, fin, payload.size(), key);
+    header.compressed = true;
+    write(data_, header, payload);
+    ++frames_;
+}
+
+template <role Role>
+void send_queue<Role>::push_frame(shared_payload frame) requires(Role == role::server) {
+    if (stopped_) return;
+    const std::size_t size = frame.bytes.size();
+    if (size < small_frame) std::memcpy(data_.extend(size, !shown_), frame.bytes.data(), size);
+    else data_.append(std::move(frame.owner), frame.bytes);
     ++frames_;
 }
 
@@ -361,7 +388,8 @@ void send_queue<Role>::stop() noexcept {
 template <role Role>
 std::size_t send_queue<Role>::frame_size_at(const detail::segment_queue& in,
                                             std::size_t at) noexcept {
-    const auto parsed = parse_frame_header(in.at(at), peer_of(Role));  // in one piece, by `write`
+    const auto parsed =
+        parse_frame_header<rsv1::compressed>(in.at(at), peer_of(Role));  // in one piece, by `write`
     return parsed.size + static_cast<std::size_t>(parsed.value.payload_length);
 }
 

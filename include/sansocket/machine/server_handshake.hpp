@@ -13,7 +13,9 @@
 
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/accept_key.hpp>
+#include <sansocket/wire/deflate_params.hpp>
 #include <sansocket/wire/error.hpp>
+#include <sansocket/wire/extension_list.hpp>
 #include <sansocket/wire/http_head.hpp>
 #include <sansocket/wire/http_head_parser.hpp>
 #include <sansocket/wire/url.hpp>
@@ -80,8 +82,12 @@ public:
     [[nodiscard]] static constexpr std::optional<server_handshake_state> next(
         server_handshake_state from, server_handshake_event event) noexcept;
 
-    explicit server_handshake(server_policy policy = {}, const http_limits& limits = {})
-        : policy_(std::move(policy)), parser_(http_kind::request, limits) {}
+    /// @param deflate  what is wanted of permessage-deflate; by default no offer is looked at.
+    explicit server_handshake(server_policy policy = {}, const http_limits& limits = {},
+                              deflate_options deflate = {})
+        : policy_(std::move(policy)),
+          deflate_(std::move(deflate)),
+          parser_(http_kind::request, limits) {}
 
     /// Takes bytes up to the end of the request's head, or to the first that is wrong. 4.2.1.
     ///
@@ -96,6 +102,8 @@ public:
     ///         errc::websocket_version_unsupported  Sec-WebSocket-Version is not 13 (step 6);
     ///         errc::websocket_key_invalid          Sec-WebSocket-Key is not 16 bytes (step 5);
     ///         errc::subprotocol_invalid            no list of distinct tokens (step 8);
+    ///         errc::extensions_invalid             no list of extensions, where they are looked at
+    ///                                              (step 9);
     ///         errc::origin_refused                 see `server_policy` (4.2.2);
     ///         errc::subprotocol_required           see `server_policy` (4.2.2);
     ///         or an error of `http_head_parser`. All but the first two are final, and
@@ -122,6 +130,12 @@ public:
     /// The subprotocol that `accept(out)` takes, by the policy; after `accept` the one in use.
     /// Empty: none.
     [[nodiscard]] std::string_view subprotocol() const noexcept { return subprotocol_; }
+
+    /// What `accept` agrees to for permessage-deflate: the first offer that can be met; nothing
+    /// where there is none. RFC 7692 5.
+    [[nodiscard]] std::optional<deflate_agreement> deflate() const noexcept {
+        return deflate_answer_ ? std::optional{agreed_by_server(*deflate_answer_)} : std::nullopt;
+    }
 
     /// Appends the answer that opens the connection to `out`, with the policy's choice. 4.2.2.
     ///
@@ -165,6 +179,7 @@ private:
     [[nodiscard]] errc check_request();
     [[nodiscard]] errc check_upgrade() const noexcept;
     [[nodiscard]] errc check_origin() const noexcept;
+    [[nodiscard]] errc choose_extensions() noexcept;
     [[nodiscard]] errc choose_subprotocol();
     [[nodiscard]] bool is_offered(std::string_view subprotocol) const noexcept;
 
@@ -172,6 +187,8 @@ private:
     // Decide no transition but by being compared with the request.
     errc cause_{};
     server_policy policy_;
+    deflate_options deflate_;
+    std::optional<deflate_parameters> deflate_answer_;
     http_head_parser parser_;
     std::string subprotocol_;
     std::string response_;
@@ -308,6 +325,7 @@ inline void server_handshake::fail(errc cause) {
 inline errc server_handshake::check_request() {
     if (const errc ec = check_upgrade(); ec != errc{}) return ec;
     if (const errc ec = check_origin(); ec != errc{}) return ec;
+    if (const errc ec = choose_extensions(); ec != errc{}) return ec;
     return choose_subprotocol();
 }
 
@@ -335,6 +353,23 @@ inline errc server_handshake::check_origin() const noexcept {
     if (policy_.allowed_origins.empty()) return errc{};
     const bool allowed = detail::has_origin(policy_.allowed_origins, *origin);
     return allowed ? errc{} : errc::origin_refused;
+}
+
+// 9.1: fields that stand there several times are one list, and its order is the client's preference.
+inline errc server_handshake::choose_extensions() noexcept {
+    if (!deflate_.enabled) return errc{};
+    for (const http_field field : request()) {
+        if (!detail::iequals(field.name, "Sec-WebSocket-Extensions")) continue;
+        extension_list list{field.value};
+        while (const auto offered = list.next()) {
+            if (deflate_answer_ || offered->name != deflate_name) continue;
+            // RFC 7692 7.1: an offer with parameters that are not valid is declined, and no error.
+            const auto [offer, ec] = parse_deflate_offer(offered->parameters);
+            if (ec == errc{}) deflate_answer_ = sansocket::accept(offer, deflate_);
+        }
+        if (!list.good()) return errc::extensions_invalid;
+    }
+    return errc{};
 }
 
 inline errc server_handshake::choose_subprotocol() {
@@ -379,6 +414,8 @@ inline errc server_handshake::accept(std::string_view subprotocol,
     out.append(accept.data(), accept.size()).append("\r\n");
     if (!subprotocol.empty())
         out.append("Sec-WebSocket-Protocol: ").append(subprotocol).append("\r\n");
+    if (deflate_answer_)
+        out.append("Sec-WebSocket-Extensions: ").append(encode(*deflate_answer_)).append("\r\n");
     if (!detail::append_fields(out, policy_.headers) || !detail::append_fields(out, headers)) {
         out.resize(before);
         return errc::invalid_response;

@@ -88,6 +88,10 @@ public:
     /// Room for the next `n` bytes of the message begun; written before the next call. Null where
     /// none is begun, and where it would pass `max_message`.
     [[nodiscard]] std::byte* extend(std::size_t n) noexcept;
+    /// The last `n` bytes of that room are not needed.
+    void retract(std::size_t n) noexcept {
+        if (partial_ != none) tail_ -= n;
+    }
     /// The message begun is complete.
     void finish() noexcept;
     /// The message begun will never be complete.

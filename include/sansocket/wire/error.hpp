@@ -71,11 +71,16 @@ enum class errc : std::uint8_t {
     close_payload_length,     // 5.5.1
     close_code_reserved,      // 7.4
     close_reason_not_utf8,    // 5.5.1
+    compressed_bit,           // RFC 7692 6.1
+    deflate_corrupt,          // RFC 7692 7.2.2
+    deflate_truncated,        // RFC 7692 7.2.2
 
     // limits: within the RFC, past an option
     message_too_big,     // 10.4
     too_many_fragments,  // 10.4
     queue_full,          // 10.4
+    deflate_work,        // 10.4
+    deflate_memory,      // 10.4
 
     // http heads: RFC 9112 and RFC 9110
     http_line_end,            // RFC 9112 2.2
@@ -103,6 +108,7 @@ enum class errc : std::uint8_t {
     websocket_key_invalid,          // 4.2.1
     websocket_version_unsupported,  // 4.4
     subprotocol_invalid,            // 4.1
+    extensions_invalid,             // 9.1
     origin_refused,                 // 10.2
     subprotocol_required,           // 4.2.2
     refused_by_application,         // 4.2.2
@@ -113,6 +119,8 @@ enum class errc : std::uint8_t {
     response_connection,   // 4.1
     response_accept,       // 4.1
     response_extension,    // 4.1
+    deflate_parameter,     // RFC 7692 7.1
+    response_deflate,      // RFC 7692 7.1
     response_subprotocol,  // 4.1
 
     // how a connection ends
@@ -196,10 +204,15 @@ inline constexpr auto error_table = std::to_array<error_row>({
     {errc::close_payload_length, error_kind::peer, close_code::protocol_error, "a Close frame's payload is one byte"},
     {errc::close_code_reserved, error_kind::peer, close_code::protocol_error, "a Close frame holds a status code that may not be sent"},
     {errc::close_reason_not_utf8, error_kind::peer, close_code::invalid_payload, "a Close frame's reason is not valid UTF-8"},
+    {errc::compressed_bit, error_kind::peer, close_code::protocol_error, "RSV1 is set on a control frame or on a fragment that is not the first"},
+    {errc::deflate_corrupt, error_kind::peer, close_code::invalid_payload, "a compressed message is not valid deflate data"},
+    {errc::deflate_truncated, error_kind::peer, close_code::invalid_payload, "a compressed message ends inside its deflate data"},
     // limits: within the RFC, past an option
     {errc::message_too_big, error_kind::limit, close_code::message_too_big, "a message is larger than the limit"},
     {errc::too_many_fragments, error_kind::limit, close_code::policy_violation, "a message is cut into more fragments than its size allows"},
     {errc::queue_full, error_kind::limit, close_code::policy_violation, "the message queue is full"},
+    {errc::deflate_work, error_kind::limit, close_code::policy_violation, "a compressed message has too many deflate blocks for its size"},
+    {errc::deflate_memory, error_kind::limit, close_code::internal_error, "there is no memory to decompress with"},
     // http heads: RFC 9112 and RFC 9110
     {errc::http_line_end, error_kind::peer, close_code::normal, "a line of the HTTP head does not end in CRLF"},
     {errc::http_nul, error_kind::peer, close_code::normal, "a NUL in the HTTP head"},
@@ -225,6 +238,7 @@ inline constexpr auto error_table = std::to_array<error_row>({
     {errc::websocket_key_invalid, error_kind::peer, close_code::normal, "Sec-WebSocket-Key is missing or not 16 bytes in base64"},
     {errc::websocket_version_unsupported, error_kind::peer, close_code::normal, "Sec-WebSocket-Version is not 13"},
     {errc::subprotocol_invalid, error_kind::peer, close_code::normal, "Sec-WebSocket-Protocol is not a list of distinct tokens"},
+    {errc::extensions_invalid, error_kind::peer, close_code::normal, "Sec-WebSocket-Extensions is not a list of extensions"},
     {errc::origin_refused, error_kind::peer, close_code::normal, "the request's origin is not allowed"},
     {errc::subprotocol_required, error_kind::peer, close_code::normal, "no subprotocol in common, and one is required"},
     {errc::refused_by_application, error_kind::caller, close_code::normal, "the application refused the request"},
@@ -234,6 +248,8 @@ inline constexpr auto error_table = std::to_array<error_row>({
     {errc::response_connection, error_kind::peer, close_code::normal, "the response's Connection field does not hold Upgrade"},
     {errc::response_accept, error_kind::peer, close_code::normal, "Sec-WebSocket-Accept is missing or wrong"},
     {errc::response_extension, error_kind::peer, close_code::normal, "the server chose an extension that was not offered"},
+    {errc::deflate_parameter, error_kind::peer, close_code::normal, "a parameter of permessage-deflate is unknown, stands twice or has a wrong value"},
+    {errc::response_deflate, error_kind::peer, close_code::normal, "the server's parameters of permessage-deflate were not offered"},
     {errc::response_subprotocol, error_kind::peer, close_code::normal, "the server chose a subprotocol that was not offered"},
     // how a connection ends
     {errc::closed_by_peer, error_kind::ending, close_code::normal, "the peer started the closing handshake"},
@@ -277,7 +293,7 @@ inline constexpr std::size_t errc_count = detail::error_table.size();
 
 /// The code of the Close frame that fails a connection because of `ec`. RFC 6455 7.1.7.
 ///
-/// @return 1002, 1007, 1008 or 1009 for what a peer can do wrong once the connection is open;
+/// @return 1002, 1007, 1008, 1009 or 1011 for what can go wrong once the connection is open;
 ///         `close_code::normal` where no Close frame is called for.
 [[nodiscard]] constexpr close_code close_code_for(errc ec) noexcept {
     return detail::error_row_of(ec).code;

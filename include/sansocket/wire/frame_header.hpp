@@ -10,6 +10,7 @@
 // Section numbers in this file refer to RFC 6455.
 #pragma once
 
+#include <sansocket/detail/config.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/masking.hpp>
 #include <sansocket/wire/role.hpp>
@@ -48,12 +49,19 @@ inline constexpr std::size_t max_control_payload = 125;
 /// Most bytes of a frame header: 2 + 8 + 4. 5.2.
 inline constexpr std::size_t max_frame_header_size = 14;
 
+/// What the first reserved bit means. RFC 7692 6.
+enum class rsv1 : std::uint8_t {
+    reserved,    ///< Nothing: it may not be set.
+    compressed,  ///< The message that begins with the frame is compressed.
+};
+
 /// Everything that stands before a frame's payload. 5.2.
 struct frame_header {
     bool fin = true;
     sansocket::opcode opcode = sansocket::opcode::text;
     std::uint64_t payload_length = 0;               ///< Bytes, 0 to 2^63 - 1.
     std::optional<masking_key> key = std::nullopt;  ///< Present when the payload is masked.
+    bool compressed = false;                        ///< RSV1, where it means that. RFC 7692 6.
 
     friend constexpr bool operator==(const frame_header&, const frame_header&) = default;
 };
@@ -67,10 +75,18 @@ struct frame_header_result {
 
 namespace detail {
 
-// Faults that the first byte alone shows. 5.2, 5.5.
+// Faults that the first byte alone shows. 5.2, 5.5, RFC 7692 6.1.
+template <rsv1 Rsv1>
 constexpr errc check_first_byte(std::uint8_t first) noexcept {
-    if ((first & 0x70U) != 0) return errc::reserved_bit;
+    constexpr unsigned reserved = Rsv1 == rsv1::reserved ? 0x70U : 0x30U;
+    if ((first & reserved) != 0) return errc::reserved_bit;
     if (!is_known_opcode(first & 0x0FU)) return errc::reserved_opcode;
+    // RFC 7692 6.1: "MUST NOT set the "Per-Message Compressed" bit of control frames and non-first
+    // fragments of a data message"
+    if constexpr (Rsv1 == rsv1::compressed) {
+        const unsigned low = first & 0x0FU;
+        if ((first & 0x40U) != 0 && low != 0x1 && low != 0x2) return errc::compressed_bit;
+    }
     if ((first & 0x88U) == 0x08U) return errc::control_fragmented;
     return errc::ok;
 }
@@ -102,23 +118,26 @@ constexpr errc check_length(std::uint64_t length, std::size_t length_bytes) noex
 
 /// Reads one frame header. 5.2.
 ///
+/// @tparam Rsv1     what RSV1 means.
 /// @param in        bytes from the transport, starting at a frame boundary.
 /// @param receiver  the role of the endpoint that reads: a server takes only masked frames, a
 ///                  client only unmasked ones. 5.1.
 /// @return the header and its size, 2 to 14 bytes; or
 ///         errc::need_more           `in` ends inside the header and no fault is in sight;
-///         errc::reserved_bit        RSV1, RSV2 or RSV3 is set;
+///         errc::reserved_bit        RSV1, RSV2 or RSV3 is set without a meaning;
+///         errc::compressed_bit      RSV1 is set on a control frame or a continuation (RFC 7692 6.1);
 ///         errc::reserved_opcode     opcode 0x3 to 0x7 or 0xB to 0xF;
 ///         errc::control_fragmented  a control frame without FIN;
 ///         errc::control_length      a control frame of more than 125 bytes;
 ///         errc::frame_not_masked, errc::frame_masked
 ///         errc::length_not_minimal  125 or less in two bytes, 65535 or less in eight;
 ///         errc::length_too_large    2^63 or more.
+template <rsv1 Rsv1 = rsv1::reserved>
 [[nodiscard]] constexpr frame_header_result parse_frame_header(std::span<const std::byte> in,
                                                                role receiver) noexcept {
     if (in.empty()) return {};
     const auto first = std::to_integer<std::uint8_t>(in[0]);
-    if (const errc ec = detail::check_first_byte(first); ec != errc::ok) return {{}, 0, ec};
+    if (const errc ec = detail::check_first_byte<Rsv1>(first); ec != errc::ok) return {{}, 0, ec};
     if (in.size() < 2) return {};
     const auto second = std::to_integer<std::uint8_t>(in[1]);
     if (const errc ec = detail::check_second_byte(first, second, receiver); ec != errc::ok)
@@ -133,6 +152,7 @@ constexpr errc check_length(std::uint64_t length, std::size_t length_bytes) noex
         return {{}, 0, ec};
 
     frame_header header{(first & 0x80U) != 0, static_cast<opcode>(first & 0x0FU), length, {}};
+    if constexpr (Rsv1 == rsv1::compressed) header.compressed = (first & 0x40U) != 0;
     std::size_t size = 2 + length_bytes;
     if ((second & 0x80U) != 0) {
         if (in.size() < size + 4) return {};
@@ -150,11 +170,10 @@ constexpr errc check_length(std::uint64_t length, std::size_t length_bytes) noex
     return 2 + length_bytes + (header.key ? 4U : 0U);
 }
 
-/// Writes a frame header in its shortest form. 5.2.
-///
-/// @param out  at least `encoded_size(header)` bytes.
-/// @return the bytes written, 2 to 14. `header.payload_length` must be under 2^63.
-constexpr std::size_t encode(const frame_header& header, std::byte* out) noexcept {
+namespace detail {
+
+// All of it but RSV1.
+constexpr std::size_t encode_plain(const frame_header& header, std::byte* out) noexcept {
     const auto byte_at = [&](unsigned shift) {
         return static_cast<std::byte>(header.payload_length >> shift & 0xFFU);
     };
@@ -173,6 +192,19 @@ constexpr std::size_t encode(const frame_header& header, std::byte* out) noexcep
     }
     if (header.key)
         for (const std::byte b : *header.key) out[size++] = b;
+    return size;
+}
+
+}  // namespace detail
+
+/// Writes a frame header in its shortest form. 5.2.
+///
+/// @param out  at least `encoded_size(header)` bytes.
+/// @return the bytes written, 2 to 14. `header.payload_length` must be under 2^63.
+SANSOCKET_ALWAYS_INLINE constexpr std::size_t encode(const frame_header& header,
+                                                     std::byte* out) noexcept {
+    const std::size_t size = detail::encode_plain(header, out);
+    if (header.compressed) out[0] |= std::byte{0x40};
     return size;
 }
 

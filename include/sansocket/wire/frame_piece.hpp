@@ -25,4 +25,9 @@ struct frame_piece {
     std::span<std::byte> payload;      ///< A view of the input, masked as it came.
 };
 
+/// The same where RSV1 has a meaning. RFC 7692 6.
+struct compressible_piece : frame_piece {
+    bool compressed = false;  ///< RSV1 of the frame that this is a piece of.
+};
+
 }  // namespace sansocket

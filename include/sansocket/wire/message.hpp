@@ -16,6 +16,13 @@ namespace sansocket {
 /// The two kinds of message. 5.6.
 enum class message_kind : std::uint8_t { text, binary };
 
+/// Whether a message that is sent is compressed, where that was agreed on. RFC 7692 6.1.
+enum class compression : std::uint8_t {
+    automatic,  ///< If it has `deflate_options::threshold` bytes, or comes in parts.
+    off,        ///< No.
+    on,         ///< Yes, however small it is.
+};
+
 /// A message that lies in somebody else's memory; who hands it out says for how long.
 struct message_view {
     message_kind kind = message_kind::text;

@@ -5,3 +5,7 @@
 #ifdef WITH_ASIO
 #include <sansocket_asio/sansocket_asio.hpp>
 #endif
+
+#ifdef WITH_ZLIB
+#include <sansocket_zlib/sansocket_zlib.hpp>
+#endif
