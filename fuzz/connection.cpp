@@ -3,7 +3,12 @@
 //
 // However the input is cut: the same messages, the same output, the same end. After the end nothing
 // more comes out, and memory stays bounded.
+//
+// With FUZZ_DEFLATE the connection has agreed on compression.
 #include <sansocket/sansocket.hpp>
+#ifdef FUZZ_DEFLATE
+#include <sansocket_zlib/codec.hpp>
+#endif
 
 #include <algorithm>
 #include <cstddef>
@@ -29,6 +34,16 @@ struct zero_keys {
     masking_key operator()() const noexcept { return {}; }
 };
 
+#ifdef FUZZ_DEFLATE
+using codec = sansocket_zlib::codec;
+const std::string extensions = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+#else
+using codec = no_deflate;
+const std::string extensions;
+#endif
+template <role Role>
+using tested = connection<Role, message_queue<>, zero_keys, default_diagnostics, codec>;
+
 struct outcome {
     std::vector<message> messages;
     std::string output;
@@ -46,6 +61,8 @@ options limits() {
     options o;
     o.messages.size = 4096;
     o.queue = {.high_bytes = 2000, .low_bytes = 500, .high_count = 8, .low_count = 2};
+    o.deflate.enabled = true;
+    o.deflate.blocks = 20;
     o.sending.control_bytes = 1 << 20;  // which Pongs are left out depends on when output is taken
     return o;
 }
@@ -90,29 +107,30 @@ outcome feed(Connection connection, std::span<const std::uint8_t> data, std::siz
     return out;
 }
 
-connection<role::server, message_queue<>, zero_keys> open_server() {
-    connection<role::server, message_queue<>, zero_keys> c{server_policy{}, {}, limits()};
+tested<role::server> open_server() {
+    tested<role::server> c{server_policy{}, {}, limits()};
     std::string request =
         "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n" +
+        extensions + "\r\n";
     c.receive(std::as_writable_bytes(std::span{request}), {});
     outcome ignored;
     drain(c, ignored);
     return c;
 }
 
-connection<role::client, message_queue<>, zero_keys> new_client() {
+tested<role::client> new_client() {
     return {client_request{.host = "h"}, zero_keys{}, {}, limits()};
 }
 
-connection<role::client, message_queue<>, zero_keys> open_client() {
+tested<role::client> open_client() {
     auto c = new_client();
     outcome ignored;
     drain(c, ignored);
     const auto accept = accept_key("AAAAAAAAAAAAAAAAAAAAAA==");
     std::string response = "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                            "Sec-WebSocket-Accept: " +
-                           std::string{accept.data(), accept.size()} + "\r\n\r\n";
+                           std::string{accept.data(), accept.size()} + "\r\n" + extensions + "\r\n";
     c.receive(std::as_writable_bytes(std::span{response}), {});
     require(c.state() == connection_state::open, "the client opens");
     return c;
@@ -139,8 +157,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 2:
         check(
             [] {
-                return connection<role::server, message_queue<>, zero_keys>{
-                    server_policy{}, {}, limits()};
+                return tested<role::server>{server_policy{}, {}, limits()};
             },
             input, piece, end);
         break;

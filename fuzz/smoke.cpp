@@ -41,7 +41,27 @@ std::vector<input> seeds() {
     const std::string response =
         "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n";
+    // Compressed: the RFC's own bytes, whole, in fragments, behind a last block, and a run of zeros.
+    const std::string hello = "\xf2\x48\xcd\xc9\xc9\x07\0"s;
+    const std::string packed[] = {hello,
+                                  "\xf2\0\x11\0\0"s,
+                                  "\xf3\x48\xcd\xc9\xc9\x07\0\0"s,
+                                  "\0"s,
+                                  "\xec\xc1\x01\x0d\0\0\0\xc2\xa0\xf7\x4f\x6d\x0e\x37\xa0\0\0"s,
+                                  "\0\x05\0\xfa\xff"
+                                  "Hello\0"s};
     std::vector<input> out;
+    for (const auto& p : packed) {
+        const std::string size(1, static_cast<char>(p.size()));
+        const std::string half(1, static_cast<char>(p.size() / 2));
+        const std::string rest(1, static_cast<char>(p.size() - p.size() / 2));
+        out.push_back(from("\x01\x06\xc1"s + size + p + "\xc1\x05\xf2\0\x11\0\0"s));
+        out.push_back(from("\x01\x03\x42"s + half + p.substr(0, p.size() / 2) + "\x89\0\x80"s +
+                           rest + p.substr(p.size() / 2)));
+        const std::string masked_size(1, static_cast<char>(0x80U | p.size()));
+        out.push_back(
+            from("\0\x06\xc2"s + masked_size + "\0\0\0\0"s + p + "\xc1\x87\0\0\0\0"s + hello));
+    }
     for (int more = 0; more != 2; ++more) {
         const char end = static_cast<char>(more * 4);
         for (const auto& m : masked) out.push_back(from(std::string{end} + "\x06" + m + masked[0]));

@@ -81,7 +81,7 @@ template <role Role, class Queue = message_queue<>, class Keys = chacha_keys,
 class connection {
     static_assert(detail::check_message_queue<Queue>());
     static_assert(masking_key_source<Keys>);
-    static_assert(deflate_codec<Deflate>);
+    static_assert(detail::check_deflate_codec<Deflate>());
     static constexpr bool is_client = Role == role::client;
     static constexpr bool deflates = Deflate::enabled;
     struct no_keys {};

@@ -50,6 +50,57 @@ enum class deflate_position : std::uint8_t {
     behind_last,  ///< Behind a block with BFINAL. What follows is another stream.
 };
 
+namespace detail {
+
+using deflate_in = std::span<const std::byte>;
+using deflate_out = std::span<std::byte>;
+
+template <class C>
+concept has_settings =
+    std::move_constructible<C> && std::constructible_from<C, const deflate_settings&>;
+template <class C>
+concept has_smallest_window = requires {
+    { C::smallest_window } -> std::convertible_to<std::uint8_t>;
+};
+template <class C>
+concept has_keeps_context = requires {
+    { C::keeps_context } -> std::convertible_to<bool>;
+};
+template <class C>
+concept has_begin_compressing = requires(C& c) {
+    { c.begin() } -> std::same_as<bool>;
+};
+template <class C>
+concept has_compress = requires(C& c, deflate_in in, deflate_out out) {
+    { c.compress(in, out) } -> std::same_as<compress_step>;
+};
+template <class C>
+concept has_decompress = requires(C& c, deflate_in in, deflate_out out) {
+    { c.decompress(in, out) } -> std::same_as<decompress_step>;
+};
+template <class C>
+concept has_position = requires(const C& c) {
+    { c.position() }
+    noexcept->std::same_as<deflate_position>;
+};
+template <class C>
+concept has_reset = requires(C& c) {
+    { c.reset() }
+    noexcept;
+};
+template <class C>
+concept has_release = requires(C& c) {
+    { c.release() }
+    noexcept;
+};
+template <class C>
+concept has_memory = requires(const C& c) {
+    { c.memory() }
+    noexcept->std::convertible_to<std::size_t>;
+};
+
+}  // namespace detail
+
 /// Raw deflate out of bytes.
 ///
 /// | call | what it must do |
@@ -63,20 +114,9 @@ enum class deflate_position : std::uint8_t {
 /// | `release()` | the same, and give the memory back |
 /// | `memory()` | bytes held |
 template <class C>
-concept deflate_compressor = std::move_constructible<C> &&
-    std::constructible_from<C, const deflate_settings&> &&
-    requires(C& c, const C& k, std::span<const std::byte> in, std::span<std::byte> out) {
-    { C::smallest_window } -> std::convertible_to<std::uint8_t>;
-    { C::keeps_context } -> std::convertible_to<bool>;
-    { c.begin() } -> std::same_as<bool>;
-    { c.compress(in, out) } -> std::same_as<compress_step>;
-    { c.reset() }
-    noexcept;
-    { c.release() }
-    noexcept;
-    { k.memory() }
-    noexcept->std::convertible_to<std::size_t>;
-};
+concept deflate_compressor = detail::has_settings<C> && detail::has_smallest_window<C> &&
+    detail::has_keeps_context<C> && detail::has_begin_compressing<C> && detail::has_compress<C> &&
+    detail::has_reset<C> && detail::has_release<C> && detail::has_memory<C>;
 
 /// Bytes out of raw deflate.
 ///
@@ -89,19 +129,9 @@ concept deflate_compressor = std::move_constructible<C> &&
 /// | `release()` | the same, and give the memory back |
 /// | `memory()` | bytes held |
 template <class C>
-concept deflate_decompressor = std::move_constructible<C> &&
-    std::constructible_from<C, const deflate_settings&> &&
-    requires(C& c, const C& k, std::span<const std::byte> in, std::span<std::byte> out) {
-    { c.decompress(in, out) } -> std::same_as<decompress_step>;
-    { k.position() }
-    noexcept->std::same_as<deflate_position>;
-    { c.reset() }
-    noexcept;
-    { c.release() }
-    noexcept;
-    { k.memory() }
-    noexcept->std::convertible_to<std::size_t>;
-};
+concept deflate_decompressor =
+    detail::has_settings<C> && detail::has_decompress<C> && detail::has_position<C> &&
+    detail::has_reset<C> && detail::has_release<C> && detail::has_memory<C>;
 
 /// No codec: no message is compressed.
 struct no_deflate {
@@ -112,6 +142,37 @@ struct no_deflate {
 template <class C>
 concept deflate_codec = !C::enabled || (deflate_compressor<typename C::compressor> &&
                                         deflate_decompressor<typename C::decompressor>);
+
+namespace detail {
+
+// Instantiated by the connection, so that a codec that lacks something is refused by name.
+template <class C>
+consteval bool check_deflate_codec() {
+    if constexpr (C::enabled) {
+        using c = typename C::compressor;
+        using d = typename C::decompressor;
+        static_assert(has_settings<c>,
+                      "the compressor cannot be made of deflate_settings, or moved");
+        static_assert(has_smallest_window<c>, "the compressor has no constant smallest_window");
+        static_assert(has_keeps_context<c>, "the compressor has no constant keeps_context");
+        static_assert(has_begin_compressing<c>, "the compressor has no begin() -> bool");
+        static_assert(has_compress<c>, "the compressor has no compress(in, out) -> compress_step");
+        static_assert(has_reset<c>, "the compressor has no reset() noexcept");
+        static_assert(has_release<c>, "the compressor has no release() noexcept");
+        static_assert(has_memory<c>, "the compressor has no memory() const noexcept");
+        static_assert(has_settings<d>,
+                      "the decompressor cannot be made of deflate_settings, or moved");
+        static_assert(has_decompress<d>,
+                      "the decompressor has no decompress(in, out) -> decompress_step");
+        static_assert(has_position<d>, "the decompressor has no position() const noexcept");
+        static_assert(has_reset<d>, "the decompressor has no reset() noexcept");
+        static_assert(has_release<d>, "the decompressor has no release() noexcept");
+        static_assert(has_memory<d>, "the decompressor has no memory() const noexcept");
+    }
+    return true;
+}
+
+}  // namespace detail
 
 /// What an endpoint with the codec `C` may ask for, if `wants` is what it wants.
 template <class C>
