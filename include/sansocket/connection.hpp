@@ -13,6 +13,9 @@
 //   you take                    messages(), output() + consume_output(), next_deadline()
 //   queries                     all else: noexcept, an answer in every state, moved-from too
 //
+// Where an allocation throws, the call has changed nothing, or what it began has a
+// deadline, or the connection is over: none is left hanging.
+//
 // **After every call that may change something, write `output()`, do what
 // `wants_shutdown()` says, and wait no longer than `next_deadline()`.**
 //
@@ -131,6 +134,8 @@ public:
     /// @param bytes  unmasked where they lie; not looked at after the call.
     /// @return how many were taken: all, unless the message queue is full (`wants_read()` is false),
     ///         or a server waits for `accept` or `refuse`. Bring the rest again later.
+    /// @throws what an allocation or the queue throws. How far the bytes were taken is not known
+    ///         then, and the connection is aborted; messages that came whole before are readable.
     std::size_t receive(std::span<std::byte> bytes, time_point now);
     /// The transport's input ended: EOF. `how`: errc::end_of_stream, or errc::tls_truncated.
     void receive_end(time_point now, errc how = errc::end_of_stream);
@@ -325,6 +330,18 @@ private:
     void changed() noexcept { diagnostics_.changed(state(), close_.info().cause); }
     void report_leak() const noexcept;
     void end(errc cause) noexcept;
+    void give_up(errc cause) noexcept {
+        shutdown_.abort();
+        end(cause);
+    }
+    // An exception left a call half done: there is nothing to go on with.
+    struct unless_done {
+        connection& c;
+        bool done = false;
+        ~unless_done() {
+            if (!done) c.give_up(errc::aborted);
+        }
+    };
     bool reads_frames() const noexcept { return close_.state() <= close_state::sent; }
     bool incomplete() const noexcept {
         return frames_.inside_frame() || messages_.inside_message();

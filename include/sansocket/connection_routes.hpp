@@ -59,16 +59,19 @@ template <role Role, class Queue, class Keys, class Diagnostics>
 std::size_t connection<Role, Queue, Keys, Diagnostics>::receive(std::span<std::byte> bytes,
                                                                 time_point now) {
     std::span<std::byte> in = bytes;
+    unless_done given_up{*this};
     diagnostics_.at(now);
     diagnostics_.received(bytes);
     keepalive_.received(now);
     if (opening()) receive_opening(in, now);
-    if (opening()) return bytes.size() - in.size();
-    if (reads_frames()) receive_frames(in, now);
-    if (!reads_frames()) {  // 1.4, 7.1.7: nothing after the Close or the failure counts
-        close_.discard(in.size());
-        in = {};
+    if (!opening()) {
+        if (reads_frames()) receive_frames(in, now);
+        if (!reads_frames()) {  // 1.4, 7.1.7: nothing after the Close or the failure counts
+            close_.discard(in.size());
+            in = {};
+        }
     }
+    given_up.done = true;
     return bytes.size() - in.size();
 }
 
@@ -149,7 +152,7 @@ void connection<Role, Queue, Keys, Diagnostics>::receive_close(std::span<const s
                                                                time_point now) {
     const auto [code, reason, ec] = parse_close_payload(payload);
     if (ec != errc::ok) return fail(ec, now);
-    close_.receive(code, reason, messages_.inside_fragments());
+    close_.receive(code, std::string{reason}, messages_.inside_fragments());
     keepalive_.stop();
     shutdown_.arm(now, close_timeout_);
     queue_.end(close_.info().cause);
@@ -183,8 +186,9 @@ errc connection<Role, Queue, Keys, Diagnostics>::close(close_code code, std::str
         return errc::ok;
     }
     if (const errc ec = may_send(); ec != errc::ok) return ec;
-    close_.start(code, reason);
+    std::string said{reason};  // what can fail comes first: then nothing has changed
     push_close(code, reason);
+    close_.start(code, std::move(said));
     keepalive_.stop();
     shutdown_.arm(now, close_timeout_);
     if (after_close_ == after_close::discard) queue_.clear();
@@ -198,7 +202,7 @@ void connection<Role, Queue, Keys, Diagnostics>::fail(errc ec, time_point now) {
     const bool says_why = close_.state() == close_state::open;
     const std::string_view reason = describe(ec);
     const auto code = says_why ? std::optional{close_code_for(ec)} : std::nullopt;
-    close_.fail(ec, messages_.inside_fragments(), code, reason);
+    close_.fail(ec, messages_.inside_fragments(), code, std::string{reason});
     if (says_why) {
         out_.drop_unsent();
         push_close(*code, reason);
@@ -242,9 +246,8 @@ template <role Role, class Queue, class Keys, class Diagnostics>
 void connection<Role, Queue, Keys, Diagnostics>::abort(errc cause) noexcept {
     if (phase() == transport_phase::over) return;
     if (cause == errc::dropped) report_leak();
-    shutdown_.abort();
     queue_.clear();
-    end(cause);
+    give_up(cause);
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics>
@@ -272,9 +275,7 @@ void connection<Role, Queue, Keys, Diagnostics>::advance(time_point now) {
         shrink();  // so long a silence is idleness
         (void)out_.push_control(opcode::ping, keepalive_.payload(), key_source()());
     }
-    if (ec == errc::ok) return;
-    shutdown_.abort();
-    end(ec);
+    if (ec != errc::ok) give_up(ec);
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics>
@@ -302,8 +303,10 @@ errc connection<Role, Queue, Keys, Diagnostics>::accept(std::string_view subprot
     diagnostics_.at(now);
     std::string response;
     if (const errc ec = opening_->accept(subprotocol, fields, response); ec != errc::ok) return ec;
+    unless_done given_up{*this};
     out_.push_raw(std::as_bytes(std::span{response}));
     opened(now);
+    given_up.done = true;
     return errc::ok;
 }
 
@@ -317,7 +320,9 @@ errc connection<Role, Queue, Keys, Diagnostics>::refuse(std::uint16_t status,
     diagnostics_.at(now);
     std::string response;
     if (const errc ec = opening_->refuse(status, fields, body, response); ec != errc::ok) return ec;
+    unless_done given_up{*this};
     refuse_opening(errc::refused_by_application, response, now);
+    given_up.done = true;
     return errc::ok;
 }
 
