@@ -1,10 +1,9 @@
 #include <sansocket/connection.hpp>
 #include <sansocket/machine/direct_queue.hpp>
 
+#include "support/allocations.hpp"
 #include "support/endpoint.hpp"
 
-#include <cstdlib>
-#include <new>
 #include <random>
 
 using namespace support;
@@ -12,8 +11,6 @@ using sansocket::message;
 using sansocket::message_kind;
 
 namespace {
-
-std::size_t allocations = 0;
 
 // Two connections and a link that cuts what it carries at random places.
 struct pair {
@@ -57,20 +54,6 @@ struct pair {
 };
 
 }  // namespace
-
-// Counts, so that a test can say that nothing was allocated.
-void* operator new(std::size_t size) {
-    ++allocations;
-    if (void* p = std::malloc(size != 0 ? size : 1)) return p;
-    throw std::bad_alloc{};
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-    ++allocations;
-    return std::malloc(size != 0 ? size : 1);
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
 TEST_CASE("pair: messages of all kinds arrive whole and in order over any cutting of the link") {
     for (unsigned seed = 1; seed <= 20; ++seed) {

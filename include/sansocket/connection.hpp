@@ -13,6 +13,9 @@
 //   you take                    messages(), output() + consume_output(), next_deadline()
 //   queries                     all else: noexcept, an answer in every state, moved-from too
 //
+// Where an allocation throws, the call has changed nothing, or what it began has a
+// deadline, or the connection is over: none is left hanging.
+//
 // **After every call that may change something, write `output()`, do what
 // `wants_shutdown()` says, and wait no longer than `next_deadline()`.**
 //
@@ -149,6 +152,8 @@ public:
     /// @param bytes  unmasked where they lie; not looked at after the call.
     /// @return how many were taken: all, unless the message queue is full (`wants_read()` is false),
     ///         or a server waits for `accept` or `refuse`. Bring the rest again later.
+    /// @throws what an allocation or the queue throws. How far the bytes were taken is not known
+    ///         then, and the connection is aborted; messages that came whole before are readable.
     std::size_t receive(std::span<std::byte> bytes, time_point now);
     /// The transport's input ended: EOF. `how`: errc::end_of_stream, or errc::tls_truncated.
     void receive_end(time_point now, errc how = errc::end_of_stream);
@@ -306,23 +311,9 @@ public:
     [[nodiscard]] connection_snapshot explain() const noexcept;
 
 private:
-    connection(const sansocket::options& options, Queue queue,
-               std::conditional_t<is_client, Keys, no_keys> keys, time_point now,
-               const source_location& where)
-        : close_timeout_(options.close_timeout),
-          after_close_(options.after_close),
-          decision_(options.decision),
-          messages_(options.messages),
-          inflater_(options.deflate),
-          deflater_(options.deflate),
-          queue_(std::move(queue)),
-          writer_(options.check_sent_text),
-          out_(options.sending),
-          keepalive_(options.keepalive),
-          keys_(std::move(keys)),
-          diagnostics_(options.diagnostics, Role, now, where) {
-        shutdown_.arm(now, options.opening_timeout);
-    }
+    using own_keys = std::conditional_t<is_client, Keys, no_keys>;
+    connection(const sansocket::options& options, Queue queue, own_keys keys, time_point now,
+               const source_location& where);
 
     // Whether it is open, as an answer to who wants something of it.
     SANSOCKET_ALWAYS_INLINE errc may_close() const noexcept {
@@ -365,6 +356,18 @@ private:
     void changed() noexcept { diagnostics_.changed(state(), close_.info().cause); }
     void report_leak() const noexcept;
     void end(errc cause) noexcept;
+    void give_up(errc cause) noexcept {
+        shutdown_.abort();
+        end(cause);
+    }
+    // An exception left a call half done: there is nothing to go on with.
+    struct unless_done {
+        connection& c;
+        bool done = false;
+        ~unless_done() {
+            if (!done) c.give_up(errc::aborted);
+        }
+    };
     bool reads_frames() const noexcept { return close_.state() <= close_state::sent; }
     bool incomplete() const noexcept {
         return frames_.inside_frame() || messages_.inside_message();
@@ -386,7 +389,7 @@ private:
     close_handshake close_;
     keepalive keepalive_;
     transport_shutdown<Role> shutdown_;
-    [[no_unique_address]] std::conditional_t<is_client, Keys, no_keys> keys_;
+    [[no_unique_address]] own_keys keys_;
     [[no_unique_address]] Diagnostics diagnostics_;
 };
 

@@ -12,6 +12,26 @@
 namespace sansocket {
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(const sansocket::options& options,
+                                                                Queue queue, own_keys keys,
+                                                                time_point now,
+                                                                const source_location& where)
+    : close_timeout_(options.close_timeout),
+      after_close_(options.after_close),
+      decision_(options.decision),
+      messages_(options.messages),
+      inflater_(options.deflate),
+      deflater_(options.deflate),
+      queue_(std::move(queue)),
+      writer_(options.check_sent_text),
+      out_(options.sending),
+      keepalive_(options.keepalive),
+      keys_(std::move(keys)),
+      diagnostics_(options.diagnostics, Role, now, where) {
+    shutdown_.arm(now, options.opening_timeout);
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(
     const client_request& request, Keys keys, time_point now, const sansocket::options& options,
     Queue queue, const source_location& where) requires(Role == role::client)
@@ -63,16 +83,19 @@ template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 std::size_t connection<Role, Queue, Keys, Diagnostics, Deflate>::receive(std::span<std::byte> bytes,
                                                                          time_point now) {
     std::span<std::byte> in = bytes;
+    unless_done given_up{*this};
     diagnostics_.at(now);
     diagnostics_.received(bytes);
     keepalive_.received(now);
     if (opening()) receive_opening(in, now);
-    if (opening()) return bytes.size() - in.size();
-    if (reads_frames()) receive_frames(in, now);
-    if (!reads_frames()) {  // 1.4, 7.1.7: nothing after the Close or the failure counts
-        close_.discard(in.size());
-        in = {};
+    if (!opening()) {
+        if (reads_frames()) receive_frames(in, now);
+        if (!reads_frames()) {  // 1.4, 7.1.7: nothing after the Close or the failure counts
+            close_.discard(in.size());
+            in = {};
+        }
     }
+    given_up.done = true;
     return bytes.size() - in.size();
 }
 
@@ -157,7 +180,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_close(
     std::span<const std::byte> payload, time_point now) {
     const auto [code, reason, ec] = parse_close_payload(payload);
     if (ec != errc::ok) return fail(ec, now);
-    close_.receive(code, reason, messages_.inside_fragments());
+    close_.receive(code, std::string{reason}, messages_.inside_fragments());
     keepalive_.stop();
     shutdown_.arm(now, close_timeout_);
     queue_.end(close_.info().cause);
@@ -185,8 +208,9 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::close(close_code code,
         return errc::ok;
     }
     if (const errc ec = may_close(); ec != errc::ok) return ec;
-    close_.start(code, reason);
+    std::string said{reason};  // what can fail comes first: then nothing has changed
     push_close(code, reason);
+    close_.start(code, std::move(said));
     keepalive_.stop();
     shutdown_.arm(now, close_timeout_);
     if (after_close_ == after_close::discard) queue_.clear();
@@ -200,7 +224,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::fail(errc ec, time_poi
     const bool says_why = close_.state() == close_state::open;
     const std::string_view reason = describe(ec);
     const auto code = says_why ? std::optional{close_code_for(ec)} : std::nullopt;
-    close_.fail(ec, messages_.inside_fragments(), code, reason);
+    close_.fail(ec, messages_.inside_fragments(), code, std::string{reason});
     if (says_why) {
         out_.drop_unsent();
         push_close(*code, reason);
@@ -253,9 +277,8 @@ template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::abort(errc cause) noexcept {
     if (phase() == transport_phase::over) return;
     if (cause == errc::dropped) report_leak();
-    shutdown_.abort();
     queue_.clear();
-    end(cause);
+    give_up(cause);
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
@@ -283,9 +306,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now
         shrink();  // so long a silence is idleness
         (void)out_.push_control(opcode::ping, keepalive_.payload(), key_source()());
     }
-    if (ec == errc::ok) return;
-    shutdown_.abort();
-    end(ec);
+    if (ec != errc::ok) give_up(ec);
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
@@ -313,8 +334,10 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::accept(
     diagnostics_.at(now);
     std::string response;
     if (const errc ec = opening_->accept(subprotocol, fields, response); ec != errc::ok) return ec;
+    unless_done given_up{*this};
     out_.push_raw(std::as_bytes(std::span{response}));
     opened(now);
+    given_up.done = true;
     return errc::ok;
 }
 
@@ -326,7 +349,9 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::refuse(
     diagnostics_.at(now);
     std::string response;
     if (const errc ec = opening_->refuse(status, fields, body, response); ec != errc::ok) return ec;
+    unless_done given_up{*this};
     refuse_opening(errc::refused_by_application, response, now);
+    given_up.done = true;
     return errc::ok;
 }
 

@@ -6,7 +6,7 @@
 // could still differ inside: so the last part of the time goes into long walks at random that skip
 // nothing.
 //
-// SANSOCKET_EXPLORE_REPLAY="text,close,eof" runs that sequence alone, for a debugger.
+// SANSOCKET_EXPLORE_REPLAY="open,text,close,eof" runs that sequence alone, for a debugger.
 #include <sansocket/connection.hpp>
 
 #include "exploration/explore.hpp"
@@ -25,16 +25,19 @@ using namespace support;
 
 namespace {
 
-using sequence = std::vector<happens>;
+struct sequence {
+    beginning from = beginning::open;
+    std::vector<happens> events;
+};
 // By then all of the table of the close handshake was seen.
 constexpr std::size_t enough = 4;
 
 using close_step = std::pair<close_state, close_state>;
 
-std::string told(const sequence& events) {
-    std::string out;
-    for (const happens what : events) {
-        if (!out.empty()) out += ',';
+std::string told(const sequence& all) {
+    std::string out{beginning_names[static_cast<std::size_t>(all.from)]};
+    for (const happens what : all.events) {
+        out += ',';
         out += happening_names[static_cast<std::size_t>(what)];
     }
     return out;
@@ -42,9 +45,9 @@ std::string told(const sequence& events) {
 
 // What a run of `events` breaks; empty if nothing, or if they cannot happen.
 template <role Role>
-std::string broken_by(const sequence& events) {
-    watched<Role> w;
-    for (const happens what : events) {
+std::string broken_by(const sequence& all) {
+    watched<Role> w(all.from);
+    for (const happens what : all.events) {
         if (!w.possible(what)) return {};
         w.apply(what);
     }
@@ -54,14 +57,14 @@ std::string broken_by(const sequence& events) {
 
 // The shortest part of `events` that still breaks a rule.
 template <role Role>
-sequence minimised(sequence events) {
-    for (std::size_t i = 0; i < events.size();) {
-        sequence shorter = events;
-        shorter.erase(shorter.begin() + static_cast<std::ptrdiff_t>(i));
+sequence minimised(sequence all) {
+    for (std::size_t i = 0; i < all.events.size();) {
+        sequence shorter = all;
+        shorter.events.erase(shorter.events.begin() + static_cast<std::ptrdiff_t>(i));
         if (broken_by<Role>(shorter).empty()) ++i;
-        else events = std::move(shorter), i = 0;
+        else all = std::move(shorter), i = 0;
     }
-    return events;
+    return all;
 }
 
 template <role Role>
@@ -70,7 +73,8 @@ public:
     // Every sequence, shortest first: those of `least` events whatever time it takes.
     void exhaust(std::size_t least, std::chrono::milliseconds time) {
         const exploration::stopwatch clock;
-        std::vector<sequence> frontier{{}};
+        std::vector<sequence> frontier;
+        for (const beginning from : beginnings) frontier.push_back({from, {}});
         for (std::size_t depth = 1; !frontier.empty(); ++depth) {
             std::vector<sequence> next;
             for (const sequence& before : frontier) {
@@ -87,14 +91,14 @@ public:
         const exploration::stopwatch clock;
         std::mt19937 random(20);
         for (; !clock.past(time); ++walks_) {
-            watched<Role> w;
-            sequence events;
-            for (int i = 0; i != 60; ++i) {
+            sequence events{beginnings[random() % beginnings.size()], {}};
+            watched<Role> w(events.from);
+            for (int i = 0; i != 100; ++i) {
                 const auto what = happenings[random() % happenings.size()];
                 // Endings come late, or nothing else would.
                 const bool ends = what >= happens::abort && what <= happens::drop;
                 if (!w.possible(what) || (ends && random() % 32 != 0)) continue;
-                events.push_back(what);
+                events.events.push_back(what);
                 step(w, what);
             }
             w.finish_all();
@@ -139,12 +143,12 @@ private:
     }
     void extend(const sequence& before, std::vector<sequence>& next) {
         for (const happens what : happenings) {
-            watched<Role> w;
-            for (const happens earlier : before) w.apply(earlier);
+            watched<Role> w(before.from);
+            for (const happens earlier : before.events) w.apply(earlier);
             if (!w.possible(what)) continue;
             step(w, what);
             sequence events = before;
-            events.push_back(what);
+            events.events.push_back(what);
             const bool is_new = seen_.insert(w.key()).second;
             if (is_new) w.finish_all();  // from each state it comes to an end
             judge(w, events);
@@ -166,8 +170,10 @@ void explore() {
         while (!rest.empty()) {
             const auto name = rest.substr(0, rest.find(','));
             rest.remove_prefix((std::min)(rest.size(), name.size() + 1));
+            for (std::size_t i = 0; i != beginnings.size(); ++i)
+                if (beginning_names[i] == name) events.from = beginnings[i];
             for (std::size_t i = 0; i != happenings.size(); ++i)
-                if (happening_names[i] == name) events.push_back(happenings[i]);
+                if (happening_names[i] == name) events.events.push_back(happenings[i]);
         }
         CHECK(broken_by<Role>(events) == "");
         return;

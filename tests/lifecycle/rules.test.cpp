@@ -1,10 +1,12 @@
 // Each rule of the close lifecycle, looked at after every step of every sequence of three events
-// that can happen to an open connection, and then to the end.
+// that can happen to a connection, and then to the end; with whatever the peer says whole, byte by byte
+// and cut in two at each byte.
 #include <sansocket/connection.hpp>
 
 #include "support/lifecycle.hpp"
 #include "support/watched.hpp"
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <string_view>
@@ -19,40 +21,59 @@ struct walk_result {
     std::map<std::string_view, std::size_t> examined;
 };
 
+// All sequences of `depth` events from one beginning, with the peer's bytes cut in one way. What looks
+// as after a sequence walked before goes on as it did, and is not walked again.
 template <role Role>
-void walk(std::vector<happens>& events, std::size_t depth, walk_result& result) {
-    watched<Role> w;
-    for (const happens what : events) {
-        if (!w.possible(what)) return;
-        w.apply(what);
+class walker {
+public:
+    walker(beginning from, std::size_t cut, walk_result& result)
+        : from_(from), cut_(cut), result_(result) {}
+
+    void walk(std::size_t depth) {
+        watched<Role> w(from_, cut_);
+        for (const happens what : events_) w.apply(what);
+        std::vector<happens> next;
+        for (const happens what : happenings)
+            if (w.possible(what)) next.push_back(what);
+        const auto [at, is_new] = seen_.try_emplace(w.key(), depth);
+        const bool seen = !is_new && at->second >= depth;  // and walked on as far
+        at->second = (std::max)(at->second, depth);
+        if (is_new) w.finish_all();
+        for (const auto& [rule, times] : w.examined()) result_.examined[rule] += times;
+        if (!w.broken().empty()) return tell(w.broken());
+        if (depth == 0 || seen) return;
+        for (const happens what : next) {
+            events_.push_back(what);
+            walk(depth - 1);
+            events_.pop_back();
+        }
     }
-    std::vector<happens> next;
-    for (const happens what : happenings)
-        if (w.possible(what)) next.push_back(what);
-    w.finish_all();
-    for (const auto& [rule, times] : w.examined()) result.examined[rule] += times;
-    if (!w.broken().empty()) {
-        std::string told = w.broken() + ", after";
-        for (const happens what : events)
+
+private:
+    void tell(const std::string& broken) {
+        std::string told = broken + ", from ";
+        told += beginning_names[static_cast<std::size_t>(from_)];
+        for (const happens what : events_)
             (told += ' ') += happening_names[static_cast<std::size_t>(what)];
-        result.broken.emplace(w.broken().substr(0, w.broken().find(':')), told);
-        return;
+        told += ", cut in way " + std::to_string(cut_);
+        result_.broken.emplace(broken.substr(0, broken.find(':')), told);
     }
-    if (events.size() == depth) return;
-    for (const happens what : next) {
-        events.push_back(what);
-        walk<Role>(events, depth, result);
-        events.pop_back();
-    }
-}
+
+    beginning from_;
+    std::size_t cut_;
+    walk_result& result_;
+    std::vector<happens> events_;
+    std::map<std::string, std::size_t> seen_;
+};
 
 // Done once for all rules.
 template <role Role>
 const walk_result& walked() {
     static const walk_result result = [] {
         walk_result r;
-        std::vector<happens> events;
-        walk<Role>(events, 3, r);
+        constexpr std::size_t longest = 9;  // bytes of a frame that the peer sends
+        for (const beginning from : beginnings)
+            for (std::size_t cut = 0; cut <= longest; ++cut) walker<Role>(from, cut, r).walk(3);
         return r;
     }();
     return result;

@@ -544,3 +544,26 @@ TEST_CASE("message_reader: a queue without room ends it by name") {
     CHECK(no_room.queue.messages.empty());
     CHECK(!no_room.queue.partial);
 }
+
+TEST_CASE("message_reader: who is handed a message is outside it, and may throw (5.4)") {
+    struct thrown {};
+    struct asking : recorder {
+        const message_reader<role::client>* reader = nullptr;
+        bool inside = true;
+        void finish() {
+            inside = reader->inside_message() || reader->inside_fragments();
+            recorder::finish();
+            throw thrown{};
+        }
+    };
+    message_reader<role::client> reader;
+    asking queue;
+    queue.reader = &reader;
+    byte_vector a = bytes("a");
+    REQUIRE(reader.receive(piece_of(opcode::text, false, 1, a, 0), queue) == errc::ok);
+    CHECK_THROWS_AS(reader.receive(piece_of(opcode::continuation, true, 1, a, 0), queue), thrown);
+    CHECK_FALSE(queue.inside);
+    CHECK_FALSE(reader.inside_message());
+    CHECK(reader.receive(piece_of(opcode::text, true, 1, a, 0), queue) == errc::ok);
+    CHECK((queue.messages == std::vector{text("aa"), text("a")}));
+}

@@ -9,6 +9,8 @@
 // Beside the state stand the facts of the ending, in `close_info`: each is
 // written once, by the first event that knows it.
 //
+// Nothing here allocates: reasons are given away, so that no event is left half done.
+//
 // Knows nothing of: buffers, time, sockets, client or server.
 // Section numbers in this file refer to RFC 6455.
 #pragma once
@@ -22,7 +24,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
+#include <utility>
 
 namespace sansocket {
 
@@ -58,7 +60,7 @@ public:
     ///
     /// @return errc::closing if one was queued already, errc::closed after the end; nothing has
     ///         changed then.
-    errc start(close_code code, std::string_view reason);
+    errc start(close_code code, std::string reason) noexcept;
 
     /// The transport took the Close frame queued. No effect where none was.
     void flush() noexcept { (void)move(close_event::flush); }
@@ -67,13 +69,14 @@ public:
     ///
     /// @param incomplete  it came inside a fragmented message.
     /// @return whether it counts.
-    bool receive(close_code code, std::string_view reason, bool incomplete);
+    bool receive(close_code code, std::string reason, bool incomplete) noexcept;
 
     /// This endpoint fails the connection. 7.1.7. No effect once a Close was received or it ended.
     ///
     /// @param code  of the Close frame that says so; nothing where none is sent.
     /// @return whether it counts.
-    bool fail(errc cause, bool incomplete, std::optional<close_code> code, std::string_view reason);
+    bool fail(errc cause, bool incomplete, std::optional<close_code> code,
+              std::string reason) noexcept;
 
     /// The transport ended, or this endpoint gave it up. No effect once the handshake is complete.
     void end(errc cause, bool incomplete) noexcept;
@@ -126,25 +129,26 @@ inline void close_handshake::because(errc cause, bool incomplete) noexcept {
     info_.incomplete_message = incomplete;
 }
 
-inline errc close_handshake::start(close_code code, std::string_view reason) {
+inline errc close_handshake::start(close_code code, std::string reason) noexcept {
     if (!move(close_event::start))
         return state_ < close_state::complete ? errc::closing : errc::closed;
-    info_.sent = close_frame{code, std::string{reason}};
+    info_.sent = close_frame{code, std::move(reason)};
     return errc::ok;
 }
 
-inline bool close_handshake::receive(close_code code, std::string_view reason, bool incomplete) {
+inline bool close_handshake::receive(close_code code, std::string reason,
+                                     bool incomplete) noexcept {
     const bool ours_first = state_ != close_state::open;
     if (!move(close_event::receive)) return false;
-    info_.received = close_frame{code, std::string{reason}};
+    info_.received = close_frame{code, std::move(reason)};
     because(ours_first ? errc::closed_locally : errc::closed_by_peer, incomplete);
     return true;
 }
 
 inline bool close_handshake::fail(errc cause, bool incomplete, std::optional<close_code> code,
-                                  std::string_view reason) {
+                                  std::string reason) noexcept {
     if (!move(close_event::fail)) return false;
-    if (code && !info_.sent) info_.sent = close_frame{*code, std::string{reason}};
+    if (code && !info_.sent) info_.sent = close_frame{*code, std::move(reason)};
     because(cause, incomplete);
     return true;
 }

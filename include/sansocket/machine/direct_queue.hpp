@@ -25,7 +25,9 @@ namespace sansocket {
 /// comes in several pieces is put together first.
 ///
 /// `Handler` is called as `handler(message_view)`; the view is gone when it returns. The handler may
-/// call the connection's `send_*`, `close` and `abort`, and not its `receive`.
+/// call the connection's `send_*`, `close` and `abort`, and not its `receive`. An exception of the
+/// handler leaves `receive`, and ends the connection: its message counts as delivered, and where the
+/// bytes behind that message stand is not known any more. A handler that wants to go on catches.
 template <class Handler>
 class direct_queue {
 public:

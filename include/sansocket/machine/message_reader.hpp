@@ -251,12 +251,11 @@ errc message_reader<Role>::begin_frame(const frame_piece& piece, Queue& queue, s
 template <role Role>
 template <class Queue>
 errc message_reader<Role>::end_frame(Queue& queue) {
-    if (after_ == fragment_state::between) {
-        if (must_be_utf8() && !utf8_.complete()) return errc::invalid_utf8;
-        queue.finish();
-    }
+    const bool whole = after_ == fragment_state::between;
+    if (whole && must_be_utf8() && !utf8_.complete()) return errc::invalid_utf8;
     state_ = after_;
     inside_frame_ = false;
+    if (whole) queue.finish();  // last: it may hand the message on, and end the connection
     return errc::ok;
 }
 

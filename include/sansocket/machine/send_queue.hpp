@@ -208,6 +208,8 @@ private:
     std::byte* head_extend(std::size_t n) { return data_.extend(n, !shown_); }
     SANSOCKET_ALWAYS_INLINE void write(detail::segment_queue& to, const frame_header& header,
                                        std::span<const std::byte> payload);
+    void write_shared(const frame_header& header, std::shared_ptr<const void> owner,
+                      std::span<const std::byte> payload);
     static std::size_t frame_size_at(const detail::segment_queue& in, std::size_t at) noexcept;
     SANSOCKET_NOINLINE static std::size_t pass(const detail::segment_queue& in, std::size_t begin,
                                                std::size_t end, std::size_t& left) noexcept;
@@ -279,9 +281,8 @@ void send_queue<Role>::push_shared(opcode op, bool fin, shared_payload payload, 
     if constexpr (masks) {
         push(op, fin, payload.bytes, key);
     } else {
-        write(data_, header_of(op, fin, payload.bytes.size(), key), {});
-        data_.append(std::move(payload.owner), payload.bytes);
-        ++frames_;
+        write_shared(header_of(op, fin, payload.bytes.size(), key), std::move(payload.owner),
+                     payload.bytes);
     }
 }
 
@@ -290,8 +291,24 @@ void send_queue<Role>::push_owned(opcode op, bool fin, std::shared_ptr<void> own
                                   std::span<std::byte> payload, masking_key key) {
     if (stopped_) return;
     if constexpr (masks) (void)mask_in_place(payload, key);
-    write(data_, header_of(op, fin, payload.size(), key), {});
+    write_shared(header_of(op, fin, payload.size(), key), std::move(owner), payload);
+}
+
+// Both or nothing: a header whose payload cannot be queued is taken back.
+template <role Role>
+void send_queue<Role>::write_shared(const frame_header& header, std::shared_ptr<const void> owner,
+                                    std::span<const std::byte> payload) {
+    struct unless_done {
+        detail::segment_queue& data;
+        std::size_t before = data.size();
+        bool done = false;
+        ~unless_done() {
+            if (!done) data.truncate(before);
+        }
+    } taken_back{data_};
+    write(data_, header, {});
     data_.append(std::move(owner), payload);
+    taken_back.done = true;
     ++frames_;
 }
 
