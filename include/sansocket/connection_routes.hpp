@@ -157,13 +157,17 @@ void connection<Role, Queue, Keys, Diagnostics>::receive_close(std::span<const s
     shutdown_.arm(now, close_timeout_);
     queue_.end(close_.info().cause);
     // 1.4: nothing but our own Close is sent from here on, and that one at once.
+    const std::size_t before = out_.bytes();
     const bool dropped = out_.drop_unsent();
+    std::size_t kept = out_.bytes();
     if (close_.state() == close_state::received) {
         close_.start(code, {});
         push_close(code, {});  // 5.5.1: "typically echos the status code it received"
     } else if (dropped && close_.state() == close_state::replying) {
         push_close(close_.info().sent->code, close_.info().sent->reason);
+        kept = out_.bytes();
     }
+    close_.drop(before - kept);
     changed();
 }
 
@@ -204,7 +208,9 @@ void connection<Role, Queue, Keys, Diagnostics>::fail(errc ec, time_point now) {
     const auto code = says_why ? std::optional{close_code_for(ec)} : std::nullopt;
     close_.fail(ec, messages_.inside_fragments(), code, std::string{reason});
     if (says_why) {
+        const std::size_t before = out_.bytes();
         out_.drop_unsent();
+        close_.drop(before - out_.bytes());
         push_close(*code, reason);
     }
     keepalive_.stop();
@@ -253,6 +259,7 @@ void connection<Role, Queue, Keys, Diagnostics>::abort(errc cause) noexcept {
 template <role Role, class Queue, class Keys, class Diagnostics>
 void connection<Role, Queue, Keys, Diagnostics>::end(errc cause) noexcept {
     close_.end(cause, !opening() && incomplete());
+    close_.drop(out_.bytes());
     if (opening()) phase_ = opening_phase::failed;
     keepalive_.stop();
     shutdown_.disarm();
@@ -342,9 +349,7 @@ connection_state connection<Role, Queue, Keys, Diagnostics>::state() const noexc
 
 template <role Role, class Queue, class Keys, class Diagnostics>
 bool connection<Role, Queue, Keys, Diagnostics>::wants_read() const noexcept {
-    if (phase() == transport_phase::over || shutdown_.aborted() || shutdown_.input_ended())
-        return false;
-    if (deciding()) return false;
+    if (phase() == transport_phase::over || shutdown_.input_ended() || deciding()) return false;
     return close_.state() != close_state::open || !queue_.paused();  // closing is never paused
 }
 
@@ -387,6 +392,7 @@ connection_snapshot connection<Role, Queue, Keys, Diagnostics>::explain() const 
     s.output_frames = out_.frames();
     s.memory = out_.memory();
     if constexpr (requires { queue_.memory(); }) s.memory += queue_.memory();
+    if (opening_) s.memory += opening_->memory();
     s.subprotocol = subprotocol();
     s.round_trip = keepalive_.round_trip();
     s.last_received = keepalive_.last_received();

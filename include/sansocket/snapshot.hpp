@@ -79,7 +79,8 @@ struct connection_snapshot {
     bool paused = false;              ///< The queue is full: nothing is read.
     std::size_t output_bytes = 0;     ///< Accepted for sending and not taken by the transport.
     std::size_t output_frames = 0;    ///< Frames of data and Close among them.
-    std::size_t memory = 0;  ///< Held by the queues; the connection itself is `sizeof` more.
+    /// Held by the queues and the opening handshake; the connection itself is `sizeof` more.
+    std::size_t memory = 0;
 
     std::string_view subprotocol;            ///< Agreed on; as `connection::subprotocol()`.
     std::optional<duration> round_trip;      ///< From the last Ping to its Pong.

@@ -101,6 +101,11 @@ public:
     /// The subprotocol in use: what the server chose; empty where it chose none. 4.1, 1.9.
     [[nodiscard]] std::string_view subprotocol() const noexcept { return subprotocol_; }
 
+    /// Bytes of memory held, this object included; names of subprotocols are not counted.
+    [[nodiscard]] std::size_t memory() const noexcept {
+        return sizeof *this + parser_.head().memory() + response_.memory() + request_.capacity();
+    }
+
 private:
     void move(client_handshake_event event) noexcept {
         if (const auto to = next(state_, event)) state_ = *to;
