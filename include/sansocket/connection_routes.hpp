@@ -185,13 +185,17 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_close(
     shutdown_.arm(now, close_timeout_);
     queue_.end(close_.info().cause);
     // 1.4: nothing but our own Close is sent from here on, and that one at once.
+    const std::size_t before = out_.bytes();
     const bool dropped = out_.drop_unsent();
+    std::size_t kept = out_.bytes();
     if (close_.state() == close_state::received) {
         close_.start(code, {});
         push_close(code, {});  // 5.5.1: "typically echos the status code it received"
     } else if (dropped && close_.state() == close_state::replying) {
         push_close(close_.info().sent->code, close_.info().sent->reason);
+        kept = out_.bytes();
     }
+    close_.drop(before - kept);
     if (out_.stopped()) return end(errc::transport_lost);  // nobody hears the answer
     changed();
 }
@@ -226,7 +230,9 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::fail(errc ec, time_poi
     const auto code = says_why ? std::optional{close_code_for(ec)} : std::nullopt;
     close_.fail(ec, messages_.inside_fragments(), code, std::string{reason});
     if (says_why) {
+        const std::size_t before = out_.bytes();
         out_.drop_unsent();
+        close_.drop(before - out_.bytes());
         push_close(*code, reason);
     }
     keepalive_.stop();
@@ -261,6 +267,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_end(time_point
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::output_lost(time_point now) {
     diagnostics_.at(now);
+    close_.drop(out_.bytes());
     out_.stop();
     const bool answers = close_.state() == close_state::replying;
     if (answers || close_.state() == close_state::failed) end(errc::transport_lost);
@@ -284,6 +291,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::abort(errc cause) noex
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::end(errc cause) noexcept {
     close_.end(cause, !opening() && incomplete());
+    close_.drop(out_.bytes());
     if (opening()) phase_ = opening_phase::failed;
     keepalive_.stop();
     shutdown_.disarm();
@@ -371,9 +379,7 @@ connection_state connection<Role, Queue, Keys, Diagnostics, Deflate>::state() co
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 bool connection<Role, Queue, Keys, Diagnostics, Deflate>::wants_read() const noexcept {
-    if (phase() == transport_phase::over || shutdown_.aborted() || shutdown_.input_ended())
-        return false;
-    if (deciding()) return false;
+    if (phase() == transport_phase::over || shutdown_.input_ended() || deciding()) return false;
     return close_.state() != close_state::open || !queue_.paused();  // closing is never paused
 }
 
@@ -422,6 +428,7 @@ connection_snapshot connection<Role, Queue, Keys, Diagnostics, Deflate>::explain
         s.decompressed_messages = inflater_.messages();
         s.compressed_messages = deflater_.messages();
     }
+    if (opening_) s.memory += opening_->memory();
     s.subprotocol = subprotocol();
     s.round_trip = keepalive_.round_trip();
     s.last_received = keepalive_.last_received();

@@ -80,8 +80,8 @@ struct connection_snapshot {
     bool paused = false;              ///< The queue is full: nothing is read.
     std::size_t output_bytes = 0;     ///< Accepted for sending and not taken by the transport.
     std::size_t output_frames = 0;    ///< Frames of data and Close among them.
-    std::size_t memory =
-        0;  ///< Held by the queues and the codec; the connection itself is `sizeof` more.
+    /// Held by the queues, the codec and the opening handshake; the connection is `sizeof` more.
+    std::size_t memory = 0;
 
     std::optional<deflate_agreement> deflate;  ///< As `connection::deflate()`.
     std::uint64_t compressed_messages = 0;     ///< Sent so.

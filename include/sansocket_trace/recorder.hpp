@@ -28,6 +28,7 @@
 namespace sansocket_trace {
 
 /// How `c` stands, in 32 bits: two that answer differently have different digests, or hardly ever not.
+/// All of `explain()` counts but memory, its number and the last bytes, which depend on more than the calls.
 template <class Connection>
 std::uint64_t digest(const Connection& c, sansocket::time_point start) {
     const sansocket::connection_snapshot s = c.explain();
@@ -36,8 +37,14 @@ std::uint64_t digest(const Connection& c, sansocket::time_point start) {
     const auto code = [](const auto& frame) { return frame ? static_cast<int>(*frame) : -1; };
     add(s.state, s.closing, s.cause, code(s.sent), code(s.received), s.clean, s.incomplete_message,
         s.discarded, s.queued_messages, s.queued_bytes, s.paused, s.output_bytes, s.output_frames);
-    const bool timed = s.deadline != sansocket::never && s.deadline != sansocket::immediately;
-    add(timed ? (s.deadline - start).count() : s.deadline == sansocket::never ? -1 : -2);
+    const auto since_start = [start](sansocket::time_point t) {
+        if (t == sansocket::never) return sansocket::duration::rep{-1};
+        return t == sansocket::immediately ? sansocket::duration::rep{-2} : (t - start).count();
+    };
+    add(since_start(s.deadline), since_start(s.write_stalled_since));
+    add(c.was_opened() ? since_start(s.last_received) : -1, s.round_trip.has_value());
+    add(s.round_trip.value_or(sansocket::duration::zero()).count(), c.close_info().unsent_bytes);
+    h.add(std::as_bytes(std::span{s.subprotocol}));
     add(s.wants_read, s.wants_write, s.shutdown, c.deciding(), c.was_opened());
     return h.value();
 }
@@ -64,7 +71,9 @@ inline std::uint64_t hash_of(const sansocket::output_buffers& out, std::size_t n
 
 /// A `sansocket::connection` that writes down what it is told. For what each call does, see there.
 ///
-/// @tparam Connection  one with chacha_keys; any queue.
+/// @tparam Connection  one with chacha_keys, and a queue that is made of `queue_limits` alone and popped
+///               by the application: `message_queue<>` or `static_message_queue`. What a handler of a
+///               `direct_queue` does is not seen, so such a connection cannot be recorded.
 /// @tparam Sink  takes the recording: `sink(std::span<const std::byte>)`, in order, in every call that
 ///               is not a query. One that can be made of nothing serves where an adapter makes the
 ///               connection: `sansocket_asio::websocket<Role, Stream, recorder<connection<Role>, S>>`.
@@ -214,9 +223,18 @@ public:
             {.what = call::close, .at = now, .number = number(code), .text = std::string{reason}},
             core_.close(code, reason, now));
     }
-    void abort(errc cause = errc::aborted) {
+    /// As the connection's, it throws nothing: if the sink does, nothing more is written down.
+    void abort(errc cause = errc::aborted) noexcept {
         core_.abort(cause);
+#if defined(__cpp_exceptions)
+        try {
+            note({.what = call::abort, .number = number(cause)}, 0);
+        } catch (...) {
+            silent_ = true;
+        }
+#else
         note({.what = call::abort, .number = number(cause)}, 0);
+#endif
     }
     errc accept(std::string_view subprotocol, std::span<const sansocket::http_field_value> fields,
                 time_point now) requires(!is_client) {

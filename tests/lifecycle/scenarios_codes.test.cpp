@@ -13,8 +13,8 @@ using namespace support;
 using enum errc;
 
 TEST_CASE("B40: a reset after the peer's Close does not take its code away") {
-    in_both_roles_and_every_cut([]<role Role>(std::size_t cut) {
-        opened<Role> s(cut);
+    in_both_roles([]<role Role> {
+        opened<Role> s;
         s.feed(peers_text<Role>("unread") + peers_close<Role>(1000));
         s.connection.transport_lost(s.now);
         CHECK(s.messages() == texts({"unread"}));
@@ -23,8 +23,8 @@ TEST_CASE("B40: a reset after the peer's Close does not take its code away") {
 }
 
 TEST_CASE("B41: an empty Close reads as 1005, and is answered by an empty one at once") {
-    in_both_roles_and_every_cut([]<role Role>(std::size_t cut) {
-        opened<Role> s(cut);
+    in_both_roles([]<role Role> {
+        opened<Role> s;
         s.feed(frame<Role>(opcode::close, {}));
         const auto out = s.sent();
         if (Role == role::server) CHECK(out == hex("8800"));
@@ -35,10 +35,10 @@ TEST_CASE("B41: an empty Close reads as 1005, and is answered by an empty one at
 }
 
 TEST_CASE("B42: codes that mean something to ourselves alone are neither sent nor taken") {
-    in_both_roles_and_every_cut([]<role Role>(std::size_t cut) {
+    in_both_roles([]<role Role> {
         for (const unsigned code : {0U, 999U, 1004U, 1006U, 1015U, 1016U, 2999U, 5000U, 65535U}) {
             CAPTURE(code);
-            opened<Role> s(cut);
+            opened<Role> s;
             const close_code asked{static_cast<std::uint16_t>(code)};
             CHECK(s.connection.close(asked, "", s.now) == invalid_close_code);
             CHECK_FALSE(s.connection.wants_write());
@@ -48,7 +48,7 @@ TEST_CASE("B42: codes that mean something to ourselves alone are neither sent no
             check_end(s, 1006, false, close_code_reserved);
         }
         // 1005 cannot be sent either: asking for it means a Close that holds no code.
-        opened<Role> s(cut);
+        opened<Role> s;
         CHECK(s.connection.close(close_code::no_status, "", s.now) == ok);
         CHECK(s.sent() == own_frame<Role>(opcode::close, {}));
         s.feed(peers_close<Role>(1005, ""));
@@ -57,9 +57,9 @@ TEST_CASE("B42: codes that mean something to ourselves alone are neither sent no
 }
 
 TEST_CASE("B43: the answer to a Close has its code") {
-    in_both_roles_and_every_cut([]<role Role>(std::size_t cut) {
+    in_both_roles([]<role Role> {
         for (const unsigned code : {1000U, 1001U, 1011U, 3000U, 4000U, 4999U}) {
-            opened<Role> s(cut);
+            opened<Role> s;
             s.feed(peers_close<Role>(code, "why"));
             CHECK(s.sent() == own_close<Role>(code));
             check_end(s, code, true, closed_by_peer);
@@ -69,8 +69,8 @@ TEST_CASE("B43: the answer to a Close has its code") {
 }
 
 TEST_CASE("B44: one look at the output after a Close finds the answer; nothing has to be called") {
-    in_both_roles_and_every_cut([]<role Role>(std::size_t cut) {
-        opened<Role> s(cut);
+    in_both_roles([]<role Role> {
+        opened<Role> s;
         s.feed(peers_close<Role>(1000));
         byte_vector out;
         for (const auto part : s.connection.output())
@@ -94,10 +94,10 @@ TEST_CASE("B45: an application that closes, too, after the peer did, sends no se
 }
 
 TEST_CASE("B46: who fails a connection knows what it said and why, beside the 1006") {
-    in_both_roles_and_every_cut([]<role Role>(std::size_t cut) {
+    in_both_roles([]<role Role> {
         sansocket::options options;
         options.messages.size = 10;
-        opened<Role> s(cut, options);
+        opened<Role> s(options);
         s.feed(peers_text<Role>("eleven char"));
         CHECK(s.sent() == own_close<Role>(1009, sansocket::describe(message_too_big)));
         check_end(s, 1006, false, message_too_big);
@@ -149,8 +149,8 @@ TEST_CASE("B50: a heartbeat that fails is the end for the reader, and stays its 
 }
 
 TEST_CASE("B51: a loop over the messages ends knowing code, reason and cause") {
-    in_both_roles_and_every_cut([]<role Role>(std::size_t cut) {
-        opened<Role> s(cut);
+    in_both_roles([]<role Role> {
+        opened<Role> s;
         s.feed(peers_text<Role>("a") + peers_text<Role>("b") + peers_close<Role>(4002, "done"));
         s.sent();
         int seen = 0;
@@ -164,32 +164,83 @@ TEST_CASE("B51: a loop over the messages ends knowing code, reason and cause") {
 TEST_CASE("B52: the end is told exactly once, whatever it is") {
     struct counter final : sansocket::diagnostics_handler {
         void changed(const sansocket::state_change& c) noexcept override {
-            if (c.to == connection_state::closed) ++ends;
+            if (c.to != connection_state::closed) return;
+            ++ends;
+            cause = c.cause;
         }
         int ends = 0;
+        errc cause = ok;
     };
     in_both_roles([]<role Role> {
-        using run = std::function<void(opened<Role>&)>;
-        const std::vector<std::pair<run, errc>> all{
-            {[](auto& s) { s.connection.receive_end(s.now); }, end_of_stream},
-            {[](auto& s) { s.connection.transport_lost(s.now); }, transport_lost},
-            {[](auto& s) { s.feed(hex("ff")), s.feed(hex("ff")); }, reserved_bit},
-            {[](auto& s) { s.connection.abort(); }, aborted},
-            {[](auto& s) { s.feed(peers_close<Role>(1000)), s.sent(); }, closed_by_peer},
+        using watched_endpoint = endpoint<Role, sansocket::message_queue<>, sansocket::no_deflate,
+                                          sansocket::with_diagnostics>;
+        struct ending {
+            errc cause;
+            std::function<void(watched_endpoint&)> run;
+            bool opens = true;
         };
-        for (const auto& [end, cause] : all) {
+        const auto wait = [](auto& e) {
+            for (int i = 0; i != 3 && e.connection.next_deadline() != sansocket::never; ++i)
+                e.pass(e.connection.next_deadline() - e.now);
+        };
+        const auto close = [](auto& e) { CHECK(e.connection.close(ours, "", e.now) == ok); };
+        std::vector<ending> all{
+            {end_of_stream, [](auto& e) { e.connection.receive_end(e.now); }},
+            {tls_truncated, [](auto& e) { e.connection.receive_end(e.now, tls_truncated); }},
+            {transport_lost, [](auto& e) { e.connection.transport_lost(e.now); }},
+            {reserved_bit, [](auto& e) { e.receive(hex("ff ff")); }},
+            {aborted, [](auto& e) { e.connection.abort(); }},
+            {cancelled, [](auto& e) { e.connection.abort(cancelled); }},
+            {dropped, [](auto& e) { e.connection.abort(dropped); }},
+            {closed_by_peer, [](auto& e) { e.receive(peers_close<Role>(1000)), e.sent(); }},
+            {closed_locally,
+             [close](auto& e) { close(e), e.sent(), e.receive(peers_close<Role>(1000)); }},
+            {close_timeout, [close, wait](auto& e) { close(e), wait(e); }},
+            {pong_timeout, [wait](auto& e) { wait(e); }},
+            {idle_timeout, [](auto& e) { e.pass(30s); }},
+            {write_timeout,
+             [](auto& e) {
+                 CHECK(e.connection.send_text("x") == ok);
+                 e.pass(0s), e.receive(frame<Role>(opcode::pong, {})), e.pass(15s);
+             }},
+            {opening_timeout, [wait](auto& e) { wait(e); }, false},
+            {end_of_stream, [](auto& e) { e.connection.receive_end(e.now); }, false},
+            {aborted, [](auto& e) { e.connection.abort(); }, false},
+            {closed_locally, close, false},
+            {Role == role::server ? http_request_line : http_status_line,
+             [](auto& e) { e.receive(bytes("no HTTP\r\n\r\n")); }, false},
+        };
+        if constexpr (Role == role::server)
+            all.push_back({refused_by_application,
+                           [](auto& e) {
+                               e.receive(bytes(upgrade_request));
+                               CHECK(e.connection.refuse(403, {}, "", e.now) == ok);
+                           },
+                           false});
+        for (const auto& [cause, run, opens] : all) {
+            CAPTURE(describe(cause), opens);
             counter told;
             sansocket::options options;
             options.diagnostics = &told;
-            opened<Role> s(0, options);
-            end(s);
-            CHECK(s.connection.messages().is_eof());
-            s.sent();
-            s.connection.receive_end(s.now);
-            s.connection.transport_lost(s.now);
-            s.connection.abort();
-            if (sansocket::default_diagnostics::enabled) CHECK(told.ends == 1);
-            CHECK(s.connection.close_info().cause == cause);
+            if (cause == idle_timeout) options.keepalive.idle_timeout = 30s;
+            if (cause == idle_timeout) options.keepalive.ping_interval = 1h;
+            if (cause == write_timeout) options.keepalive.write_timeout = 15s;
+            if (cause == refused_by_application)
+                options.decision = sansocket::request_decision::manual;
+            watched_endpoint e(options);
+            if (opens) e.open();
+            run(e);
+            CHECK(e.connection.messages().is_eof());
+            CHECK(e.connection.close_info().code() ==
+                  (e.connection.close_info().received ? close_code::normal : close_code::abnormal));
+            e.sent();
+            e.connection.receive_end(e.now);
+            e.connection.transport_lost(e.now);
+            e.connection.abort();
+            e.pass(1h);
+            CHECK(told.ends == 1);
+            CHECK(told.cause == cause);
+            CHECK(e.connection.close_info().cause == cause);
         }
     });
 }
@@ -213,7 +264,7 @@ TEST_CASE("B53: an end without a Close says whether it cut off a message") {
 }
 
 TEST_CASE("B54: a malformed Close has its name and its code, and no second Close goes out") {
-    in_both_roles_and_every_cut([]<role Role>(std::size_t cut) {
+    in_both_roles([]<role Role> {
         const std::vector<std::pair<byte_vector, errc>> malformed{
             {hex("03"), close_payload_length},
             {hex("03e7"), close_code_reserved},
@@ -221,11 +272,11 @@ TEST_CASE("B54: a malformed Close has its name and its code, and no second Close
         };
         for (const auto& [payload, cause] : malformed) {
             const unsigned code = cause == close_reason_not_utf8 ? 1007 : 1002;
-            opened<Role> open(cut);
+            opened<Role> open;
             open.feed(frame<Role>(opcode::close, payload));
             CHECK(open.sent() == own_close<Role>(code, sansocket::describe(cause)));
             check_end(open, 1006, false, cause);
-            opened<Role> closing_already(cut);
+            opened<Role> closing_already;
             CHECK(closing_already.connection.close(ours, "", closing_already.now) == ok);
             closing_already.sent();
             closing_already.feed(frame<Role>(opcode::close, payload));
@@ -236,8 +287,8 @@ TEST_CASE("B54: a malformed Close has its name and its code, and no second Close
 }
 
 TEST_CASE("B55: who closes learns of the answer, and of its code") {
-    in_both_roles_and_every_cut([]<role Role>(std::size_t cut) {
-        opened<Role> s(cut);
+    in_both_roles([]<role Role> {
+        opened<Role> s;
         CHECK(s.connection.close(ours, "", s.now) == ok);
         s.sent();
         CHECK(s.connection.state() == connection_state::closing);

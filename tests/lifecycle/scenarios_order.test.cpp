@@ -10,26 +10,9 @@
 using namespace support;
 using enum errc;
 
-namespace {
-
-// The opening handshake with `behind` in the same bytes, in the peer's pieces.
-template <role Role>
-byte_vector opening_and(endpoint<Role>& e, const byte_vector& behind) {
-    if constexpr (Role == role::server) return bytes(upgrade_request) + behind;
-    const std::string request = text_of(e.sent());
-    const std::string name = "Sec-WebSocket-Key: ";
-    const auto accept = sansocket::accept_key(request.substr(request.find(name) + name.size(), 24));
-    return bytes("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                 "Connection: Upgrade\r\nSec-WebSocket-Accept: " +
-                 std::string{accept.data(), accept.size()} + "\r\n\r\n") +
-           behind;
-}
-
-}  // namespace
-
 TEST_CASE("B11: a message right before the Close and the end is there for a late reader") {
-    in_both_roles_and_every_cut([]<role Role>(std::size_t cut) {
-        opened<Role> s(cut);
+    in_both_roles([]<role Role> {
+        opened<Role> s;
         s.feed(peers_text<Role>("Hello") + peers_close<Role>(1000));
         s.connection.receive_end(s.now);
         s.sent();
@@ -40,8 +23,8 @@ TEST_CASE("B11: a message right before the Close and the end is there for a late
 }
 
 TEST_CASE("B13: a reader that takes its time gets every message, and then the same end for ever") {
-    in_both_roles_and_every_cut([]<role Role>(std::size_t cut) {
-        opened<Role> s(cut);
+    in_both_roles([]<role Role> {
+        opened<Role> s;
         s.feed(peers_text<Role>("1") + peers_text<Role>("2") + peers_text<Role>("3") +
                peers_close<Role>(1000));
         s.connection.receive_end(s.now);
@@ -79,32 +62,73 @@ TEST_CASE("B15: what was sent before close goes out before the Close, byte by by
     });
 }
 
-TEST_CASE("B16: giving up says what was not sent, and closing sends it") {
+TEST_CASE("B14: a peer that drops TCP right behind its Close has still told its code") {
     in_both_roles([]<role Role> {
-        for (const bool graceful : {false, true}) {
+        for (const bool writable : {true, false}) {
             opened<Role> s;
-            CHECK(s.connection.send_text("m") == ok);
-            const auto m = own_frame<Role>(opcode::text, bytes("m"));
-            CHECK(s.connection.explain().output_bytes == m.size());
-            if (graceful) {
-                CHECK(s.connection.close(close_code::normal, "", s.now) == ok);
-                CHECK(s.sent() == m + own_close<Role>(1000));
-                s.feed(peers_close<Role>(1000));
-                check_end(s, 1000, true, closed_locally);
-            } else {
-                s.connection.abort();
-                CHECK(s.sent().empty());
-                CHECK(s.connection.wants_shutdown() == shutdown_request::abort);
-                check_end(s, 1006, false, aborted);
-            }
+            s.feed(peers_text<Role>("before") + peers_close<Role>(4001, "bye"));
+            s.connection.receive_end(s.now);
+            if (writable) CHECK(s.sent() == own_close<Role>(4001));
+            else s.connection.transport_lost(s.now);
+            CHECK(s.messages() == texts({"before"}));
+            CHECK(s.connection.close_info().reason() == "bye");
+            CHECK(s.connection.wants_shutdown() == shutdown_request::close);
+            check_end(s, 4001, writable, closed_by_peer);
         }
+    });
+}
+
+TEST_CASE("B16: what was not sent is told after the end, and closing sends it") {
+    in_both_roles([]<role Role> {
+        const auto m = own_frame<Role>(opcode::text, bytes("m"));
+        const auto start = [&](opened<Role>& s) {
+            CHECK(s.connection.send_text("m") == ok);
+            CHECK(s.connection.send_text("m") == ok);
+            CHECK(s.sent(1).size() == 1);
+        };
+        const auto unsent = [](const opened<Role>& s) {
+            return s.connection.close_info().unsent_bytes;
+        };
+        opened<Role> graceful;
+        start(graceful);
+        CHECK(graceful.connection.close(close_code::normal, "", graceful.now) == ok);
+        CHECK(graceful.sent() == part_of(m, 1) + m + own_close<Role>(1000));
+        graceful.feed(peers_close<Role>(1000));
+        check_end(graceful, 1000, true, closed_locally);
+        CHECK(unsent(graceful) == 0);
+
+        opened<Role> given_up;
+        start(given_up);
+        given_up.connection.abort();
+        CHECK(given_up.sent().empty());
+        CHECK(given_up.connection.wants_shutdown() == shutdown_request::abort);
+        check_end(given_up, 1006, false, aborted);
+        CHECK(unsent(given_up) == 2 * m.size() - 1);
+
+        for (const bool fails : {false, true}) {  // what has begun goes out, the rest does not
+            opened<Role> cut_short;
+            start(cut_short);
+            cut_short.feed(fails ? hex("ff ff") : peers_close<Role>(1000));
+            const auto out = cut_short.sent();
+            CHECK(part_of(out, 0, m.size() - 1) == part_of(m, 1));
+            CHECK(unsent(cut_short) == m.size());
+            cut_short.connection.transport_lost(cut_short.now);
+            CHECK(unsent(cut_short) == m.size());
+        }
+
+        opened<Role> crossed;
+        start(crossed);
+        CHECK(crossed.connection.close(close_code::normal, "", crossed.now) == ok);
+        crossed.feed(peers_close<Role>(1000));
+        CHECK(crossed.sent() == part_of(m, 1) + own_close<Role>(1000));
+        CHECK(unsent(crossed) == m.size());
     });
 }
 
 TEST_CASE("B17: a connection that is closed as soon as it is open says so behind the handshake") {
     in_both_roles([]<role Role> {
         endpoint<Role> e;
-        e.receive(opening_and(e, {}));
+        e.receive(e.opening_and({}));
         REQUIRE(e.connection.state() == connection_state::open);
         CHECK(e.connection.close(theirs, "", e.now) == ok);
         byte_vector out = e.sent();
@@ -141,11 +165,11 @@ TEST_CASE("B18: behind the opening handshake nothing goes out but frames") {
 }
 
 TEST_CASE("B19: frames that come with the opening handshake wait for the reader, in order") {
-    in_both_roles([]<role Role> {
+    in_both_roles_uncut([]<role Role> {
         std::size_t size = 1;
         for (std::size_t cut = 0; cut <= size; ++cut) {
             endpoint<Role> e;
-            const auto all = opening_and(e, peers_text<Role>("a") + peers_close<Role>(1000));
+            const auto all = e.opening_and(peers_text<Role>("a") + peers_close<Role>(1000));
             size = all.size();
             const auto middle = all.begin() + static_cast<std::ptrdiff_t>(cut);
             CHECK(e.receive(byte_vector(all.begin(), middle)) == cut);

@@ -10,15 +10,15 @@ using namespace support;
 using enum errc;
 
 TEST_CASE("B95: a TLS stream cut off after a good close is no error, and before one it is named") {
-    in_both_roles_and_every_cut([]<role Role>(std::size_t cut) {
-        opened<Role> good(cut);
+    in_both_roles([]<role Role> {
+        opened<Role> good;
         CHECK(good.connection.close(close_code::normal, "", good.now) == ok);
         good.sent();
         good.feed(peers_close<Role>(1000));
         good.connection.receive_end(good.now, tls_truncated);
         CHECK(good.connection.wants_shutdown() == shutdown_request::close);
         check_end(good, 1000, true, closed_locally);
-        opened<Role> bad(cut);
+        opened<Role> bad;
         bad.feed(peers_text<Role>("before"));
         bad.connection.receive_end(bad.now, tls_truncated);
         CHECK(bad.messages() == texts({"before"}));
@@ -42,8 +42,8 @@ TEST_CASE("B96: a reset stops the heartbeat in the same call") {
 }
 
 TEST_CASE("B97: a peer that only stops sending still gets the answer to its Close") {
-    in_both_roles_and_every_cut([]<role Role>(std::size_t cut) {
-        opened<Role> half(cut);
+    in_both_roles([]<role Role> {
+        opened<Role> half;
         half.feed(peers_close<Role>(1000));
         half.connection.receive_end(half.now);
         CHECK_FALSE(half.connection.wants_read());
@@ -51,7 +51,7 @@ TEST_CASE("B97: a peer that only stops sending still gets the answer to its Clos
         CHECK(half.sent() == own_close<Role>(1000));
         CHECK(half.connection.wants_shutdown() == shutdown_request::close);
         check_end(half, 1000, true, closed_by_peer);
-        opened<Role> gone(cut);
+        opened<Role> gone;
         gone.feed(peers_close<Role>(1000));
         gone.connection.transport_lost(gone.now);
         CHECK(gone.sent().empty());
@@ -67,7 +67,7 @@ TEST_CASE("B98: a link that dies without a word ends the connection by the time 
             options.keepalive.ping_interval = idle ? 0s : 7s;
             options.keepalive.pong_timeout = idle ? 0s : 3s;
             if (idle) options.keepalive.idle_timeout = 10s;
-            opened<Role> s(0, options);
+            opened<Role> s(options);
             const auto last_word = s.now;
             while (s.connection.state() == connection_state::open) {
                 s.sent();

@@ -302,3 +302,16 @@ TEST_CASE("close_handshake: clean means ours taken and theirs received, on every
         }
     }
 }
+
+TEST_CASE("close_handshake: input and output thrown away are counted, and decide nothing") {
+    for (const close_state state : states) {
+        close_handshake machine = in(state);
+        machine.drop(3);
+        machine.drop(4);
+        machine.discard(5);
+        machine.discard(6);
+        CHECK(machine.info().unsent_bytes == 7);
+        CHECK(machine.info().discarded_bytes == 11);
+        CHECK(machine.state() == state);
+    }
+}

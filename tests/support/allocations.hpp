@@ -8,6 +8,7 @@
 namespace support {
 
 inline std::size_t allocations = 0;
+inline std::size_t bytes_allocated = 0;
 inline std::size_t bytes_in_use = 0;
 inline constexpr std::size_t unlimited = static_cast<std::size_t>(-1);
 inline std::size_t allocations_left = unlimited;  // the one after these fails

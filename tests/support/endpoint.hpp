@@ -9,6 +9,7 @@
 
 #include <sansocket/connection.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <string>
@@ -30,12 +31,18 @@ inline const std::string upgrade_request =
     "Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
+// How the peer's bytes come to every endpoint: whole, byte by byte, or in two. Those of `open` come whole.
+struct arrival {
+    std::size_t way = 0;      // 0: whole; 1: byte by byte; n: in two, after n - 1 bytes
+    std::size_t longest = 0;  // most bytes that were brought at once
+};
+inline arrival arrives;
+
 template <role Role, class Queue = sansocket::message_queue<>,
-          class Deflate = sansocket::no_deflate>
+          class Deflate = sansocket::no_deflate, class Diagnostics = sansocket::default_diagnostics>
 class endpoint {
 public:
-    using connection_type =
-        sansocket::connection<Role, Queue, fixed_keys, sansocket::default_diagnostics, Deflate>;
+    using connection_type = sansocket::connection<Role, Queue, fixed_keys, Diagnostics, Deflate>;
 
     explicit endpoint(const sansocket::options& options = {}) : connection(make(options)) {}
     endpoint(const sansocket::options& options, Queue queue)
@@ -48,28 +55,47 @@ public:
 
     // The opening handshake, done. `extensions`: what the peer says of them.
     endpoint& open(const std::string& extensions = {}) {
-        const std::string field =
-            extensions.empty() ? "" : "Sec-WebSocket-Extensions: " + extensions + "\r\n";
-        if constexpr (Role == role::client) {
-            const std::string request = text_of(sent());
-            const std::string name = "Sec-WebSocket-Key: ";
-            const auto at = request.find(name);
-            REQUIRE(at != std::string::npos);
-            const auto accept = sansocket::accept_key(request.substr(at + name.size(), 24));
-            receive(bytes("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                          "Connection: Upgrade\r\nSec-WebSocket-Accept: " +
-                          std::string{accept.data(), accept.size()} + "\r\n" + field + "\r\n"));
-        } else {
-            std::string request = upgrade_request;
-            receive(bytes(request.insert(request.size() - 2, field)));
-            sent();
-        }
+        receive_whole(opening_and({}, extensions));
+        if constexpr (Role == role::server) sent();
         REQUIRE(connection.state() == connection_state::open);
         return *this;
     }
+    // The peer's part of it with `behind` in the same bytes. A client has sent its request then.
+    byte_vector opening_and(const byte_vector& behind, const std::string& extensions = {}) {
+        const std::string field =
+            extensions.empty() ? "" : "Sec-WebSocket-Extensions: " + extensions + "\r\n";
+        if constexpr (Role == role::server) {
+            std::string asked = upgrade_request;
+            return bytes(asked.insert(asked.size() - 2, field)) + behind;
+        }
+        const std::string request = text_of(sent());
+        const std::string name = "Sec-WebSocket-Key: ";
+        const auto at = request.find(name);
+        REQUIRE(at != std::string::npos);
+        const auto accept = sansocket::accept_key(request.substr(at + name.size(), 24));
+        return bytes("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                     "Connection: Upgrade\r\nSec-WebSocket-Accept: " +
+                     std::string{accept.data(), accept.size()} + "\r\n" + field + "\r\n") +
+               behind;
+    }
 
     // All of it is taken, unless the queue is full.
-    std::size_t receive(byte_vector data) { return connection.receive(data, now); }
+    std::size_t receive(byte_vector data) {
+        arrives.longest = (std::max)(arrives.longest, data.size());
+        if (arrives.way == 0) return receive_whole(std::move(data));
+        std::size_t taken = 0;
+        std::size_t size = arrives.way == 1 ? 1 : arrives.way - 1;
+        while (taken != data.size()) {
+            size = (std::min)(size, data.size() - taken);
+            const auto from = data.begin() + static_cast<std::ptrdiff_t>(taken);
+            const std::size_t n = receive_whole({from, from + static_cast<std::ptrdiff_t>(size)});
+            taken += n;
+            if (n != size) break;
+            if (arrives.way != 1) size = data.size();
+        }
+        return taken;
+    }
+    std::size_t receive_whole(byte_vector data) { return connection.receive(data, now); }
     void receive(const pieces& all) {
         for (const auto& piece : all) receive(piece);
     }

@@ -1,5 +1,6 @@
 // A connection in each state of its life, and the peer's input cut in every way, for the tests that
-// go through all of them. The states:
+// go through all of them: `in_both_roles` runs a test once, and again with whatever its peer says byte by
+// byte and in two at each byte. Where nothing is fed, there is nothing to cut. The states:
 //
 //   HS   opening: a client has sent its request, a server has half of one
 //   OI   open, with one message unread
@@ -11,6 +12,7 @@
 #pragma once
 
 #include "endpoint.hpp"
+#include "scale.hpp"
 
 #include <array>
 #include <cstddef>
@@ -24,10 +26,32 @@ namespace support {
 enum class at { HS, OI, OM, OQ, CLO, CRE, CD };
 inline constexpr std::array every_state{at::HS, at::OI, at::OM, at::OQ, at::CLO, at::CRE, at::CD};
 
+// As it is, for tests of much input, or that cut it themselves.
 template <class Test>
-void in_both_roles(Test test) {
+void in_both_roles_uncut(Test test) {
     SECTION("server") { test.template operator()<role::server>(); }
     SECTION("client") { test.template operator()<role::client>(); }
+}
+
+// An input of more bytes is cut in this many places, spread evenly.
+inline constexpr std::size_t most_cuts = sanitized ? 16 : 64;
+
+template <role Role, class Test>
+void with_every_cut(Test test) {
+    struct restore {
+        ~restore() { arrives = {}; }
+    } afterwards;
+    test.template operator()<Role>();
+    const std::size_t longest = arrives.longest;
+    for (std::size_t way = 1; way <= longest; way += way == 1 ? 1 : longest / most_cuts + 1) {
+        CAPTURE(way);
+        arrives.way = way;
+        test.template operator()<Role>();
+    }
+}
+template <class Test>
+void in_both_roles(Test test) {
+    in_both_roles_uncut([&]<role Role> { with_every_cut<Role>(test); });
 }
 
 // What stands in the Closes of the states and tests: the peer's, and ours.
@@ -56,24 +80,13 @@ byte_vector begun() {
 template <role Role>
 class subject : public endpoint<Role> {
 public:
-    // `cut`: how the peer's bytes come. 0: whole; 1: byte by byte; n: in two, after n - 1 bytes.
-    explicit subject(at state, std::size_t cut = 0, const sansocket::options& options = {})
-        : endpoint<Role>(options), cut_(cut) {
+    explicit subject(at state, const sansocket::options& options = {}) : endpoint<Role>(options) {
         this->left_open = true;  // the rows say how it ends
         begin(state);
     }
 
-    // The peer's bytes, in pieces; all are taken.
-    void feed(const byte_vector& data) {
-        if (cut_ == 1) {
-            for (const std::byte b : data) CHECK(this->receive(byte_vector{b}) == 1);
-            return;
-        }
-        const std::size_t first = cut_ == 0 ? data.size() : (std::min)(cut_ - 1, data.size());
-        const auto at = data.begin() + static_cast<std::ptrdiff_t>(first);
-        CHECK(this->receive(byte_vector(data.begin(), at)) == first);
-        CHECK(this->receive(byte_vector(at, data.end())) == data.size() - first);
-    }
+    // The peer's bytes; all are taken.
+    void feed(const byte_vector& data) { CHECK(this->receive(data) == data.size()); }
 
     // What the transport takes, byte by byte.
     byte_vector sent_slowly() {
@@ -117,8 +130,6 @@ private:
         this->open();
         feed(frame<Role>(sansocket::opcode::text, bytes("q")));
     }
-
-    std::size_t cut_;
 };
 
 inline sansocket::message text_message(std::string data) {

@@ -1,4 +1,4 @@
-// What the scenarios share: an open connection, and the peer's bytes cut in every way.
+// What the scenarios share.
 #pragma once
 
 #include "lifecycle.hpp"
@@ -13,27 +13,14 @@ namespace support {
 using sansocket::message;
 using sansocket::opcode;
 
-// An open connection with nothing unread, that has to be closed in the end. `cut` as for `subject`.
+// An open connection with nothing unread, that has to be closed in the end.
 template <role Role>
 struct opened : subject<Role> {
-    explicit opened(std::size_t cut = 0, const sansocket::options& options = {})
-        : subject<Role>(at::OI, cut, options) {
+    explicit opened(const sansocket::options& options = {}) : subject<Role>(at::OI, options) {
         this->messages();
         this->left_open = false;
     }
 };
-
-// `test.operator()<Role>(cut)` in both roles, with the peer's bytes whole, byte by byte, and cut in
-// two after each of the first bytes.
-template <class Test>
-void in_both_roles_and_every_cut(Test test) {
-    in_both_roles([&]<role Role> {
-        for (std::size_t cut = 0; cut != 40; ++cut) {
-            CAPTURE(cut);
-            test.template operator()<Role>(cut);
-        }
-    });
-}
 
 // A text message of the peer's.
 template <role Role>

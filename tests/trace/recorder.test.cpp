@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <memory>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -287,5 +288,62 @@ TEST_CASE("replay: a recording that was tampered with is found out, and does no 
         other[0] ^= std::byte{1};
         CHECK(sansocket_trace::replay(other).error == trace_error::not_a_trace);
         CHECK(sansocket_trace::replay({}).error == trace_error::truncated);
+    });
+}
+
+TEST_CASE("recorder: a sink that throws does not make abort throw, and nothing more is written") {
+    struct failing {
+        int* calls;
+        void operator()(std::span<const std::byte>) const {
+            if (++*calls > 1) throw std::runtime_error("disk full");
+        }
+    };
+    int calls = 0;
+    const auto here = sansocket::source_location::current();
+    sansocket_trace::recorder<sansocket::connection<role::server>, failing> c(
+        sansocket::server_policy{}, sansocket::time_point{1h}, {}, here, failing{&calls});
+    STATIC_REQUIRE(noexcept(c.abort()));
+    CHECK_THROWS_AS(c.advance(sansocket::time_point{1h}), std::runtime_error);
+    c.abort();
+    CHECK(calls == 3);
+    CHECK(c.close_info().cause == errc::aborted);
+    c.advance(sansocket::time_point{1h});
+    CHECK(calls == 3);
+}
+
+TEST_CASE("recorder: the digest knows of round trips, of when input came and of stalled writes") {
+    in_both_roles([]<role Role> {
+        const auto digest_after = [](auto what) {
+            endpoint<Role> e;
+            e.left_open = true;
+            e.open();
+            const auto start = e.now;
+            e.pass(20s);
+            e.sent();
+            what(e);
+            return sansocket_trace::digest(e.connection, start);
+        };
+        byte_vector number(8);
+        number.back() = std::byte{1};
+        const auto pong_after = [&](sansocket::duration time, byte_vector payload) {
+            return digest_after([=](auto& e) {
+                e.now += time;
+                e.receive(frame<Role>(sansocket::opcode::pong, payload));
+                e.pass(5s - time);
+            });
+        };
+        CHECK(pong_after(1s, number) == pong_after(1s, number));
+        CHECK(pong_after(1s, number) != pong_after(2s, number));
+        CHECK(pong_after(1s, number) != pong_after(1s, bytes("others")));
+        CHECK(pong_after(1s, {}) != pong_after(2s, {}));
+        const auto stalled_after = [&](sansocket::duration time) {
+            return digest_after([=](auto& e) {
+                (void)e.connection.send_text("x");
+                e.pass(time);
+                e.pass(5s - time);
+            });
+        };
+        CHECK(stalled_after(1s) == stalled_after(1s));
+        CHECK(stalled_after(1s) != stalled_after(2s));
     });
 }

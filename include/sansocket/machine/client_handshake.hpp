@@ -110,6 +110,10 @@ public:
 
     /// What was agreed on for permessage-deflate; nothing where it is not in use. RFC 7692 7.1.
     [[nodiscard]] std::optional<deflate_agreement> deflate() const noexcept { return agreed_; }
+    /// Bytes of memory held, this object included; names of subprotocols are not counted.
+    [[nodiscard]] std::size_t memory() const noexcept {
+        return sizeof *this + parser_.head().memory() + response_.memory() + request_.capacity();
+    }
 
 private:
     void move(client_handshake_event event) noexcept {

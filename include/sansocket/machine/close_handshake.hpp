@@ -83,6 +83,8 @@ public:
 
     /// Input was thrown away.
     void discard(std::uint64_t bytes) noexcept { info_.discarded_bytes += bytes; }
+    /// Output was thrown away.
+    void drop(std::uint64_t bytes) noexcept { info_.unsent_bytes += bytes; }
 
     [[nodiscard]] close_state state() const noexcept { return state_; }
     [[nodiscard]] const close_info& info() const noexcept { return info_; }

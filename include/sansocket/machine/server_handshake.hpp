@@ -171,6 +171,11 @@ public:
     /// Moves that answer out.
     [[nodiscard]] std::string take_response() noexcept { return std::exchange(response_, {}); }
 
+    /// Bytes of memory held, this object included; what the policy holds is not counted.
+    [[nodiscard]] std::size_t memory() const noexcept {
+        return sizeof *this + request().memory() + response_.capacity();
+    }
+
 private:
     void move(server_handshake_event event) noexcept {
         if (const auto to = next(state_, event)) state_ = *to;

@@ -30,6 +30,7 @@ struct close_info {
     errc cause = errc::ok;  ///< What ended it, the first thing; `errc::ok` before that.
     bool incomplete_message = false;    ///< The end cut off a message or a frame.
     std::uint64_t discarded_bytes = 0;  ///< Input thrown away after the Close or the failure.
+    std::uint64_t unsent_bytes = 0;     ///< Output accepted and thrown away, our last Close aside.
 
     /// The WebSocket Connection Close Code. 7.1.5.
     ///

@@ -184,6 +184,11 @@ public:
         fields_.shrink_to_fit();
     }
 
+    /// Bytes of memory held.
+    [[nodiscard]] std::size_t memory() const noexcept {
+        return text_.capacity() + fields_.capacity() * sizeof(entry);
+    }
+
 private:
     friend class http_head_parser;
 
