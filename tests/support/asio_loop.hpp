@@ -10,6 +10,7 @@
 #include <sansocket_asio/diagnostics.hpp>
 #include <sansocket_asio/websocket.hpp>
 
+#include <asio/buffer.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/read.hpp>
@@ -46,6 +47,8 @@ public:
         CHECK(state_->count < 2);
         return state_->count != 0;
     }
+    /// How many times it completed.
+    [[nodiscard]] int count() const { return state_->count; }
     [[nodiscard]] std::error_code ec() const { return state_->ec; }
     [[nodiscard]] const std::string& text() const { return state_->message.data; }
 
@@ -160,20 +163,27 @@ private:
     }
 };
 
-/// A peer that writes and reads bytes, and knows no protocol but the opening handshake.
-class raw_peer {
-public:
-    raw_peer(loop& l, tcp::socket s) : socket(std::move(s)), loop_(&l) {}
+/// How a peer's bytes come: at once, or each by itself, with all done that it brings about.
+enum class cut { whole, bytes };
 
-    void send(const byte_vector& data) {
-        std::error_code failed;
-        bool done = false;
-        asio::async_write(socket, asio::buffer(data), [&](std::error_code ec, std::size_t) {
-            failed = ec;
-            done = true;
-        });
-        loop_->until([&] { return done; });
-        REQUIRE(!failed);
+/// A peer that writes and reads bytes, and knows no protocol but the opening handshake.
+template <class Stream>
+class basic_raw_peer {
+public:
+    basic_raw_peer(loop& l, Stream s, cut c = cut::whole)
+        : socket(std::move(s)), cut_(c), loop_(&l) {
+        sansocket_asio::detail::no_delay(socket);
+    }
+
+    void send(const byte_vector& data) { REQUIRE(offer(data)); }
+    /// The same to one that may be gone already.
+    bool offer(const byte_vector& data) {
+        if (cut_ == cut::whole) return write(data);
+        for (const std::byte b : data) {
+            if (!write({b})) return false;
+            loop_->poll();
+        }
+        return true;
     }
     byte_vector read(std::size_t n) {
         byte_vector out(n);
@@ -187,7 +197,16 @@ public:
         return out;
     }
     /// Up to the end of the stream; `read_error` says what that was.
-    byte_vector read_to_end() { return read(std::size_t{16} * 1024 * 1024); }
+    byte_vector read_to_end() {
+        byte_vector out;
+        bool done = false;
+        asio::async_read(socket, asio::dynamic_buffer(out), [&](std::error_code ec, std::size_t) {
+            read_error = ec;
+            done = true;
+        });
+        loop_->until([&] { return done; });
+        return out;
+    }
     std::string read_head() {
         std::string head;
         while (!head.ends_with("\r\n\r\n")) {
@@ -196,16 +215,20 @@ public:
         }
         return head;
     }
-    /// Answers the request that a client has sent, and says what it was.
-    std::string accept() {
-        const std::string request = read_head();
+    /// The answer to a request.
+    static byte_vector answer_to(const std::string& request) {
         const std::string name = "Sec-WebSocket-Key: ";
         const auto at = request.find(name);
         REQUIRE(at != std::string::npos);
         const auto key = sansocket::accept_key(request.substr(at + name.size(), 24));
-        send(bytes("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                   "Connection: Upgrade\r\nSec-WebSocket-Accept: " +
-                   std::string{key.data(), key.size()} + "\r\n\r\n"));
+        return bytes("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                     "Connection: Upgrade\r\nSec-WebSocket-Accept: " +
+                     std::string{key.data(), key.size()} + "\r\n\r\n");
+    }
+    /// Answers the request that a client has sent, and says what it was.
+    std::string accept() {
+        const std::string request = read_head();
+        send(answer_to(request));
         return request;
     }
     /// Ends the connection with a reset.
@@ -214,12 +237,25 @@ public:
         socket.close();
     }
 
-    tcp::socket socket;
+    Stream socket;
     std::error_code read_error;
 
 private:
+    bool write(const byte_vector& data) {
+        std::error_code failed;
+        bool done = false;
+        asio::async_write(socket, asio::buffer(data), [&](std::error_code ec, std::size_t) {
+            failed = ec;
+            done = true;
+        });
+        loop_->until([&] { return done; });
+        return !failed;
+    }
+
+    cut cut_;
     loop* loop_;
 };
+using raw_peer = basic_raw_peer<tcp::socket>;
 
 /// An open server whose client is a raw peer.
 struct raw_client_pair {
