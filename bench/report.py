@@ -9,6 +9,7 @@ asserted.
 import argparse
 import json
 import os
+import shutil
 import socket
 import statistics
 import subprocess
@@ -20,6 +21,8 @@ OURS = "sansocket"
 COPIED = "sansocket_copied"
 THEIRS_COPIED = "beast_copied"
 PEERS = ("beast", "websocketpp")
+NAMES = {OURS: OURS, "beast": "Beast", "websocketpp": "websocketpp", "ws": "npm ws"}
+ROOT = Path(__file__).resolve().parent.parent
 HEADINGS = {
     "receive": "Receive, server role: parse, unmask, validate, deliver; 64 KiB feeds; copied: gathered\n"
                "in a queue first, the library's (sansocket) or the application's (Beast) (kind, bytes)",
@@ -137,6 +140,7 @@ CASES = [  # connections, bytes, messages in flight on each
     (1, 125, 16), (64, 125, 16), (64, 1024, 16), (500, 125, 16),
 ]
 QUICK_CASES = [(1, 125, 1), (64, 125, 16), (64, 16384, 1)]
+COMPRESSED_CASES = [(64, 1024, 1), (64, 65536, 1)]
 
 
 def pinned_to(cpu):
@@ -163,7 +167,7 @@ def wait_for(port, server):
     sys.exit(f"{server.args[0]} does not listen")
 
 
-def server_cpu(build, command, case, seconds):
+def server_cpu(build, command, case, seconds, deflate):
     """The server's CPU microseconds a message, or None with the reason on stderr."""
     port = free_port()
     server = subprocess.Popen(command + ["--port", str(port)], preexec_fn=pinned_to(0),
@@ -174,7 +178,7 @@ def server_cpu(build, command, case, seconds):
         load = subprocess.run(
             [str(build / "bench" / "loadgen"), "--port", str(port), "--pid", str(server.pid),
              "--connections", connections, "--size", size, "--depth", depth,
-             "--seconds", str(seconds)],
+             "--seconds", str(seconds), "--deflate", str(int(deflate))],
             preexec_fn=pinned_to(1), stdout=subprocess.PIPE, check=False)
         if load.returncode != 0:
             return None
@@ -193,27 +197,52 @@ def median_of(values):
     return statistics.median(values) if values else None
 
 
-def report_net(build, quick):
-    servers = {
-        OURS: [str(build / "examples" / "echo_server"), "--host", "127.0.0.1"],
-        "beast": [str(build / "bench" / "beast_echo")],
-        "websocketpp": [str(build / "bench" / "websocketpp_echo")],
-    }
+def ws_echo():
+    """The command of npm's ws, or None where that or node is missing."""
+    node = shutil.which("node")
+    there = (ROOT / "tests" / "interop" / "node_modules" / "ws").is_dir()
+    return [node, str(ROOT / "bench" / "net" / "ws_echo.js")] if node and there else None
+
+
+def echo_row(case, servers, us):
+    connections, size, depth = case
+    row = [f"{connections} x {size_name(size)} x {depth}"]
+    for who, command in servers.items():
+        row.append("-" if not command else f"{us[who]:.2f} us" if us[who] else "failed")
+    return row + [ratio(us[who], us[OURS]) for who in servers if who != OURS]
+
+
+def print_echoes(build, quick, servers, cases, deflate=False):
     rows = []
-    for case in QUICK_CASES if quick else CASES:
+    for case in cases:
         times = {who: [] for who in servers}
         for _ in range(1 if quick else 3):  # interleaved: a slow minute hits all alike
             for who, command in servers.items():
-                times[who].append(server_cpu(build, command, case, 0.5 if quick else 1.5))
-        us = {who: median_of(v) for who, v in times.items()}
-        connections, size, depth = case
-        row = [f"{connections} x {size_name(size)} x {depth}"]
-        row += [f"{us[who]:.2f} us" if us[who] else "failed" for who in servers]
-        rows.append(row + [ratio(us[who], us[OURS]) for who in PEERS])
+                if command:
+                    seconds = 0.5 if quick else 1.5
+                    times[who].append(server_cpu(build, command, case, seconds, deflate))
+        rows.append(echo_row(case, servers, {who: median_of(v) for who, v in times.items()}))
+    head = ["connections x bytes x depth"] + [NAMES[who] for who in servers]
+    print_table(head + [f"{NAMES[who]}/ours" for who in servers if who != OURS], rows)
+
+
+def report_net(build, quick):
+    echo_server = [str(build / "examples" / "echo_server"), "--host", "127.0.0.1"]
+    beast_echo = [str(build / "bench" / "beast_echo")]
     print("Network echo, loopback: server's CPU time a message, kernel included")
     print("(connections x bytes x messages in flight on each; server and load on a CPU each)")
-    print_table(["connections x bytes x depth", "sansocket", "Beast", "websocketpp", "Beast/ours",
-                 "websocketpp/ours"], rows)
+    print_echoes(build, quick, {
+        OURS: echo_server,
+        "beast": beast_echo,
+        "websocketpp": [str(build / "bench" / "websocketpp_echo")],
+    }, QUICK_CASES if quick else CASES)
+    print("The same with JSON-like text, compressed in both directions: no context takeover,")
+    print("level 6, memory level 8, window 15 (bytes before compression)")
+    print_echoes(build, quick, {
+        OURS: echo_server + ["--deflate", "--no-takeover"],
+        "beast": beast_echo + ["--deflate"],
+        "ws": ws_echo(),
+    }, COMPRESSED_CASES[:1] if quick else COMPRESSED_CASES, deflate=True)
 
 
 def main():

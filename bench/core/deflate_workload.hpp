@@ -79,6 +79,28 @@ private:
     z_stream in_{};
 };
 
+/// Appends the payload of the compressed text whose frames, a server's, begin at `at`.
+/// @return where they end; 0 where there is more to come. Throws where RSV1 is not as it has to be.
+inline std::size_t read_compressed(const bytes& from, std::size_t at, bytes& payload) {
+    for (bool first = true;; first = false) {
+        if (from.size() - at < 2) return 0;
+        const byte start = from[at];
+        if ((start & 0x7f) != (first ? 0x41 : 0))
+            throw std::runtime_error("what came back is no compressed text");
+        std::size_t size = from[at + 1];
+        const std::size_t more = size == 126 ? 2 : size == 127 ? 8 : 0;
+        at += 2;
+        if (from.size() - at < more) return 0;
+        if (more != 0) size = 0;
+        for (std::size_t i = 0; i != more; ++i) size = size << 8U | from[at++];
+        if (from.size() - at < size) return 0;
+        const auto begin = from.begin() + static_cast<std::ptrdiff_t>(at);
+        payload.insert(payload.end(), begin, begin + static_cast<std::ptrdiff_t>(size));
+        at += size;
+        if ((start & 0x80) != 0) return at;
+    }
+}
+
 /// Messages of one size, about 1 MiB of them.
 struct deflate_workload {
     deflate_workload(takeover t, std::size_t size) : how(t) {
@@ -103,19 +125,8 @@ struct deflate_workload {
         std::size_t at = 0;
         for (const bytes& wanted : payloads) {
             bytes payload;
-            for (bool fin = false, first = true; !fin; first = false) {
-                if (at + 4 > sent.size() || (first && (sent[at] & 0x40) == 0)) return false;
-                fin = (sent[at] & 0x80) != 0;
-                std::size_t size = sent[at + 1];
-                at += 2;
-                const int more = size == 126 ? 2 : size == 127 ? 8 : 0;
-                if (more != 0) size = 0;
-                for (int i = 0; i != more; ++i) size = size << 8U | sent[at++];
-                if (at + size > sent.size()) return false;
-                payload.insert(payload.end(), sent.begin() + static_cast<std::ptrdiff_t>(at),
-                               sent.begin() + static_cast<std::ptrdiff_t>(at + size));
-                at += size;
-            }
+            at = read_compressed(sent, at, payload);
+            if (at == 0) return false;
             bytes text(wanted.size() + 64);
             peer_->decompress(payload, text);
             if (text != wanted) return false;

@@ -1,14 +1,20 @@
 // loadgen --port N --pid PID [--connections C] [--size BYTES] [--depth D] [--seconds S]
+//         [--deflate 0|1]
 //
 // Load for a WebSocket echo server on the loopback interface, and what it costs that server.
-// Linux only; one thread; no dependency.
+// Linux only; one thread; no dependency but zlib.
 //
 // Each connection keeps D masked binary messages of BYTES bytes in flight. All messages are alike
 // but for their masking keys, so both directions of a connection are periodic streams: what is sent
 // repeats a ring of D frames, and what comes back must repeat one frame, byte by byte.
 //
+// --deflate 1: the messages are JSON-like texts, compressed without context takeover. Servers may
+// compress and fragment as they like: compressed_replies.hpp says what must come back.
+//
 // After a warm-up, S seconds are measured. One line of JSON goes to stdout: messages echoed,
 // seconds, and the server's time on the CPU, all threads, from /proc/PID/task/*/schedstat.
+#include "compressed_replies.hpp"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -27,6 +33,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -35,8 +42,9 @@
 
 namespace {
 
-using byte = unsigned char;
-using bytes = std::vector<byte>;
+using bench::byte;
+using bench::bytes;
+using bench::kind;
 using steady = std::chrono::steady_clock;
 
 struct settings {
@@ -46,6 +54,7 @@ struct settings {
     std::size_t size = 125;
     std::size_t depth = 1;
     double seconds = 2;
+    bool deflate = false;
 };
 
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
@@ -65,11 +74,12 @@ settings parse(int argc, char** argv) {
         else if (name == "--size") s.size = static_cast<std::size_t>(value);
         else if (name == "--depth") s.depth = static_cast<std::size_t>(value);
         else if (name == "--seconds") s.seconds = value;
+        else if (name == "--deflate") s.deflate = value != 0;
         else fail("unknown option " + std::string(name));
     }
     if (s.port == 0 || s.pid == 0 || s.connections == 0 || s.depth == 0 || argc % 2 == 0)
         fail("usage: loadgen --port N --pid PID [--connections C] [--size BYTES] [--depth D] "
-             "[--seconds S]");
+             "[--seconds S] [--deflate 0|1]");
     return s;
 }
 
@@ -86,46 +96,52 @@ std::uint64_t cpu_time(int pid) {
     return total;
 }
 
-bytes frame_header(std::size_t size, unsigned mask_bit) {
-    bytes out{0x82};
-    const int length_bytes = size < 126 ? 0 : size < 65536 ? 2 : 8;
-    out.push_back(static_cast<byte>(mask_bit | (size < 126 ? size : size < 65536 ? 126 : 127)));
-    for (int i = length_bytes - 1; i >= 0; --i)
-        out.push_back(static_cast<byte>(static_cast<std::uint64_t>(size) >> (8 * i)));
+bytes make_binary(std::size_t size) {
+    bytes out(size);
+    for (std::size_t i = 0; i != size; ++i) out[i] = static_cast<byte>(i * 131 + i / 256);
     return out;
 }
 
-// One period of each direction.
+// One period of each direction; of what comes back compressed, what has to be in it.
 struct streams {
-    explicit streams(const settings& s) : echoed(frame_header(s.size, 0)) {
-        bytes payload(s.size);
-        for (std::size_t i = 0; i != s.size; ++i) payload[i] = static_cast<byte>(i * 131 + i / 256);
-        echoed.insert(echoed.end(), payload.begin(), payload.end());
-        const bytes header = frame_header(s.size, 0x80);
-        for (std::uint32_t d = 0; d != s.depth; ++d) {
-            const std::uint32_t word = (d + 1) * 2654435761U;
-            const std::array<byte, 4> key{static_cast<byte>(word >> 24U),
-                                          static_cast<byte>(word >> 16U),
-                                          static_cast<byte>(word >> 8U), static_cast<byte>(word)};
-            sent.insert(sent.end(), header.begin(), header.end());
-            sent.insert(sent.end(), key.begin(), key.end());
-            for (std::size_t i = 0; i != s.size; ++i)
-                sent.push_back(static_cast<byte>(payload[i] ^ key[i & 3]));
+    explicit streams(const settings& s) {
+        if (s.deflate) {
+            compressed.emplace(s.size);
+            append_ring(s.depth, kind::text, compressed->payload, 0x40);
+        } else {
+            const bytes payload = make_binary(s.size);
+            append_ring(s.depth, kind::binary, payload, 0);
+            echoed = bench::make_header(kind::binary, s.size, 0);
+            echoed.insert(echoed.end(), payload.begin(), payload.end());
         }
         frame_size = sent.size() / s.depth;
     }
 
+    void append_ring(std::size_t depth, kind k, const bytes& payload, byte rsv1) {
+        for (std::uint32_t d = 0; d != depth; ++d) {
+            const std::size_t at = sent.size();
+            bench::append_masked_frame(sent, k, payload, (d + 1) * 2654435761U);
+            sent[at] |= rsv1;
+        }
+    }
+
     bytes sent;
     bytes echoed;
+    std::optional<bench::compressed_echo> compressed;
     std::size_t frame_size = 0;
 };
 
 class client {
 public:
-    explicit client(const streams& s) : streams_(&s) {}
+    explicit client(streams& s) : streams_(&s) {
+        if (s.compressed) replies_.emplace(*s.compressed);
+    }
     client(const client&) = delete;
     client& operator=(const client&) = delete;
-    client(client&& other) noexcept : streams_(other.streams_), fd_(std::exchange(other.fd_, -1)) {}
+    client(client&& other) noexcept
+        : streams_(other.streams_),
+          replies_(std::move(other.replies_)),
+          fd_(std::exchange(other.fd_, -1)) {}
     client& operator=(client&&) = delete;
     ~client() {
         if (fd_ >= 0) close(fd_);
@@ -144,19 +160,7 @@ public:
             fail_with_errno("connect");
         const int on = 1;
         setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        const std::string request =
-            "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-        if (::send(fd_, request.data(), request.size(), MSG_NOSIGNAL) !=
-            static_cast<ssize_t>(request.size()))
-            fail_with_errno("send");
-        std::string response;
-        while (!response.ends_with("\r\n\r\n")) {
-            char c = 0;
-            if (recv(fd_, &c, 1, 0) != 1) fail("the server ended the opening handshake");
-            response += c;
-        }
-        if (!response.starts_with("HTTP/1.1 101 ")) fail("the server refused: " + response);
+        shake_hands();
     }
 
     void start(std::size_t messages) {
@@ -174,6 +178,23 @@ public:
     }
 
 private:
+    void shake_hands() {
+        std::string request = bench::opening_request;
+        if (replies_) request.insert(request.size() - 2, bench::compressed_echo::offer);
+        if (::send(fd_, request.data(), request.size(), MSG_NOSIGNAL) !=
+            static_cast<ssize_t>(request.size()))
+            fail_with_errno("send");
+        std::string response;
+        while (!response.ends_with("\r\n\r\n")) {
+            char c = 0;
+            if (recv(fd_, &c, 1, 0) != 1) fail("the server ended the opening handshake");
+            response += c;
+        }
+        if (!response.starts_with("HTTP/1.1 101 ") ||
+            (replies_ && !bench::compressed_echo::is_accepted_in(response)))
+            fail("the server refused: " + response);
+    }
+
     // As much of the periodic stream from `written_` to `goal_` as the socket takes.
     void write() {
         const bytes& ring = streams_->sent;
@@ -195,13 +216,13 @@ private:
 
     // Until nothing more is there: a read that does not fill the buffer was the last.
     std::size_t read(bytes& buffer) {
-        const std::size_t before = read_ / streams_->echoed.size();
+        std::size_t echoed = 0;
         std::size_t got = 0;
         do {
             got = read_once(buffer);
-            check(buffer.data(), got);
+            echoed += replies_ ? replies_->take(buffer.data(), got) : check(buffer.data(), got);
         } while (got == buffer.size());
-        return read_ / streams_->echoed.size() - before;
+        return echoed;
     }
 
     std::size_t read_once(bytes& buffer) {
@@ -212,8 +233,10 @@ private:
         return static_cast<std::size_t>(got);
     }
 
-    void check(const byte* p, std::size_t left) {
+    // Returns the number of messages that end in these bytes.
+    std::size_t check(const byte* p, std::size_t left) {
         const bytes& expected = streams_->echoed;
+        const std::size_t before = read_ / expected.size();
         while (left != 0) {
             const std::size_t at = read_ % expected.size();
             const std::size_t n = (std::min)(left, expected.size() - at);
@@ -223,9 +246,11 @@ private:
             left -= n;
             read_ += n;
         }
+        return read_ / expected.size() - before;
     }
 
     const streams* streams_;
+    std::optional<bench::compressed_replies> replies_;
     int fd_ = -1;
     std::size_t goal_ = 0;  // bytes to have been written
     std::size_t written_ = 0;
