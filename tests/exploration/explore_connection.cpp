@@ -112,6 +112,7 @@ public:
                 " transitions, all sequences of " + std::to_string(complete_depth_) + " events" +
                 (everything_ ? " and longer (nothing new)" : "") + ", " + std::to_string(walks_) +
                 " random walks, " + std::to_string(examined_) + " rules looked at, 0 violations");
+        CHECK(complete_depth_ >= enough);
         // All that the table of the close handshake allows was seen to happen.
         for (std::size_t from = 0; from != 8; ++from) {
             for (std::size_t event = 0; event != 5; ++event) {

@@ -2,7 +2,8 @@
 
 A test case is named after what stands before the first colon of its name, or in brackets at the end of
 it: "T2/OI T2/OM: the peer's Close", "close: abort ends everything (B28)". The reasons are in
-tests/lifecycle/not_applicable.txt, a line each: ID | reason.
+tests/lifecycle/not_applicable.txt, a line each: ID | reason. Where a test says otherwise than the page that
+these come from, tests/lifecycle/departures.txt says so, a line each: ID | what we do | why.
 """
 import re
 
@@ -10,6 +11,7 @@ from tree import TESTS, Report, read, test_names
 
 STATES = ["HS", "OI", "OM", "OQ", "CLO", "CRE", "CD"]
 NOT_APPLICABLE = TESTS / "lifecycle/not_applicable.txt"
+DEPARTURES = TESTS / "lifecycle/departures.txt"
 
 
 def numbered(letter, width, *ranges):
@@ -49,13 +51,28 @@ def main():
         elif name in tested:
             report.found(where, name, f"{name} has a test")
         excused[name] = reason
+    departed = set()
+    for number, line in enumerate(read(DEPARTURES).splitlines(), 1):
+        where = f"tests/lifecycle/departures.txt:{number}"
+        parts = [part.strip() for part in line.split("|")]
+        if len(parts) != 3 or not all(parts):
+            report.found(where, "line", "not 'ID | what we do | why'")
+        elif parts[0] in departed:
+            report.found(where, parts[0], f"{parts[0]} stands here twice")
+        elif parts[0] not in tested:
+            report.found(where, parts[0], f"no test is named after {parts[0]}")
+        for other in re.findall(r"\b[TGBQ]\d+(?:/[A-Z]+)?\b", " ".join(parts[1:])):
+            if other not in known:
+                report.found(where, other, f"there is no {other}")
+        departed.add(parts[0])
     for name in sorted((tested | excused.keys()) - known):
         report.found("tests", name, f"there is no {name}")
     for name in sorted(known - tested - excused.keys()):
         report.found("tests", name, f"no test is named after {name}, and no reason given")
     counts = (f"{len(tested & set(ids))} of {len(ids)} {group} have a test"
               for group, ids in GROUPS.items())
-    report.finish(", ".join(counts) + f"; {len(excused)} do not apply")
+    report.finish(", ".join(counts) + f"; {len(excused)} do not apply, "
+                  f"{len(departed)} depart from their page")
 
 
 if __name__ == "__main__":
