@@ -143,13 +143,13 @@ public:
         peer.send(data);
         loop_->poll();
     }
-    /// What the peer sends to go on from HS.
-    void open() {
+    /// What the peer sends to go on from HS, and what it sends at once behind it.
+    void open(const byte_vector& behind = {}) {
         if constexpr (Role == role::client) {
             if (request_.empty()) request_ = peer.read_head();
-            feed(peer.answer_to(request_));
+            feed(peer.answer_to(request_) + behind);
         } else {
-            feed(bytes(upgrade_request.substr(sent_)));
+            feed(bytes(upgrade_request.substr(sent_)) + behind);
             REQUIRE(peer.read_head().starts_with("HTTP/1.1 101 "));
         }
         loop_->until(opened);
