@@ -2,8 +2,8 @@
 
 A test case is named after what stands before the first colon of its name, or in brackets at the end of
 it: "T2/OI T2/OM: the peer's Close", "close: abort ends everything (B28)". The reasons are in
-tests/lifecycle/not_applicable.txt, a line each: ID | reason. Where a test says otherwise than the page that
-these come from, tests/lifecycle/departures.txt says so, a line each: ID | what we do | why.
+tests/lifecycle/not_applicable.txt, a line each: ID | reason. Where a test says otherwise than its name lets
+expect, tests/lifecycle/departures.txt says so, a line each: ID | what we do | why.
 """
 import re
 
