@@ -79,6 +79,7 @@ inline std::uint64_t hash_of(const sansocket::output_buffers& out, std::size_t n
 ///               connection: `sansocket_asio::websocket<Role, Stream, recorder<connection<Role>, S>>`.
 template <class Connection, class Sink = std::function<void(std::span<const std::byte>)>>
 class recorder {
+    static_assert(sansocket::detail::check_poppable_queue<typename Connection::queue_type>());
     static constexpr bool is_client = Connection::endpoint_role == sansocket::role::client;
     using errc = sansocket::errc;
     using time_point = sansocket::time_point;

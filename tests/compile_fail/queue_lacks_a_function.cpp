@@ -1,5 +1,6 @@
 // A message queue that lacks any one of the functions asked of it, or has a query or a teardown
-// function that may throw, is refused with a message that names that function.
+// function that may throw, or one that returns something else, is refused with a message that names that
+// function. So is one that cannot be popped, where it is to be.
 // expect -DSANSOCKET_LACKS=push: has no push\(message_kind, span<const byte>\) -> bool
 // expect -DSANSOCKET_LACKS=begin: has no begin\(message_kind\) -> bool
 // expect -DSANSOCKET_LACKS=extend: has no extend\(size_t\) -> byte\*
@@ -24,6 +25,17 @@
 // expect -DSANSOCKET_THROWS=size: has no size\(\) const noexcept
 // expect -DSANSOCKET_THROWS=bytes: has no bytes\(\) const noexcept
 // expect -DSANSOCKET_THROWS=paused: has no paused\(\) const noexcept -> bool
+// expect -DSANSOCKET_RETURNS=push: has no push\(message_kind, span<const byte>\) -> bool
+// expect -DSANSOCKET_RETURNS=begin: has no begin\(message_kind\) -> bool
+// expect -DSANSOCKET_RETURNS=extend: has no extend\(size_t\) -> byte\*
+// expect -DSANSOCKET_RETURNS=is_eof: has no is_eof\(\) const noexcept -> bool
+// expect -DSANSOCKET_RETURNS=at_eof: has no at_eof\(\) const noexcept -> bool
+// expect -DSANSOCKET_RETURNS=cause: has no cause\(\) const noexcept -> errc
+// expect -DSANSOCKET_RETURNS=size: has no size\(\) const noexcept
+// expect -DSANSOCKET_RETURNS=bytes: has no bytes\(\) const noexcept
+// expect -DSANSOCKET_RETURNS=paused: has no paused\(\) const noexcept -> bool
+// expect -DSANSOCKET_LACKS=pop: has no pop\(\) -> optional<message_view>
+// expect -DSANSOCKET_RETURNS=pop: has no pop\(\) -> optional<message_view>
 #include <sansocket/machine/message_queue_concept.hpp>
 
 #include "support/queue_model.hpp"
@@ -34,10 +46,15 @@
 #ifndef SANSOCKET_THROWS
 #define SANSOCKET_THROWS none
 #endif
+#ifndef SANSOCKET_RETURNS
+#define SANSOCKET_RETURNS none
+#endif
 
 using support::queue_function;
 using queue =
-    support::queue_model<queue_function::SANSOCKET_LACKS, queue_function::SANSOCKET_THROWS>;
+    support::queue_model<queue_function::SANSOCKET_LACKS, queue_function::SANSOCKET_THROWS,
+                         queue_function::SANSOCKET_RETURNS>;
 
-// As the connection does.
+// As the connection does, and as an adapter.
 static_assert(sansocket::detail::check_message_queue<queue>());
+static_assert(sansocket::detail::check_poppable_queue<queue>());

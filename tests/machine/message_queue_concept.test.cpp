@@ -57,6 +57,28 @@ static_assert(detail::check_message_queue<support::direct_model>());
 static_assert(detail::check_message_queue<queue_model<>>());
 static_assert(!message_queue_for_connection<std::deque<message>>);
 
+// Who takes messages out asks for one function more.
+static_assert(poppable_message_queue<support::dynamic_model>);
+static_assert(poppable_message_queue<support::static_model>);
+static_assert(!poppable_message_queue<support::direct_model>);
+static_assert(poppable_message_queue<queue_model<>>);
+static_assert(detail::check_poppable_queue<queue_model<>>());
+static_assert(message_queue_for_connection<queue_model<f::pop>>);
+static_assert(!poppable_message_queue<queue_model<f::pop>>);
+static_assert(!poppable_message_queue<queue_model<f::paused>>);
+static_assert(!poppable_message_queue<queue_model<f::none, f::none, f::pop>>);
+
+// Each must return what it is asked for, and not what only converts to it.
+static_assert(!message_queue_for_connection<queue_model<f::none, f::none, f::push>>);
+static_assert(!message_queue_for_connection<queue_model<f::none, f::none, f::begin>>);
+static_assert(!message_queue_for_connection<queue_model<f::none, f::none, f::extend>>);
+static_assert(!message_queue_for_connection<queue_model<f::none, f::none, f::is_eof>>);
+static_assert(!message_queue_for_connection<queue_model<f::none, f::none, f::at_eof>>);
+static_assert(!message_queue_for_connection<queue_model<f::none, f::none, f::cause>>);
+static_assert(!message_queue_for_connection<queue_model<f::none, f::none, f::size>>);
+static_assert(!message_queue_for_connection<queue_model<f::none, f::none, f::bytes>>);
+static_assert(!message_queue_for_connection<queue_model<f::none, f::none, f::paused>>);
+
 // Each function is asked for.
 static_assert(!message_queue_for_connection<queue_model<f::push>>);
 static_assert(!message_queue_for_connection<queue_model<f::begin>>);

@@ -50,6 +50,12 @@ public:
         return at;
     }
 
+    // After this one `extend` and one `append` together fail in `extend` or not at all.
+    void expect_two() {
+        if (segments_.capacity() - segments_.size() < 2)
+            segments_.reserve(segments_.size() * 2 + 2);
+    }
+
     // Bytes that `owner` keeps alive.
     void append(std::shared_ptr<const void> owner, std::span<const std::byte> bytes) {
         if (bytes.empty()) return;

@@ -18,6 +18,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <optional>
 #include <span>
 
 namespace sansocket {
@@ -107,6 +108,10 @@ concept has_paused = requires(const Q& q) {
     { q.paused() }
     noexcept->std::same_as<bool>;
 };
+template <class Q>
+concept has_pop = requires(Q& q) {
+    { q.pop() } -> std::same_as<std::optional<message_view>>;
+};
 
 }  // namespace detail
 
@@ -141,7 +146,23 @@ concept message_queue_for_connection =
     detail::has_is_eof<Q> && detail::has_at_eof<Q> && detail::has_cause<Q> && detail::has_size<Q> &&
     detail::has_bytes<Q> && detail::has_paused<Q>;
 
+/// A message queue that whoever drives the connection takes messages from: an adapter that completes
+/// receives, a recorder. A connection itself never does.
+///
+/// | call | what it must do |
+/// |---|---|
+/// | `pop() -> std::optional<message_view>` | the oldest message, valid until the next call; or nothing |
+template <class Q>
+concept poppable_message_queue = message_queue_for_connection<Q> && detail::has_pop<Q>;
+
 namespace detail {
+
+// Instantiated by who takes messages out, as `check_message_queue` by the connection.
+template <class Q>
+consteval bool check_poppable_queue() {
+    static_assert(has_pop<Q>, "the message queue has no pop() -> optional<message_view>");
+    return true;
+}
 
 // Instantiated by the connection, so that a queue that lacks something is refused by name.
 template <class Q>

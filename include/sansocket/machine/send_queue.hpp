@@ -294,21 +294,13 @@ void send_queue<Role>::push_owned(opcode op, bool fin, std::shared_ptr<void> own
     write_shared(header_of(op, fin, payload.size(), key), std::move(owner), payload);
 }
 
-// Both or nothing: a header whose payload cannot be queued is taken back.
+// Both or nothing: no header stays whose payload cannot be queued.
 template <role Role>
 void send_queue<Role>::write_shared(const frame_header& header, std::shared_ptr<const void> owner,
                                     std::span<const std::byte> payload) {
-    struct unless_done {
-        detail::segment_queue& data;
-        std::size_t before = data.size();
-        bool done = false;
-        ~unless_done() {
-            if (!done) data.truncate(before);
-        }
-    } taken_back{data_};
+    data_.expect_two();
     write(data_, header, {});
     data_.append(std::move(owner), payload);
-    taken_back.done = true;
     ++frames_;
 }
 
