@@ -48,22 +48,6 @@ sansocket::options close_within(std::chrono::milliseconds time) {
     return o;
 }
 
-// What a raw peer reads as a Close: the code in it.
-template <role Role, class Peer>
-unsigned read_close(Peer& peer) {
-    const byte_vector head = peer.read(2);
-    REQUIRE(head.size() == 2);
-    REQUIRE(head[0] == std::byte{0x88});
-    std::size_t length = static_cast<std::size_t>(head[1] & std::byte{0x7f});
-    byte_vector key(4);
-    if (Role == role::client) key = peer.read(4);
-    byte_vector payload = peer.read(length);
-    REQUIRE(payload.size() == length);
-    if (length == 0) return 1005;
-    const auto code = [&](std::size_t i) { return static_cast<unsigned>(payload[i] ^ key[i]); };
-    return code(0) << 8U | code(1);
-}
-
 }  // namespace
 
 TEST_CASE("T7/OI T7/OM T7/OQ (adapter): a cancelled receive takes nothing, and the next goes on") {
