@@ -45,6 +45,9 @@ void check_rows() {
         machine.end_of_input();
         CHECK(machine.aborted());
     }
+    transport_shutdown<Role> machine;
+    CHECK(machine.request(phase::finished, true) ==
+          (Role == role::server ? request::close : request::none));
 }
 
 }  // namespace
