@@ -201,7 +201,7 @@ TEST_CASE("websocket loss: what try_receive has taken makes room for what is awa
     close_both(l, p);
 }
 
-TEST_CASE("T14 (adapter): a stream that ends without close_notify is a truncation, and no reset") {
+TEST_CASE("T14/OI T14/CD (adapter): a stream that ends without close_notify is a truncation, and no reset") {
     using websocket = sansocket_asio::websocket<role::server, cut_stream>;
     for (const bool closed_before : {false, true}) {
         CAPTURE(closed_before);
@@ -226,7 +226,7 @@ TEST_CASE("T14 (adapter): a stream that ends without close_notify is a truncatio
     }
 }
 
-TEST_CASE("T12 (adapter): a websocket that was moved from answers everything, and is closed") {
+TEST_CASE("B01 (adapter): a websocket that was moved from answers everything, and is closed") {
     loop l;
     websocket_pair p(l);
     websocket_client elsewhere(std::move(p.client));
