@@ -125,7 +125,7 @@ public:
             return;
         }
         case ending::cancelled:
-            p_.opening.emit(asio::cancellation_type::total);
+            p_.opening->emit(asio::cancellation_type::total);
             for (const auto& one : signals_) one->emit(asio::cancellation_type::total);
             return;
         case ending::opening_timeout:

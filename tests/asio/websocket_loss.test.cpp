@@ -3,6 +3,7 @@
 #include <sansocket_asio/group.hpp>
 #include <sansocket_asio/websocket.hpp>
 
+#include "support/asio_lifecycle.hpp"
 #include "support/asio_loop.hpp"
 #include "support/asio_memory_stream.hpp"
 
@@ -75,21 +76,23 @@ std::pair<std::size_t, std::error_code> receive_all(loop& l, Websocket& ws) {
     }
 }
 
-// The peer resets the connection once all that it sent has arrived, and the server's kernel knows.
-void reset(raw_client_pair& p) {
+// The peer resets the connection once all that it sent has arrived, and this end's kernel knows.
+template <class Websocket>
+void reset(raw_peer& peer, Websocket& ws) {
     int unsent = 1;
     for (int i = 0; i != 10'000 && unsent != 0; ++i)
-        REQUIRE(::ioctl(p.peer.socket.native_handle(), SIOCOUTQNSD, &unsent) == 0);
+        REQUIRE(::ioctl(peer.socket.native_handle(), SIOCOUTQNSD, &unsent) == 0);
     REQUIRE(unsent == 0);
-    p.peer.reset();
-    pollfd hung_up{p.server.next_layer().native_handle(), 0, 0};
+    peer.reset();
+    pollfd hung_up{ws.next_layer().native_handle(), 0, 0};
     REQUIRE(::poll(&hung_up, 1, 10'000) == 1);
 }
 
+template <role Role = role::server>
 byte_vector many(std::size_t n, std::size_t size) {
     byte_vector out;
     for (std::size_t i = 0; i != n; ++i) {
-        const byte_vector one = to_server(opcode::binary, byte_vector(size));
+        const byte_vector one = frame<Role>(opcode::binary, byte_vector(size));
         out.insert(out.end(), one.begin(), one.end());
     }
     return out;
@@ -127,27 +130,30 @@ extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo
 }
 
 TEST_CASE("B13 B40 (adapter): a write that fails loses nothing that was received, nor the Close") {
-    // What waits behind a full queue, read already or still in the kernel.
+    // What waits behind a full queue, read already or still in the kernel; and in bytes.
     struct load {
         std::size_t count, size;
+        cut how;
     };
-    for (const load& each : {load{10, 10}, load{150, 1000}}) {
-        loop l;
-        raw_client_pair p(l, small_queue());
-        p.server.next_layer().set_option(asio::socket_base::receive_buffer_size(1 << 20));
-        p.peer.send(many(each.count, each.size) + to_server(opcode::close, close_bytes(4000)));
-        l.poll();
-        reset(p);
-        const result sent = send(p.server, "into the void");
-        l.until(sent);
-        l.poll();
-        const auto [count, ec] = receive_all(l, p.server);
-        CHECK(count == each.count);
-        CHECK(ec == errc::closed_by_peer);
-        CHECK(static_cast<unsigned>(p.server.close_info().code()) == 4000);
-        l.until([&] { return p.server.state() == connection_state::closed; });
-        CHECK_FALSE(p.server.close_info().clean);
-    }
+    in_both_roles([]<role Role>() {
+        for (const load& each :
+             {load{10, 10, cut::whole}, load{150, 1000, cut::whole}, load{10, 10, cut::bytes}}) {
+            loop l;
+            in_state<Role> p(l, at::OI, small_queue(), each.how);
+            p.ws.next_layer().set_option(asio::socket_base::receive_buffer_size(1 << 20));
+            p.feed(many<Role>(each.count, each.size) + peers_close<Role>());
+            reset(p.peer, p.ws);
+            const result sent = send(p.ws, "into the void");
+            l.until(sent);
+            l.poll();
+            const auto [count, ec] = receive_all(l, p.ws);
+            CHECK(count == each.count);
+            CHECK(ec == errc::closed_by_peer);
+            CHECK(static_cast<unsigned>(p.ws.close_info().code()) == 4000);
+            l.until([&] { return p.ws.state() == connection_state::closed; });
+            CHECK_FALSE(p.ws.close_info().clean);
+        }
+    });
 }
 
 TEST_CASE("websocket loss: senders learn of it while messages are still to be read") {
@@ -201,32 +207,33 @@ TEST_CASE("websocket loss: what try_receive has taken makes room for what is awa
     close_both(l, p);
 }
 
-TEST_CASE("T14/OI T14/CRE (adapter): a stream that ends without close_notify is a truncation, and no reset") {
-    using websocket = sansocket_asio::websocket<role::server, cut_stream>;
-    for (const bool closed_before : {false, true}) {
-        CAPTURE(closed_before);
-        loop l;
-        auto [near, far] = memory_stream::make_pair(l.io.get_executor());
-        websocket ws(cut_stream(std::move(near)));
-        const result accepted;
-        ws.async_accept(accepted);
-        byte_vector in = bytes(upgrade_request);
-        if (closed_before) in = in + to_server(opcode::close, close_bytes(1000));
-        bool written = false;
-        far.async_write_some(asio::buffer(in),
-                             [&](std::error_code, std::size_t n) { written = n == in.size(); });
-        l.until([&] { return written; });
-        l.until(accepted);
-        far.close();
-        l.until([&] { return ws.state() == connection_state::closed; });
-        l.poll();
-        const auto info = ws.close_info();
-        CHECK(info.cause == (closed_before ? errc::closed_by_peer : errc::tls_truncated));
-        CHECK(static_cast<unsigned>(info.code()) == (closed_before ? 1000 : 1006));
-    }
+TEST_CASE("T14/HS T14/OI T14/OM T14/OQ T14/CLO T14/CRE T14/CD (adapter): a stream that ends "
+          "without close_notify is a truncation, and no reset") {
+    in_both_roles([]<role Role>() {
+        for (const cut c : {cut::whole, cut::bytes}) {
+            for (const at state : every_state) {
+                CAPTURE(static_cast<int>(state));
+                loop l;
+                in_state<Role, cut_stream> p(l, state, {}, c);
+                const auto before = p.ws.state();
+                p.peer.socket.close();
+                l.until([&] { return p.ws.state() == connection_state::closed; });
+                l.poll();
+                const auto info = p.ws.close_info();
+                const bool closed = state == at::CRE || state == at::CD;
+                if (closed) CHECK(info.cause == errc::closed_by_peer);
+                // Where there is output, its loss may be noticed before the end of the input.
+                else if (state != at::OQ) CHECK(info.cause == errc::tls_truncated);
+                CHECK(static_cast<unsigned>(info.code()) == (closed ? 4000 : 1006));
+                CHECK(info.clean == (state == at::CD));
+                CHECK((before == connection_state::closed) == (state == at::CD));
+                if (state == at::HS) CHECK(p.opened.ec() == errc::tls_truncated);
+            }
+        }
+    });
 }
 
-TEST_CASE("G14 (adapter): a websocket that was moved from answers everything, and is closed") {
+TEST_CASE("B01 (adapter): a websocket that was moved from answers everything, and is closed") {
     loop l;
     websocket_pair p(l);
     websocket_client elsewhere(std::move(p.client));

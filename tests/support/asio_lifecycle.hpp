@@ -158,7 +158,9 @@ public:
 
     websocket ws;
     basic_raw_peer<bare<Stream>> peer;
-    asio::cancellation_signal opening;  // cancels the opening handshake
+    // Cancels the opening handshake.
+    const std::shared_ptr<asio::cancellation_signal> opening =
+        std::make_shared<asio::cancellation_signal>();
     const result opened;
     std::optional<result> unsent;
     std::optional<result> closed;
@@ -168,7 +170,9 @@ private:
         : ws(Stream(std::move(streams.first))), peer(l, std::move(streams.second), c), loop_(&l) {}
 
     void begin(const sansocket::options& options) {
-        auto token = asio::bind_cancellation_slot(opening.slot(), opened);
+        // It may go on when this is gone.
+        auto token = asio::bind_cancellation_slot(
+            opening->slot(), [r = opened, signal = opening](std::error_code ec) { r(ec); });
         if constexpr (Role == role::client)
             ws.async_handshake({.host = "localhost"}, options, std::move(token));
         else ws.async_accept({}, options, std::move(token));
