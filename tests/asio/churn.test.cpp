@@ -3,7 +3,7 @@
 
 #include "support/asio_lifecycle.hpp"
 #include "support/asio_loop.hpp"
-#include "support/sanitizers.hpp"
+#include "support/scale.hpp"
 
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>

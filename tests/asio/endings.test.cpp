@@ -4,7 +4,7 @@
 
 #include "support/asio_lifecycle.hpp"
 #include "support/asio_loop.hpp"
-#include "support/sanitizers.hpp"
+#include "support/scale.hpp"
 
 #include <chrono>
 #include <memory>

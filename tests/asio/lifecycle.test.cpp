@@ -5,7 +5,7 @@
 #include "support/asio_lifecycle.hpp"
 #include "support/asio_loop.hpp"
 #include "support/lifecycle.hpp"
-#include "support/sanitizers.hpp"
+#include "support/scale.hpp"
 
 #include <asio/awaitable.hpp>
 #include <asio/bind_cancellation_slot.hpp>

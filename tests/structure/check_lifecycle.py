@@ -72,7 +72,7 @@ def main():
     counts = (f"{len(tested & set(ids))} of {len(ids)} {group} have a test"
               for group, ids in GROUPS.items())
     report.finish(", ".join(counts) + f"; {len(excused)} do not apply, "
-                  f"{len(departed)} depart from their page")
+                  f"{len(departed)} depart from what their names promise")
 
 
 if __name__ == "__main__":

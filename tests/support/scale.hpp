@@ -18,6 +18,8 @@ inline constexpr bool sanitized = false;
 inline constexpr bool sanitized = false;
 #endif
 
+// By what a long loop is divided.
+inline constexpr int slowness = sanitized ? 10 : 1;
 // `n`, or a sixteenth of it.
 inline constexpr std::size_t scaled(std::size_t n) { return sanitized ? n / 16 : n; }
 
