@@ -68,7 +68,7 @@ sansocket::options no_keepalive() {
 }
 
 template <role Role>
-struct told {
+struct call_told {
     std::string_view name;
     std::function<void(subject<Role>&)> call;
 };
@@ -86,7 +86,7 @@ std::function<void(subject<Role>&)> receives(const byte_vector& data) {
 }
 
 template <role Role>
-std::vector<told<Role>> calls() {
+std::vector<call_told<Role>> calls() {
     const auto large = std::make_shared<byte_vector>(5000);
     return {
         {"a message", receives<Role>(peers_text<Role>(std::string(300, 'm')))},
@@ -163,9 +163,9 @@ TEST_CASE("connection: a call whose allocation fails has changed nothing, or end
     in_both_roles_uncut([]<role Role> {
         std::size_t failures = 0;
         for (const at state : every_state) {
-            for (const auto& [name, call] : calls<Role>()) {
+            for (const auto& told : calls<Role>()) {
                 for (std::size_t n = 0;; ++n) {
-                    CAPTURE(static_cast<int>(state), name, n);
+                    CAPTURE(static_cast<int>(state), told.name, n);
                     subject<Role> s(state, no_keepalive());
                     auto& c = s.connection;
                     c.shrink();
@@ -173,7 +173,7 @@ TEST_CASE("connection: a call whose allocation fails has changed nothing, or end
                     if (state == at::OQ)
                         out.feed(part_of(own_frame<Role>(opcode::text, unsent_one), 0, 3));
                     const auto before = without_memory_and_input(all_of(c.explain()));
-                    if (!fails_at(n, [&] { call(s); })) break;
+                    if (!fails_at(n, [&] { told.call(s); })) break;
                     ++failures;
                     const auto after = without_memory_and_input(all_of(c.explain()));
                     const bool ended = c.state() == connection_state::closed && c.should_close();

@@ -287,7 +287,7 @@ TEST_CASE("connection: explain names the subprotocol while the handshake is held
 TEST_CASE("connection: what is thrown away unsent is counted, our Close aside") {
     in_both_roles([]<role Role> {
         const std::size_t m = own_frame<Role>(opcode::text, bytes("m")).size();
-        const auto unsent_after = [m](auto end) {
+        const auto unsent_after = [](auto end) {
             opened<Role> s;
             CHECK(s.connection.send_text("m") == errc::ok);
             CHECK(s.connection.send_text("m") == errc::ok);

@@ -50,7 +50,7 @@ TEST_CASE("B13: a reader that takes its time gets every message, and then the sa
 TEST_CASE("B15: what was sent before close goes out before the Close, byte by byte") {
     in_both_roles([]<role Role> {
         opened<Role> s;
-        const std::string large(64 * 1024, 'x');
+        const std::string large(scaled(64 * 1024), 'x');
         CHECK(s.connection.send_text("m1") == ok);
         CHECK(s.connection.send_text(std::string{large}) == ok);
         CHECK(s.connection.close(close_code::normal, "", s.now) == ok);
