@@ -214,6 +214,7 @@ public:
     /// a time completes with errc::operation_in_progress.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_receive(Token&& token = Token{}) {
+        static_assert(sansocket::detail::check_poppable_queue<typename Connection::queue_type>());
         return run<void(std::error_code, sansocket::message)>(detail::receive_operation{},
                                                               std::forward<Token>(token));
     }
@@ -224,6 +225,7 @@ public:
     ///         and until the handler that calls this returns; nothing where none is here, or an
     ///         async_receive waits.
     [[nodiscard]] std::optional<sansocket::message_view> try_receive() {
+        static_assert(sansocket::detail::check_poppable_queue<typename Connection::queue_type>());
         if (!connection() || session_->receiving_) return std::nullopt;
         session_->drive();
         return session_->core_->messages().pop();
