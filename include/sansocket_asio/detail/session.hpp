@@ -63,8 +63,8 @@ private:
 };
 
 template <class Stream, class Connection>
-class session : public std::enable_shared_from_this<session<Stream, Connection>>,
-                private context_watcher {
+class session final : public std::enable_shared_from_this<session<Stream, Connection>>,
+                      private context_watcher {
 public:
     using executor_type = typename Stream::executor_type;
     using connection_type = Connection;
