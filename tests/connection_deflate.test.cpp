@@ -7,6 +7,7 @@
 #include "support/endpoint.hpp"
 #include "support/stored_deflate.hpp"
 
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -409,4 +410,30 @@ TEST_CASE("deflate: closing, what still comes compressed is thrown away or deliv
         CHECK((e.connection.close_info().cause == errc::deflate_corrupt) == delivers);
         e.connection.abort();
     }
+}
+
+TEST_CASE("deflate: without memory to compress with a message is sent as it is (RFC 7692 6.1)") {
+    in_both_roles([]<role Role> {
+        deflating<Role> e(with_deflate());
+        e.open(agreed);
+        support::stored_memory() = false;
+        CHECK(e.connection.send(message_kind::text, bytes("plain"), compression::on) == errc::ok);
+        support::stored_memory() = true;
+        CHECK(e.sent() == own_frame<Role>(opcode::text, bytes("plain")));
+        e.connection.abort();
+    });
+}
+
+TEST_CASE("deflate: a size limit that is none does not overflow (RFC 6455 10.4)") {
+    in_both_roles([]<role Role> {
+        auto options = with_deflate();
+        options.messages.size = std::numeric_limits<std::uint64_t>::max();
+        deflating<Role> e(options);
+        e.open(agreed);
+        byte_vector in = frame<Role>(opcode::text, stored("hello"));
+        in[0] |= std::byte{0x40};
+        e.receive(in);
+        CHECK(e.messages() == std::vector{text("hello")});
+        e.connection.abort();
+    });
 }

@@ -160,6 +160,19 @@ TEST_CASE("message queues: a message in parts has its own kind, whatever lay in 
     });
 }
 
+TEST_CASE("message queues: room is given back to a message that has begun, and to no other") {
+    in_storing_models([]<class Queue>() {
+        queue_and_reader<Queue> q;
+        CHECK(push(q.queue, "before"));
+        q.queue.retract(3);
+        CHECK(q.queue.begin(message_kind::text));
+        extend(q.queue, "kept, not this");
+        q.queue.retract(10);
+        q.queue.finish();
+        CHECK(q.taken() == std::vector{text_message("before"), text_message("kept")});
+    });
+}
+
 TEST_CASE("message queues: an abandoned message leaves nothing behind, nor does a cleared one") {
     in_all_models([]<class Queue>() {
         queue_and_reader<Queue> q;

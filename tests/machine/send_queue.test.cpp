@@ -725,3 +725,14 @@ TEST_CASE("send_queue: compressed frames and whole ones keep their boundaries (R
     queue.consume(large->size());
     CHECK(large.use_count() == 1);
 }
+
+TEST_CASE("send_queue: once stopped, neither compressed nor prepared frames are taken") {
+    server_queue queue{send_limits{}};
+    queue.stop();
+    queue.push_compressed(opcode::text, true, bytes("abc"), {});
+    const auto prepared = std::make_shared<byte_vector>(byte_vector(3));
+    queue.push_frame({prepared, *prepared});
+    CHECK(queue.empty());
+    CHECK(queue.frames() == 0);
+    CHECK(queue.output().size() == 0);
+}
