@@ -406,6 +406,7 @@ TEST_CASE("server_handshake: there is nothing to answer while reading (4.2.1)") 
     CHECK(handshake.state() == reading);
     CHECK(handshake.accept(out) == errc::not_deciding);
     CHECK(handshake.refuse(503, {}, "", out) == errc::not_deciding);
+    CHECK(handshake.take_request().size() == 0);
     CHECK(out.empty());
 }
 
