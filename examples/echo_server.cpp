@@ -11,7 +11,8 @@
 //
 // Prints "listening on ws://HOST:PORT/". A text "close CODE REASON" makes it close with them.
 // SIGINT and SIGTERM close every connection with 1001.
-#include "support/arguments.hpp"
+#include "support/close_request.hpp"
+#include "support/echo_settings.hpp"
 
 #include <sansocket_asio/sansocket_asio.hpp>
 #ifdef WITH_ZLIB
@@ -47,30 +48,8 @@ using asio::use_awaitable;
 using asio::ip::tcp;
 using sansocket::message;
 
-struct settings {
-    std::string host = "127.0.0.1";
-    std::uint16_t port = 8080;
-    std::uint64_t max_message = std::uint64_t{16} * 1024 * 1024;
-    std::uint64_t max_connections = 10000;
-    bool deflate = false;
-    std::uint8_t window_bits = 15;
-    bool no_takeover = false;
-    bool shared = false;
-};
-
-// What "close CODE REASON" asks for; nothing where `m` is to be echoed.
-std::optional<sansocket::close_frame> close_asked_by(const message& m) {
-    std::string_view rest = m.data;
-    if (m.kind != sansocket::message_kind::text || !rest.starts_with("close ")) return std::nullopt;
-    rest.remove_prefix(6);
-    const auto space = rest.find(' ');
-    std::uint16_t code = 0;
-    if (!support::parse(rest.substr(0, space), code)) return std::nullopt;
-    const auto reason = space == rest.npos ? std::string_view{} : rest.substr(space + 1);
-    const sansocket::close_code asked{code};
-    if (check_close(asked, reason) != sansocket::errc::ok) return std::nullopt;
-    return sansocket::close_frame{asked, std::string{reason}};
-}
+using support::close_asked_by;
+using support::settings;
 
 // `Connection` says whether there is a codec.
 template <class Connection>
@@ -190,25 +169,13 @@ void run_as_asked(const settings& chosen) {
 }  // namespace
 
 int main(int argc, char* argv[]) {
-    settings chosen;
-    const bool good = support::arguments(argc, argv)
-                          .take("--host", chosen.host)
-                          .take("--port", chosen.port)
-                          .take("--max-message", chosen.max_message)
-                          .take("--max-connections", chosen.max_connections)
-                          .take("--deflate", chosen.deflate)
-                          .take("--window-bits", chosen.window_bits)
-                          .take("--no-takeover", chosen.no_takeover)
-                          .take("--shared", chosen.shared)
-                          .good();
-    if (!good) {
-        std::cerr << "usage: echo_server [--host H] [--port P] [--max-message BYTES] "
-                     "[--max-connections N] [--deflate] [--window-bits N] [--no-takeover] "
-                     "[--shared]\n";
+    const auto chosen = support::settings_of(argc, argv);
+    if (!chosen) {
+        std::cerr << support::usage;
         return 2;
     }
     try {
-        run_as_asked(chosen);
+        run_as_asked(*chosen);
     } catch (const std::exception& error) {
         std::cerr << "echo_server: " << error.what() << '\n';
         return 1;
