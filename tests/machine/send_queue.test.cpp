@@ -736,3 +736,31 @@ TEST_CASE("send_queue: once stopped, neither compressed nor prepared frames are 
     CHECK(queue.frames() == 0);
     CHECK(queue.output().size() == 0);
 }
+
+TEST_CASE("send_queue: whole frames are sent where they lie from 512 bytes on, and copied below") {
+    for (const std::size_t size : {std::size_t{511}, std::size_t{512}}) {
+        const auto header = size == 511 ? hex("c2 7e 01fb") : hex("c2 7e 01fc");
+        const auto prepared = std::make_shared<const byte_vector>(header + byte_vector(size - 4));
+        server_queue queue;
+        queue.push_frame({prepared, *prepared});
+        const auto shown = queue.output();
+        CHECK(shown.bytes() == size);
+        CHECK((shown[0].data() == prepared->data()) == (size == 512));
+        queue.consume(size);
+    }
+}
+
+TEST_CASE("send_queue: small frames that are copied lie together, and move nothing that is shown") {
+    const auto prepared = std::make_shared<const byte_vector>(hex("c2 7e 01f0") + byte_vector(496));
+    server_queue queue;
+    for (int i = 0; i != 20; ++i) queue.push_frame({prepared, *prepared});
+    CHECK(queue.output().size() == 1);
+    (void)drain(queue);
+    queue.push_frame({prepared, *prepared});
+    const auto shown = queue.output();
+    const auto before = joined(shown);
+    for (int i = 0; i != 200; ++i) queue.push_frame({prepared, *prepared});
+    CHECK(joined(shown) == before);
+    queue.consume(before.size());
+    CHECK(drain(queue).size() == 200 * prepared->size());
+}
