@@ -583,3 +583,42 @@ TEST_CASE("connection: output is lost when only an answer was to go out: that is
         CHECK(complete.connection.should_close());
     });
 }
+
+TEST_CASE("connection: output is lost behind our Close; the peer's completes it, and that ends") {
+    in_both_roles([]<role Role> {
+        endpoint<Role> e;
+        e.open();
+        CHECK(e.connection.close(close_code::normal, "", e.now) == errc::ok);
+        e.sent();
+        e.connection.output_lost(e.now);
+        e.receive(peer_close<Role>(1000));
+        CHECK(e.connection.close_info().clean);
+        CHECK(e.connection.wants_shutdown() == after_both<Role>);
+        CHECK(e.connection.next_deadline() == e.now + 5s);
+        e.pass(5s);
+        CHECK(e.connection.should_close());
+        CHECK(e.connection.close_info().clean);
+    });
+}
+
+TEST_CASE("close: a Pong that a finished peer does not take is given up at the deadline") {
+    in_both_roles([]<role Role> {
+        endpoint<Role> e;
+        e.open();
+        CHECK(e.connection.close(close_code::normal, "", e.now) == errc::ok);
+        e.sent();
+        e.receive(frame<Role>(opcode::ping, bytes("still there?")));
+        CHECK(e.connection.output().bytes() != 0);  // being written, so it stays
+        e.receive(peer_close<Role>(1000));
+        e.connection.consume_output(1, e.now);
+        REQUIRE(e.connection.close_info().clean);
+        REQUIRE(e.connection.wants_write());
+        REQUIRE(e.connection.wants_shutdown() == shutdown_request::none);
+        e.pass(5s);
+        CHECK(e.connection.wants_shutdown() == shutdown_request::abort);
+        CHECK_FALSE(e.connection.wants_write());
+        CHECK(e.connection.output_bytes() == 0);
+        CHECK(e.connection.next_deadline() == sansocket::never);
+        CHECK(e.connection.close_info().clean);
+    });
+}

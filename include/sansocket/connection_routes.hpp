@@ -196,7 +196,8 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_close(
         kept = out_.bytes();
     }
     close_.drop(before - kept);
-    if (out_.stopped()) return end(errc::transport_lost);  // nobody hears the answer
+    const bool answers = close_.state() == close_state::replying;
+    if (answers && out_.stopped()) return end(errc::transport_lost);  // nobody hears the answer
     changed();
 }
 
@@ -304,9 +305,9 @@ template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now) {
     diagnostics_.at(now);
     if (now >= shutdown_.deadline()) {
-        const bool finished = phase() == transport_phase::finished;
-        shutdown_.expire(phase());
-        return finished ? void() : end(opening() ? errc::opening_timeout : errc::close_timeout);
+        if (!shutdown_.expire(phase(), out_.empty()))
+            end(opening() ? errc::opening_timeout : errc::close_timeout);
+        return;
     }
     if (!queue_.paused()) keepalive_.resume(now);
     const auto [ping, ec] = keepalive_.advance(now, !out_.empty());

@@ -93,7 +93,7 @@ TEST_CASE("transport_shutdown: at the deadline a client whose handshake is compl
           "(7.1.1)") {
     transport_shutdown<role::client> machine;
     machine.arm(at(10s), 5s);
-    machine.expire(phase::finished);
+    CHECK(machine.expire(phase::finished, true));
     CHECK(machine.deadline() == never);
     CHECK(!machine.aborted());
     CHECK(machine.request(phase::finished, true) == request::close);
@@ -102,29 +102,30 @@ TEST_CASE("transport_shutdown: at the deadline a client whose handshake is compl
 TEST_CASE("transport_shutdown: at the deadline output that nobody takes does not hold the "
           "transport") {
     transport_shutdown<role::server> machine;
-    machine.expire(phase::finished);
+    CHECK_FALSE(machine.expire(phase::finished, false));
     CHECK(machine.request(phase::finished, false) == request::abort);
-    CHECK(machine.request(phase::finished, true) == request::close);
+    CHECK(machine.aborted());
 
     transport_shutdown<role::client> ended;
     ended.end_of_input();
-    ended.expire(phase::finished);
+    CHECK_FALSE(ended.expire(phase::finished, false));
     CHECK(ended.request(phase::finished, false) == request::abort);
 }
 
 TEST_CASE("transport_shutdown: at the deadline anything else is aborted") {
-    for (const phase in : {phase::in_use, phase::lingering, phase::over}) {
-        transport_shutdown<role::server> machine;
-        machine.expire(in);
-        CHECK(machine.aborted());
-        CHECK(machine.request(in, true) == request::abort);
-        CHECK(machine.request(in, false) == request::abort);
-    }
+    for (const phase in : {phase::in_use, phase::lingering, phase::over})
+        for (const bool flushed : {false, true}) {
+            transport_shutdown<role::server> machine;
+            CHECK_FALSE(machine.expire(in, flushed));
+            CHECK(machine.aborted());
+            CHECK(machine.request(in, true) == request::abort);
+            CHECK(machine.request(in, false) == request::abort);
+        }
 }
 
 TEST_CASE("transport_shutdown: an abort is for good") {
     transport_shutdown<role::client> machine;
     machine.abort();
-    machine.expire(phase::finished);
+    (void)machine.expire(phase::finished, true);
     CHECK(machine.request(phase::finished, true) == request::abort);
 }

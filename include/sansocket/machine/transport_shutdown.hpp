@@ -53,12 +53,16 @@ public:
     }
     /// The transport is to be dropped, whatever else there is.
     void abort() noexcept { state_ = state::aborted; }
-    /// The deadline passed. 7.1.1: after a complete handshake this is an ordinary end, unless output
-    /// waits that the peer does not take.
-    void expire(transport_phase phase) noexcept {
+    /// The deadline passed. 7.1.1: an ordinary end after a complete handshake, unless output waits
+    /// that the peer does not take.
+    ///
+    /// @return whether it is that; otherwise the transport is to be dropped.
+    bool expire(transport_phase phase, bool flushed) noexcept {
         disarm();
-        if (phase != transport_phase::finished) abort();
-        else if (state_ != state::aborted) state_ = state::expired;
+        const bool in_order = phase == transport_phase::finished && flushed;
+        if (in_order) end_of_input();
+        else abort();
+        return in_order;
     }
 
     /// What to do, where `flushed` says that no output waits.
@@ -67,8 +71,7 @@ public:
         if (aborted()) return shutdown_request::abort;
         if (phase == transport_phase::over) return shutdown_request::close;
         if (phase == transport_phase::in_use) return shutdown_request::none;
-        if (!flushed)
-            return state_ == state::expired ? shutdown_request::abort : shutdown_request::none;
+        if (!flushed) return shutdown_request::none;
         if (input_ended()) return shutdown_request::close;
         if (phase == transport_phase::lingering) return shutdown_request::half_close;
         // 7.1.1: "the server MUST close the underlying TCP connection" first.
@@ -81,7 +84,7 @@ public:
     [[nodiscard]] constexpr bool aborted() const noexcept { return state_ == state::aborted; }
 
 private:
-    enum class state : std::uint8_t { running, input_ended, expired, aborted };
+    enum class state : std::uint8_t { running, input_ended, aborted };
 
     state state_ = state::running;
     time_point deadline_ = never;
