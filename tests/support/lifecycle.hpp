@@ -13,6 +13,7 @@
 
 #include "endpoint.hpp"
 #include "scale.hpp"
+#include "text_message.hpp"
 
 #include <array>
 #include <cstddef>
@@ -131,9 +132,5 @@ private:
         feed(frame<Role>(sansocket::opcode::text, bytes("q")));
     }
 };
-
-inline sansocket::message text_message(std::string data) {
-    return {sansocket::message_kind::text, std::move(data)};
-}
 
 }  // namespace support

@@ -3,6 +3,7 @@
 
 #include "catch.hpp"
 #include "hex.hpp"
+#include "text_message.hpp"
 
 #include <sansocket/machine/direct_queue.hpp>
 #include <sansocket/machine/message_queue.hpp>
@@ -83,9 +84,6 @@ inline void extend(auto& queue, std::string_view text) {
 inline std::string pop(auto& queue) {
     const auto view = queue.pop();
     return view ? std::string{view->text()} : "(nothing)";
-}
-inline message text_message(std::string_view text) {
-    return {message_kind::text, std::string{text}};
 }
 
 }  // namespace support
