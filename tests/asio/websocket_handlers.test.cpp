@@ -3,14 +3,8 @@
 
 #include "support/asio_loop.hpp"
 
-#include <asio/bind_executor.hpp>
-#include <asio/executor_work_guard.hpp>
-#include <asio/io_context.hpp>
-#include <asio/post.hpp>
-
 #include <cstddef>
 #include <memory>
-#include <thread>
 
 using namespace support;
 
@@ -25,46 +19,6 @@ TEST_CASE("websocket handlers: a handler that can only be moved") {
     l.until(send(p.client, "x"));
     l.until([&] { return done; });
     close_both(l, p);
-}
-
-namespace {
-
-// Says where it was called, and wakes the loop.
-struct where_called {
-    void operator()(std::error_code, const sansocket::message& = {}) const {
-        const auto id = std::this_thread::get_id();
-        asio::post(l->io, [to = where, id] { *to = id; });
-    }
-    loop* l;
-    std::thread::id* where;
-};
-
-}  // namespace
-
-TEST_CASE("websocket handlers: bound to another executor, they complete there") {
-    loop l;
-    websocket_pair p(l);
-    asio::io_context other(1);
-    auto work = asio::make_work_guard(other);
-    std::thread thread([&other] { other.run(); });
-    const auto there = thread.get_id();
-
-    std::thread::id places[5];
-    const auto handler = [&](int i) {
-        return asio::bind_executor(other, where_called{&l, &places[i]});
-    };
-    p.server.async_receive(handler(0));
-    p.server.async_receive(handler(1));  // refused
-    p.client.async_send_text("x", handler(2));
-    l.until([&] { return places[0] != std::thread::id{}; });
-    p.client.async_close(close_code::normal, {}, handler(3));
-    p.server.async_receive(handler(4));
-    for (const auto& place : places) {
-        l.until([&] { return place != std::thread::id{}; });
-        CHECK(place == there);
-    }
-    work.reset();
-    thread.join();
 }
 
 namespace {

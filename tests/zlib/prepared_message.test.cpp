@@ -6,14 +6,11 @@
 
 #include <sansocket/prepared_message.hpp>
 
-#include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 using namespace support;
@@ -30,19 +27,6 @@ sansocket::options server_options(std::uint8_t bits, bool takeover) {
     options.deflate.own_context_takeover = takeover;
     return options;
 }
-
-// Counts the messages that are compressed, in whatever thread.
-std::atomic<int> begun = 0;
-struct counting_compressor : sansocket_zlib::compressor<> {
-    using sansocket_zlib::compressor<>::compressor;
-    bool begin() noexcept {
-        ++begun;
-        return sansocket_zlib::compressor<>::begin();
-    }
-};
-struct counting_codec : codec {
-    using compressor = counting_compressor;
-};
 
 }  // namespace
 
@@ -99,22 +83,4 @@ TEST_CASE("prepared_message: under the threshold, and where nothing was agreed o
     none.run();
     CHECK(none.to_a[0] == std::byte{0x81});
     CHECK(prepared.compressed_frames() == 0);
-}
-
-TEST_CASE("prepared_message: threads that need a frame at once make it once") {
-    const std::string data = json_like(200'000);
-    for (int round = 0; round != 20; ++round) {
-        begun = 0;
-        const prepared_message prepared{std::string_view{data}};
-        constexpr unsigned threads = 4;
-        std::array<std::span<const std::byte>, threads> seen{};
-        std::vector<std::thread> all;
-        for (unsigned t = 0; t != threads; ++t)
-            all.emplace_back(
-                [&seen, t, prepared] { seen[t] = prepared.compressed<counting_codec>(15)->bytes; });
-        for (auto& thread : all) thread.join();
-        CHECK(begun == 1);
-        for (const auto& s : seen) CHECK(s.data() == seen[0].data());
-        CHECK(prepared.compressed_frames() == 1);
-    }
 }

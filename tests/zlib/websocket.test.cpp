@@ -9,12 +9,9 @@
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
 
-#include <array>
-#include <atomic>
 #include <deque>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 using namespace support;
@@ -95,32 +92,6 @@ TEST_CASE("B73: concurrent compressed sends of mixed sizes arrive whole, in the 
         REQUIRE(got.text() == text);
     }
     for (const auto& r : sent) CHECK((r.done() && !r.ec()));
-    close_both(l, p.client, p.server);
-}
-
-TEST_CASE("zlib websocket: senders on other threads keep each its order") {
-    loop l;
-    deflated_pair p(l);
-    constexpr unsigned threads = 4, each = 100;
-    auto sender = p.client.sender(std::size_t{64} << 20U);
-    std::atomic<unsigned> taken{0};  // only this thread may assert
-    std::vector<std::thread> all;
-    for (unsigned t = 0; t != threads; ++t)
-        all.emplace_back([t, sender, &taken]() mutable {
-            for (unsigned i = 0; i != each; ++i) {
-                const std::string text = std::to_string(t) + payload(i);
-                if (sender.send({message_kind::text, text}) == errc::ok) ++taken;
-            }
-        });
-    std::array<unsigned, threads> next{};
-    for (unsigned n = 0; n != threads * each; ++n) {
-        const result got = receive(p.server);
-        l.until(got);
-        const auto t = static_cast<unsigned>(got.text().front() - '0');
-        REQUIRE(got.text().substr(1) == payload(next.at(t)++));
-    }
-    for (auto& thread : all) thread.join();
-    CHECK(taken == threads * each);
     close_both(l, p.client, p.server);
 }
 

@@ -1,0 +1,106 @@
+"""check_snippets.py accepts a guide that is right, and fails on each way of being wrong."""
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+CHECK = pathlib.Path(__file__).with_name("check_snippets.py")
+INDEX = "# Guide\n\n- [One](one.md)\n"
+PAGE = """# One
+
+<!-- snippet: one.cpp answer -->
+```cpp
+int answer() {
+    return 42;
+}
+```
+
+```cmake
+target_link_libraries(one PRIVATE two)
+```
+
+1. In a list, with a line between:
+
+   <!-- snippet: one.cpp inner -->
+
+   ```cpp
+   return 42;
+   ```
+"""
+SOURCE = """#include <one>
+
+namespace {
+    // [answer]
+    int answer() {
+        // [inner]
+        return 42;
+        // [/inner]
+    }
+    // [/answer]
+}
+"""
+
+
+class CheckSnippets(unittest.TestCase):
+    def run_on(self, page=PAGE, source=SOURCE, index=INDEX):
+        with tempfile.TemporaryDirectory() as root:
+            for path, text in {"docs/guide/README.md": index, "docs/guide/one.md": page,
+                               "examples/snippets/one.cpp": source}.items():
+                file = pathlib.Path(root, path)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8")
+            return subprocess.run([sys.executable, CHECK, root], capture_output=True, text=True,
+                                  check=False, timeout=60)
+
+    def fails(self, problem, **texts):
+        run = self.run_on(**texts)
+        self.assertEqual(run.returncode, 1, run.stdout + run.stderr)
+        self.assertIn(problem, run.stdout)
+
+    def test_right(self):
+        run = self.run_on()
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        self.assertIn("2 regions, 0 problems", run.stdout)
+
+    def test_changed_block(self):
+        self.fails("one.md:4: is not what stands in", page=PAGE.replace("42;\n}", "43;\n}"))
+
+    def test_changed_indentation(self):
+        self.fails("one.md:4: is not what stands in", page=PAGE.replace("\n    return", "\n  return"))
+
+    def test_changed_source(self):
+        self.fails("is not what stands in", source=SOURCE.replace("42", "43"))
+
+    def test_unmarked_block(self):
+        self.fails("one.md:3: no line", page=PAGE.replace("<!-- snippet: one.cpp answer -->\n", ""))
+
+    def test_marker_elsewhere(self):
+        self.fails("no line", page=PAGE.replace("answer -->\n", "answer -->\n\nIt is:\n\n"))
+
+    def test_missing_region(self):
+        self.fails("has no region [other]", page=PAGE.replace("one.cpp answer", "one.cpp other"))
+
+    def test_missing_file(self):
+        self.fails("two.cpp has no region", page=PAGE.replace("one.cpp answer", "two.cpp answer"))
+
+    def test_unused_region(self):
+        self.fails("no page shows [more]", source=SOURCE + "// [more]\nint more;\n// [/more]\n")
+
+    def test_region_without_an_end(self):
+        self.fails("[more] has no end", source=SOURCE + "// [more]\n")
+
+    def test_region_twice(self):
+        self.fails("a second [answer]", source=SOURCE + "// [answer]\n// [/answer]\n")
+
+    def test_end_of_nothing(self):
+        self.fails("ends nothing", source=SOURCE + "// [/more]\n")
+
+    def test_page_that_nothing_leads_to(self):
+        self.fails("does not lead to one.md", index="# Guide\n")
+
+    def test_link_to_nowhere(self):
+        self.fails("leads to two.md", index=INDEX + "- [Two](two.md#part)\n")
+
+
+unittest.main()
