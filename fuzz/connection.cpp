@@ -49,10 +49,12 @@ struct outcome {
     std::string output;
     close_info info;
     connection_state state = connection_state::opening;
+    std::string response;  // of a refusal: status and body
     friend bool operator==(const outcome& a, const outcome& b) {
         return a.messages == b.messages && a.output == b.output && a.state == b.state &&
-               a.info.cause == b.info.cause && a.info.received == b.info.received &&
-               a.info.sent == b.info.sent && a.info.clean == b.info.clean &&
+               a.response == b.response && a.info.cause == b.info.cause &&
+               a.info.received == b.info.received && a.info.sent == b.info.sent &&
+               a.info.clean == b.info.clean &&
                a.info.incomplete_message == b.info.incomplete_message;
     }
 };
@@ -63,6 +65,7 @@ options limits() {
     o.queue = {.high_bytes = 2000, .low_bytes = 500, .high_count = 8, .low_count = 2};
     o.deflate.enabled = true;
     o.deflate.blocks = 20;
+    o.http.body = 16;
     o.sending.control_bytes = 1 << 20;  // which Pongs are left out depends on when output is taken
     return o;
 }
@@ -75,6 +78,18 @@ void drain(Connection& connection, outcome& out) {
         for (const auto b : buffers)
             out.output.append(reinterpret_cast<const char*>(b.data()), b.size());
         connection.consume_output(buffers.bytes(), {});
+    }
+}
+
+template <class Connection>
+std::string response(const Connection& connection) {
+    if constexpr (Connection::endpoint_role == role::client) {
+        const auto& handshake = *connection.handshake();
+        require(handshake.body().size() <= limits().http.body, "a refusal's body is bounded");
+        return std::to_string(handshake.response().status()) + (handshake.body_cut() ? "-" : "+") +
+               std::string{handshake.body()};
+    } else {
+        return {};
     }
 }
 
@@ -101,6 +116,7 @@ outcome feed(Connection connection, std::span<const std::uint8_t> data, std::siz
     drain(connection, out);
     out.info = connection.close_info();
     out.state = connection.state();
+    out.response = response(connection);
     require(out.state != connection_state::closed || connection.messages().at_eof(),
             "a closed connection's queue is at its end");
     require(!out.info.clean || (out.info.sent && out.info.received), "clean means both Closes");

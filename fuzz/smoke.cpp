@@ -41,6 +41,10 @@ std::vector<input> seeds() {
     const std::string response =
         "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n";
+    const std::string refusals[] = {
+        "HTTP/1.1 403 No\r\nContent-Length: 18\r\n\r\nno, nobody, never!"s,
+        "HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\nno\r\n4\r\n way\r\n0\r\nT: t\r\n\r\n"s,
+        "HTTP/1.1 302 \r\nLocation: /\r\n\r\nthere"s};
     // Compressed: the RFC's own bytes, whole, in fragments, behind a last block, and a run of zeros.
     const std::string hello = "\xf2\x48\xcd\xc9\xc9\x07\0"s;
     const std::string packed[] = {hello,
@@ -69,6 +73,8 @@ std::vector<input> seeds() {
             out.push_back(from(std::string{static_cast<char>(end + 1)} + "\x06" + p + plain[0]));
         out.push_back(from(std::string{static_cast<char>(end + 2)} + "\x10" + request + masked[0]));
         out.push_back(from(std::string{static_cast<char>(end + 3)} + "\x10" + response + plain[0]));
+        for (const auto& r : refusals)
+            out.push_back(from(std::string{static_cast<char>(end + 3)} + "\x10" + r));
     }
     return out;
 }

@@ -439,6 +439,55 @@ TEST_CASE("connection: a client whose upgrade is refused ends at once (4.1)") {
     CHECK(c.connection.messages().at_eof());
 }
 
+TEST_CASE("connection: a refusal's body is read, and its loss changes no cause (4.1)") {
+    enum class end { complete, end_of_stream, truncated, lost, output_lost, timeout };
+    for (const end how : {end::complete, end::end_of_stream, end::truncated, end::lost,
+                          end::output_lost, end::timeout}) {
+        CAPTURE(static_cast<int>(how));
+        client c;
+        c.sent();
+        c.receive(bytes("HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nwhy"));
+        CHECK(c.connection.state() == connection_state::opening);
+        CHECK(c.connection.wants_read());
+        CHECK_FALSE(c.connection.should_close());
+        CHECK(c.connection.next_deadline() == c.now + 10s);
+        switch (how) {
+        case end::complete: c.receive(bytes(" no")); break;
+        case end::end_of_stream: c.connection.receive_end(c.now); break;
+        case end::truncated: c.connection.receive_end(c.now, errc::tls_truncated); break;
+        case end::lost: c.connection.transport_lost(c.now); break;
+        case end::output_lost:
+            c.connection.output_lost(c.now);
+            c.connection.receive_end(c.now);
+            break;
+        case end::timeout: c.pass(10s); break;
+        }
+        CHECK(c.connection.state() == connection_state::closed);
+        CHECK(c.connection.close_info().cause == errc::upgrade_refused);
+        CHECK_FALSE(c.connection.was_opened());
+        CHECK(c.connection.should_close());
+        CHECK(c.connection.next_deadline() == sansocket::never);
+        CHECK(c.connection.messages().at_eof());
+        REQUIRE(c.connection.handshake() != nullptr);
+        CHECK(c.connection.handshake()->response().status() == 403);
+        CHECK(c.connection.handshake()->body() == (how == end::complete ? "why n" : "why"));
+        CHECK(c.connection.handshake()->body_cut() == (how != end::complete));
+        c.connection.release_handshake();
+        CHECK(c.connection.handshake() == nullptr);
+    }
+}
+
+TEST_CASE("connection: who gives up inside a refusal's body is told so (4.1)") {
+    for (const errc cause : {errc::aborted, errc::cancelled}) {
+        client c;
+        c.sent();
+        c.receive(bytes("HTTP/1.1 403 Forbidden\r\n\r\nwhy"));
+        c.connection.abort(cause);
+        CHECK(c.connection.close_info().cause == cause);
+        CHECK(c.connection.handshake()->body() == "why");
+    }
+}
+
 TEST_CASE("connection: the opening handshake has a deadline (4.1)") {
     in_both_roles([]<role Role> {
         endpoint<Role> e;

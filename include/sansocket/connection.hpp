@@ -347,6 +347,7 @@ private:
     void receive_opening(std::span<std::byte>& in, time_point now);
     void opened(time_point now);
     void start_deflate();
+    errc unless_refused(errc cause) noexcept;
     void refuse_opening(errc cause, std::string_view response, time_point now);
     void receive_frames(std::span<std::byte>& in, time_point now);
     SANSOCKET_ALWAYS_INLINE void receive_data(const piece_type& piece, time_point now);

@@ -118,6 +118,13 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_opening(std::s
     opened(now);
 }
 
+// A refusal stays the cause where the rest of its body does not come.
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+errc connection<Role, Queue, Keys, Diagnostics, Deflate>::unless_refused(errc cause) noexcept {
+    if constexpr (is_client) return opening() ? opening_->end(cause) : cause;
+    else return cause;
+}
+
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::opened(time_point now) {
     phase_ = opening_phase::done;
@@ -278,7 +285,7 @@ template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::transport_lost(time_point now, errc how) {
     diagnostics_.at(now);
     shutdown_.end_of_input();
-    end(how);
+    end(unless_refused(how));
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
@@ -306,7 +313,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now
     diagnostics_.at(now);
     if (now >= shutdown_.deadline()) {
         if (!shutdown_.expire(phase(), out_.empty()))
-            end(opening() ? errc::opening_timeout : errc::close_timeout);
+            end(opening() ? unless_refused(errc::opening_timeout) : errc::close_timeout);
         return;
     }
     if (!queue_.paused()) keepalive_.resume(now);

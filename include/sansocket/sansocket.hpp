@@ -7,4 +7,5 @@
 #include <sansocket/machine/direct_queue.hpp>
 #include <sansocket/machine/static_message_queue.hpp>
 #include <sansocket/version.hpp>
+#include <sansocket/wire/request_fields.hpp>
 #include <sansocket/wire/url.hpp>

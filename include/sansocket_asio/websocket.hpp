@@ -23,6 +23,8 @@
 // it may be destroyed or moved, and no operation may be started.
 #pragma once
 
+#include <sansocket_asio/client_options.hpp>
+#include <sansocket_asio/connect_failure.hpp>
 #include <sansocket_asio/detail/connect_op.hpp>
 #include <sansocket_asio/detail/operations.hpp>
 #include <sansocket_asio/detail/session.hpp>
@@ -55,16 +57,6 @@
 namespace sansocket_asio {
 
 class group;
-
-/// What a client asks for, besides the URL.
-///
-/// Give it a name in a coroutine: gcc 12 destroys a braced temporary in a co_await expression twice.
-struct client_options {
-    std::vector<std::string> subprotocols;             ///< In order of preference.
-    std::string origin;                                ///< The Origin field; empty: none.
-    std::vector<sansocket::http_field_value> headers;  ///< Further fields of the request.
-    sansocket::options connection;                     ///< Limits and times.
-};
 
 /// One WebSocket connection.
 ///
@@ -140,27 +132,46 @@ public:
     /// Resolves, connects and opens. `url` is a ws:// URL. RFC 6455 3, 4.1.
     ///
     /// Also completes with the errors of `sansocket::parse_url`, errc::url_needs_tls, errc::invalid_request,
-    /// the resolver's and the socket's. `opening_timeout` covers all three steps.
+    /// the resolver's and the socket's; `failure()` says more. `opening_timeout` covers all three
+    /// steps. A host's addresses are tried one after the other, each but the last for its share of the
+    /// time that is left. Cancelled, the connection is aborted.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_connect(std::string_view url, const client_options& options,
                        Token&& token = Token{}) requires(is_client) {
-        const auto [parsed, ec] = sansocket::parse_url(url);
-        std::error_code wrong = ec;
-        if (!wrong && parsed.secure) wrong = sansocket::errc::url_needs_tls;
-        if (!session_) wrong = sansocket::errc::closed;
-        auto start = begin(false, wrong ? sansocket::client_request{} : request_of(parsed, options),
-                           options.connection);
-        return ::asio::async_compose<Token, void(std::error_code)>(
-            detail::connect_op<session, decltype(start)>{session_, std::move(start),
-                                                         std::string{parsed.host},
-                                                         std::to_string(parsed.port), wrong},
-            token, executor_);
+        return connect(url, options, detail::destination<::asio::ip::tcp::endpoint>{},
+                       std::forward<Token>(token));
     }
 
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_connect(std::string_view url, Token&& token = Token{}) requires(
         is_client && !std::same_as<std::remove_cvref_t<Token>, client_options>) {
         return async_connect(url, client_options{}, std::forward<Token>(token));
+    }
+
+    /// Connects to `endpoint`, of the stream's protocol, and opens: for Unix domain sockets, and for
+    /// addresses that are known already. As `async_connect`, but nothing is looked up: `url` says what
+    /// is asked for, and its port is of no account.
+    template <detail::endpoint Endpoint,
+              class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_connect_to(const Endpoint& endpoint, std::string_view url,
+                          const client_options& options,
+                          Token&& token = Token{}) requires(is_client) {
+        return async_connect_to(std::vector{endpoint}, url, options, std::forward<Token>(token));
+    }
+    /// To the first of several that answers; asio::error::not_found where there is none.
+    template <detail::endpoint Endpoint,
+              class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_connect_to(std::vector<Endpoint> endpoints, std::string_view url,
+                          const client_options& options,
+                          Token&& token = Token{}) requires(is_client) {
+        return connect(url, options, detail::destination<Endpoint>{{}, {}, std::move(endpoints)},
+                       std::forward<Token>(token));
+    }
+
+    /// Why the last `async_connect` or `async_handshake` failed: its step, and what the server said. Its
+    /// `ec` is success where none has failed. A copy, so that it may be kept.
+    [[nodiscard]] connect_failure failure() const requires(is_client) {
+        return session_ ? session_->failure() : connect_failure{.ec = sansocket::errc::closed};
     }
 
     /// Opens over a stream that is connected. RFC 6455 4.1.
@@ -339,6 +350,23 @@ private:
                                                 const client_options& options) {
         return {sansocket::host_field(url), sansocket::target(url), options.subprotocols,
                 options.origin, options.headers};
+    }
+    // To where `to` says, and else to where `url` does.
+    template <class Endpoint, class Token>
+    auto connect(std::string_view url, const client_options& options,
+                 detail::destination<Endpoint> to, Token&& token) {
+        const auto [parsed, ec] = sansocket::parse_url(url);
+        std::error_code wrong = ec;
+        if (!wrong && parsed.secure) wrong = sansocket::errc::url_needs_tls;
+        if (!session_) wrong = sansocket::errc::closed;
+        to.host = parsed.host;
+        to.port = std::to_string(parsed.port);
+        auto start = begin(false, wrong ? sansocket::client_request{} : request_of(parsed, options),
+                           options.connection);
+        return ::asio::async_compose<Token, void(std::error_code)>(
+            detail::connect_op<session, decltype(start), Endpoint>{session_, std::move(start),
+                                                                   std::move(to), wrong},
+            token, executor_);
     }
     // A connection that is recorded wants the seed itself.
     static auto entropy() {

@@ -301,7 +301,7 @@ void choices(Archive& a, sansocket::options& o) {
            o.sending.control_bytes);
     values(a, o.keepalive.ping_interval, o.keepalive.pong_timeout, o.keepalive.idle_timeout,
            o.keepalive.write_timeout);
-    values(a, o.http.line, o.http.fields, o.http.total);
+    values(a, o.http.line, o.http.fields, o.http.total, o.http.body);
     choices(a, o.deflate);
     values(a, o.opening_timeout, o.close_timeout, o.after_close, o.decision, o.check_sent_text);
 }
@@ -382,7 +382,7 @@ void contents(Archive& a, record& r, sansocket::time_point last) {
 }
 
 inline constexpr std::string_view magic = "sansocket trace\n";
-inline constexpr std::byte form{2};
+inline constexpr std::byte form{3};
 
 }  // namespace detail
 

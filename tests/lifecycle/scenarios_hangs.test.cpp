@@ -298,17 +298,22 @@ TEST_CASE("B33: a client's close is done with the answer, and not when TCP ends"
     });
 }
 
-TEST_CASE("B34: a refused upgrade ends at once, though the server keeps TCP open") {
-    with_every_cut<role::client>([]<role Role> {
-        endpoint<Role> c;
-        c.sent();
-        c.receive(bytes("HTTP/1.1 403 Forbidden\r\nConnection: keep-alive\r\n"
-                        "Content-Length: 2\r\n\r\n"));
-        CHECK(c.connection.state() == connection_state::closed);
-        CHECK(c.connection.should_close());
-        CHECK(c.connection.next_deadline() == sansocket::never);
-        check_end(c, 1006, false, upgrade_refused);
-    });
+TEST_CASE("B34: a refused upgrade ends with its body, though the server keeps TCP open") {
+    for (const bool body_comes : {true, false}) {
+        with_every_cut<role::client>([body_comes]<role Role> {
+            endpoint<Role> c;
+            c.sent();
+            c.receive(bytes("HTTP/1.1 403 Forbidden\r\nConnection: keep-alive\r\n"
+                            "Content-Length: 2\r\n\r\n"));
+            CHECK(c.connection.state() == connection_state::opening);
+            if (body_comes) c.receive(bytes("no"));
+            else c.pass(10s);  // the opening handshake's deadline
+            CHECK(c.connection.state() == connection_state::closed);
+            CHECK(c.connection.should_close());
+            CHECK(c.connection.next_deadline() == sansocket::never);
+            check_end(c, 1006, false, upgrade_refused);
+        });
+    }
 }
 
 TEST_CASE("B35: a close needs no room and no sender's leave") {

@@ -21,6 +21,7 @@ using sansocket::errc;
 using sansocket::http_limits;
 using support::bytes;
 using support::operator+;
+using enum client_handshake_state;
 
 // 1.2, 1.3: the RFC's own handshake
 constexpr std::string_view answer = "HTTP/1.1 101 Switching Protocols\r\n"
@@ -48,7 +49,7 @@ std::string with(std::string_view line, std::string_view other) {
     return out.replace(at, line.size(), other);
 }
 
-// What the response makes of the handshake, the same in every chunking.
+// What the response makes of the handshake, the same in every chunking. A refusal ends with it.
 errc outcome(const client_request& request, std::string_view response) {
     errc all{};
     bool first = true;
@@ -59,6 +60,7 @@ errc outcome(const client_request& request, std::string_view response) {
             ec = handshake.receive(piece).ec;
             if (ec != errc::need_more) break;
         }
+        if (handshake.state() == refusing) ec = handshake.end(errc::end_of_stream);
         if (first) all = ec;
         first = false;
         CHECK(describe(ec) == describe(all));
@@ -70,21 +72,23 @@ errc outcome(const client_request& request, std::string_view response) {
     return all;
 }
 
-using enum client_handshake_state;
 using ev = client_handshake_event;
 constexpr auto next = client_handshake::next;
 
 static_assert(next(waiting, ev::interim) == waiting);  // RFC 9110 15.2
 static_assert(next(waiting, ev::accept) == open);      // 4.1
-static_assert(next(waiting, ev::refuse) == refused);   // 4.1
+static_assert(next(waiting, ev::refuse) == refusing);  // 4.1
 static_assert(next(waiting, ev::fail) == failed);      // 4.1
+static_assert(!next(waiting, ev::body_end));
+static_assert(next(refusing, ev::body_end) == refused);  // RFC 9112 6.3
 
 }  // namespace
 
 TEST_CASE("client_handshake: only a handshake that waits can move (4.1)") {
-    for (const auto from : {open, refused, failed})
+    for (const auto from : {refusing, open, refused, failed})
         for (const auto event : {ev::interim, ev::accept, ev::refuse, ev::fail})
             CHECK_FALSE(next(from, event));
+    for (const auto from : {open, refused, failed}) CHECK_FALSE(next(from, ev::body_end));
 }
 
 TEST_CASE("client_handshake: the request of the RFC (1.2, 4.1)") {
@@ -238,20 +242,99 @@ TEST_CASE("client_handshake: a subprotocol when none was offered is refused (4.1
     CHECK(outcome({.host = "h"}, with("Sec-WebSocket-Protocol: chat\r\n", "")) == errc::ok);
 }
 
-TEST_CASE("client_handshake: a refusal can be read, its body is left (4.1)") {
+TEST_CASE("client_handshake: a refusal can be read, with its body (4.1)") {
     const std::string_view head =
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 2\r\n\r\n";
-    client_handshake handshake = make(chat());
+    const auto all = bytes(std::string{head} + "no, and more");
+    for (const auto& cut : support::every_chunking(all)) {
+        client_handshake handshake = make(chat());
+        std::size_t consumed = 0;
+        for (const auto& piece : cut) {
+            const auto progress = handshake.receive(piece);
+            consumed += progress.consumed;
+            const bool over = consumed == head.size() + 2;
+            CHECK(progress.ec == (over ? errc::upgrade_refused : errc::need_more));
+            if (!over && consumed >= head.size()) CHECK(handshake.state() == refusing);
+        }
+        CHECK(consumed == head.size() + 2);
+        CHECK(handshake.state() == refused);
+        CHECK(handshake.error() == errc::upgrade_refused);
+        CHECK(handshake.subprotocol().empty());
+        CHECK(handshake.response().status() == 401);
+        CHECK(handshake.response().reason() == "Unauthorized");
+        CHECK(handshake.body() == "no");
+        CHECK_FALSE(handshake.body_cut());
+        const auto response = handshake.take_response();
+        CHECK(response.find("www-authenticate") == "Basic");
+        CHECK(handshake.response().size() == 0);
+        CHECK(handshake.take_body() == "no");
+        CHECK(handshake.body().empty());
+    }
+}
+
+TEST_CASE(
+    "client_handshake: a refusal's body, framed in each way and cut in every way (9112 6.3)") {
+    struct row {
+        std::string_view fields, sent, body;
+        bool cut, ends_by_itself;
+    };
+    const auto r = GENERATE(values<row>({
+        {"Content-Length: 0\r\n", "", "", false, true},
+        {"Content-Length: 4\r\n", "abcd", "abcd", false, true},
+        {"Content-Length: 4\r\n", "abc", "abc", true, false},
+        {"Content-Length: 9\r\n", "abcdefgh", "abcdefgh", true, true},
+        {"Transfer-Encoding: chunked\r\n", "3;x\r\nabc\r\n1\r\nd\r\n0\r\nT: t\r\n\r\n", "abcd",
+         false, true},
+        {"Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n", "abc", true, false},
+        {"Transfer-Encoding: chunked\r\n", "3\r\nabc\r\nx", "abc", true, true},
+        {"Transfer-Encoding: chunked\r\n", "9\r\nabcdefghi\r\n", "abcdefgh", true, true},
+        {"", "abcd", "abcd", false, false},
+        {"", "abcdefgh", "abcdefgh", false, false},
+        {"", "abcdefghi", "abcdefgh", true, true},
+    }));
+    INFO(r.fields << r.sent);
+    const std::string head = "HTTP/1.1 503 Busy\r\n" + std::string{r.fields} + "\r\n";
+    for (const auto& cut : support::every_chunking(bytes(head + std::string{r.sent}))) {
+        client_handshake handshake = make(chat(), {.body = 8});
+        errc ec = errc::need_more;
+        for (const auto& piece : cut)
+            if (ec == errc::need_more) ec = handshake.receive(piece).ec;
+        CHECK(ec == (r.ends_by_itself ? errc::upgrade_refused : errc::need_more));
+        CHECK(handshake.error() == errc::upgrade_refused);
+        CHECK(handshake.end(errc::end_of_stream) == errc::upgrade_refused);
+        CHECK(handshake.state() == refused);
+        CHECK(handshake.response().status() == 503);
+        CHECK(handshake.body() == r.body);
+        CHECK(handshake.body_cut() == r.cut);
+        CHECK(handshake.receive(bytes("x")).consumed == 0);
+    }
+}
+
+TEST_CASE("client_handshake: whatever ends it inside a refusal's body, it was refused (4.1)") {
+    for (const errc how : {errc::end_of_stream, errc::transport_lost, errc::opening_timeout}) {
+        client_handshake before = make(chat());
+        CHECK(before.receive(bytes("HTTP/1.1 403 No\r\n")).ec == errc::need_more);
+        CHECK(before.end(how) == how);
+        CHECK(before.state() == waiting);
+
+        client_handshake inside = make(chat());
+        CHECK(inside.receive(bytes("HTTP/1.1 403 No\r\n\r\nwhy")).ec == errc::need_more);
+        CHECK(inside.end(how) == errc::upgrade_refused);
+        CHECK(inside.end(how) == errc::upgrade_refused);
+        CHECK(inside.state() == refused);
+        CHECK(inside.body() == "why");
+        CHECK(inside.body_cut() == (how != errc::end_of_stream));
+    }
+}
+
+TEST_CASE("client_handshake: a limit of 0 waits for no body (4.1)") {
+    client_handshake handshake = make(chat(), {.body = 0});
+    const std::string_view head = "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\n";
     const auto [consumed, ec] = handshake.receive(bytes(std::string{head} + "no"));
     CHECK(consumed == head.size());
     CHECK(ec == errc::upgrade_refused);
-    CHECK(handshake.state() == refused);
-    CHECK(handshake.subprotocol().empty());
-    CHECK(handshake.response().status() == 401);
-    CHECK(handshake.response().reason() == "Unauthorized");
-    const auto response = handshake.take_response();
-    CHECK(response.find("www-authenticate") == "Basic");
-    CHECK(handshake.response().size() == 0);
+    CHECK(handshake.body().empty());
+    CHECK(handshake.body_cut());
 }
 
 TEST_CASE("client_handshake: a 101 that fails a check can be read too (4.1)") {

@@ -184,6 +184,7 @@ TEST_CASE("recorder: options, request and policy are in the head") {
     options.sending.control_bytes = 99;
     options.keepalive.idle_timeout = 5s;
     options.http.fields = 9;
+    options.http.body = 8;
     options.close_timeout = 0s;
     options.after_close = sansocket::after_close::deliver;
     options.check_sent_text = false;
@@ -198,6 +199,7 @@ TEST_CASE("recorder: options, request and policy are in the head") {
         CHECK(o.sending.control_bytes == 99);
         CHECK(o.keepalive.idle_timeout == 5s);
         CHECK(o.http.fields == 9);
+        CHECK(o.http.body == 8);
         CHECK(o.close_timeout == 0s);
         CHECK(o.after_close == sansocket::after_close::deliver);
         CHECK_FALSE(o.check_sent_text);
@@ -283,7 +285,7 @@ TEST_CASE("replay: a recording that was tampered with is found out, and does no 
         // Limits that were never reached, and names of headers nobody asked for, change nothing.
         CHECK(unnoticed < s.tape.size());
         auto other = s.tape;
-        other[16] = std::byte{3};
+        other[16] = std::byte{99};
         CHECK(sansocket_trace::replay(other).error == trace_error::unknown_version);
         other[0] ^= std::byte{1};
         CHECK(sansocket_trace::replay(other).error == trace_error::not_a_trace);

@@ -1,11 +1,14 @@
 // base64.hpp
 //
-// Base64 with padding, as much of it as the opening handshake needs. RFC 4648 4.
+// Base64 with padding, as much of it as the opening handshake and its credentials
+// need. RFC 4648 4.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace sansocket::detail {
@@ -25,6 +28,23 @@ constexpr std::array<char, (N + 2) / 3 * 4> base64(
         out[o + 1] = base64_alphabet[bits >> 12U & 63U];
         out[o + 2] = i + 1 < N ? base64_alphabet[bits >> 6U & 63U] : '=';
         out[o + 3] = i + 2 < N ? base64_alphabet[bits & 63U] : '=';
+    }
+    return out;
+}
+
+/// The bytes of `text` in base64, padded with "=".
+inline std::string base64(std::string_view text) {
+    std::string out;
+    out.reserve((text.size() + 2) / 3 * 4);
+    for (; !text.empty(); text.remove_prefix((std::min<std::size_t>)(3, text.size()))) {
+        const auto at = [&](std::size_t n) {
+            return n < text.size() ? unsigned{static_cast<unsigned char>(text[n])} : 0U;
+        };
+        const unsigned bits = at(0) << 16U | at(1) << 8U | at(2);
+        out += base64_alphabet[bits >> 18U];
+        out += base64_alphabet[bits >> 12U & 63U];
+        out += text.size() > 1 ? base64_alphabet[bits >> 6U & 63U] : '=';
+        out += text.size() > 2 ? base64_alphabet[bits & 63U] : '=';
     }
     return out;
 }

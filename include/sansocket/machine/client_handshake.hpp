@@ -6,7 +6,7 @@
 // The request is complete once the machine is made, and may be sent at once.
 // Each check that 4.1 asks for has an error of its own, and the response can
 // be read whatever became of it: a redirect or a demand for credentials is
-// the application's to follow.
+// the application's to follow. Of a refusal its body, too, up to a limit.
 //
 // Knows nothing of: URLs, sockets, time, randomness (the nonce is an argument).
 // Section numbers in this file refer to RFC 6455 unless another is named.
@@ -17,6 +17,7 @@
 #include <sansocket/wire/deflate_params.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/extension_list.hpp>
+#include <sansocket/wire/http_body.hpp>
 #include <sansocket/wire/http_head.hpp>
 #include <sansocket/wire/http_head_parser.hpp>
 #include <sansocket/wire/url.hpp>
@@ -44,8 +45,8 @@ struct client_request {
                                               ///< false of each name.
 };
 
-enum class client_handshake_state : std::uint8_t { waiting, open, refused, failed };
-enum class client_handshake_event : std::uint8_t { interim, accept, refuse, fail };
+enum class client_handshake_state : std::uint8_t { waiting, refusing, open, refused, failed };
+enum class client_handshake_event : std::uint8_t { interim, accept, refuse, fail, body_end };
 
 /// The client's opening handshake. 4.1.
 class client_handshake {
@@ -62,7 +63,7 @@ public:
     /// Nothing is to be sent then.
     ///
     /// @param nonce    16 bytes, chosen at random for this handshake.
-    /// @param limits   for the response, interim responses counted in.
+    /// @param limits   for the response, interim responses counted in, and a refusal's body.
     /// @param deflate  what is wanted of permessage-deflate; by default it is not offered.
     client_handshake(const client_request& request, std::span<const std::byte, 16> nonce,
                      const http_limits& limits = {}, const deflate_options& deflate = {});
@@ -73,14 +74,15 @@ public:
     /// Moves the request out.
     [[nodiscard]] std::string take_request() noexcept { return std::exchange(request_, {}); }
 
-    /// Takes bytes up to the end of the response's head, or to the first that is wrong.
+    /// Takes bytes up to the end of the response's head, or to the first that is wrong; of a
+    /// refusal up to the end of its body, or to where that passes `http_limits::body`.
     ///
     /// Up to 8 interim responses (1xx, RFC 9110 15.2) are passed over; a ninth is
     /// `errc::http_head_too_large`.
     ///
     /// @return errc::ok                    the connection is open; what follows are frames;
-    ///         errc::need_more             `in` ends inside the head;
-    ///         errc::upgrade_refused       the status is not 101: `response()` says more;
+    ///         errc::need_more             `in` ends inside the head, or inside a refusal's body;
+    ///         errc::upgrade_refused       the status is not 101: `response()` and `body()` say more;
     ///         errc::http_version          101 in HTTP/1.0;
     ///         errc::response_upgrade      Upgrade is missing or not "websocket";
     ///         errc::response_connection   Connection does not hold "Upgrade";
@@ -93,9 +95,15 @@ public:
     ///         or an error of `http_head_parser`. All but the first two stay.
     [[nodiscard]] http_progress receive(std::span<const std::byte> in);
 
+    /// The input ended, or nobody waits for it any longer: `how` says how.
+    ///
+    /// @return what that fails the handshake with: `how`, unless the upgrade was refused already,
+    ///         whose body ends here; errc::end_of_stream completes one that has no other end.
+    [[nodiscard]] errc end(errc how) noexcept;
+
     [[nodiscard]] client_handshake_state state() const noexcept { return state_; }
 
-    /// What went wrong; `errc{}` while nothing has.
+    /// What went wrong; `errc{}` while nothing has. A refusal's is known with its head.
     [[nodiscard]] errc error() const noexcept { return cause_; }
 
     /// The head of the final response; empty before it is complete. Views of it live as long as
@@ -105,6 +113,14 @@ public:
     /// Moves the response's head out.
     [[nodiscard]] http_head take_response() noexcept { return std::exchange(response_, {}); }
 
+    /// The body of a refusal, up to `http_limits::body`, as it was sent: any bytes; empty where it has
+    /// none. In part before it is complete. Lives as `response()` does.
+    [[nodiscard]] std::string_view body() const noexcept { return body_.text(); }
+    /// Whether the body is longer than what is here of it, or may be.
+    [[nodiscard]] bool body_cut() const noexcept { return body_.cut(); }
+    /// Moves the body out.
+    [[nodiscard]] std::string take_body() noexcept { return body_.take(); }
+
     /// The subprotocol in use: what the server chose; empty where it chose none. 4.1, 1.9.
     [[nodiscard]] std::string_view subprotocol() const noexcept { return subprotocol_; }
 
@@ -112,7 +128,8 @@ public:
     [[nodiscard]] std::optional<deflate_agreement> deflate() const noexcept { return agreed_; }
     /// Bytes of memory held, this object included; names of subprotocols are not counted.
     [[nodiscard]] std::size_t memory() const noexcept {
-        return sizeof *this + parser_.head().memory() + response_.memory() + request_.capacity();
+        return sizeof *this + parser_.head().memory() + response_.memory() + body_.memory() +
+               request_.capacity();
     }
 
 private:
@@ -139,6 +156,7 @@ private:
     http_limits limits_;
     http_head_parser parser_;
     http_head response_;
+    http_body body_;
     std::string request_;
     std::string subprotocol_;
 };
@@ -146,15 +164,16 @@ private:
 constexpr std::optional<client_handshake_state> client_handshake::next(
     client_handshake_state from, client_handshake_event event) noexcept {
     using enum client_handshake_state;
-    using row = std::array<std::optional<client_handshake_state>, 4>;
+    using row = std::array<std::optional<client_handshake_state>, 5>;
     constexpr std::optional<client_handshake_state> illegal = std::nullopt;
     // clang-format off
-    constexpr std::array<row, 4> table = {{
-        //            interim   accept    refuse    fail
-        /* waiting */ {waiting, open,     refused,  failed},   // 4.1
-        /* open    */ {illegal, illegal,  illegal,  illegal},  // 4.1: frames follow
-        /* refused */ {illegal, illegal,  illegal,  illegal},  // 4.1: status is not 101
-        /* failed  */ {illegal, illegal,  illegal,  illegal},  // 4.1: _Fail the Connection_
+    constexpr std::array<row, 5> table = {{
+        //             interim   accept    refuse    fail      body_end
+        /* waiting  */ {waiting, open,     refusing, failed,   illegal},  // 4.1
+        /* refusing */ {illegal, illegal,  illegal,  illegal,  refused},  // RFC 9112 6.3
+        /* open     */ {illegal, illegal,  illegal,  illegal,  illegal},  // 4.1: frames follow
+        /* refused  */ {illegal, illegal,  illegal,  illegal,  illegal},  // 4.1: status is not 101
+        /* failed   */ {illegal, illegal,  illegal,  illegal,  illegal},  // 4.1: _Fail the Connection_
     }};
     // clang-format on
     return table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
@@ -247,7 +266,21 @@ inline http_progress client_handshake::receive(std::span<const std::byte> in) {
         if (ec != errc{} && state_ == client_handshake_state::waiting)
             fail(client_handshake_event::fail, ec);
     }
+    if (state_ == client_handshake_state::refusing) {
+        const http_progress body = body_.receive(in.subspan(consumed));
+        consumed += body.consumed;
+        if (body.ec == errc::need_more) return {consumed, errc::need_more};
+        move(client_handshake_event::body_end);
+    }
     return {consumed, ec};
+}
+
+inline errc client_handshake::end(errc how) noexcept {
+    if (state_ == client_handshake_state::refusing) {
+        body_.end(how);
+        move(client_handshake_event::body_end);
+    }
+    return state_ == client_handshake_state::refused ? cause_ : how;
 }
 
 inline errc client_handshake::receive_response() {
@@ -265,6 +298,7 @@ inline errc client_handshake::receive_response() {
     }
     if (const errc ec = check_response(); ec != errc{}) {
         const bool refused = ec == errc::upgrade_refused;
+        if (refused) body_ = http_body{response_, limits_.body};
         fail(refused ? client_handshake_event::refuse : client_handshake_event::fail, ec);
         return ec;
     }

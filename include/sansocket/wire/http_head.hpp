@@ -105,8 +105,8 @@ private:
 /// Which of the two heads is read. RFC 9112 2.1.
 enum class http_kind : std::uint8_t { request, response };
 
-/// How much of a head is taken from a peer. All limits are inclusive; values over 2^31 - 1 read
-/// as 2^31 - 1.
+/// How much of a head, and of a refusal's body, is taken from a peer. All limits are inclusive;
+/// of a head's, values over 2^31 - 1 read as 2^31 - 1.
 struct http_limits {
     /// Bytes in one line, its CRLF not counted. Past it the parser fails with
     /// `errc::http_target_too_long` (in a request line, behind its method) or
@@ -121,6 +121,11 @@ struct http_limits {
     /// with `errc::http_head_too_large`. It bounds the memory that a head takes; raise it
     /// together with `line`, lower it where many connections open at once.
     std::size_t total = 65536;
+
+    /// Bytes of body that a client keeps of a response that is no upgrade. It is waited for until
+    /// it is complete or longer, at most as long as the opening timeout; with 0 not at all. Raise
+    /// it where servers explain themselves at length.
+    std::size_t body = 4096;
 };
 
 /// What `receive` of a parser or a handshake did.

@@ -13,6 +13,7 @@
 // stream and the timers go with it, and the session stays behind, ended.
 #pragma once
 
+#include <sansocket_asio/connect_failure.hpp>
 #include <sansocket_asio/detail/context_watch.hpp>
 #include <sansocket_asio/detail/operations.hpp>
 #include <sansocket_asio/detail/outbox.hpp>
@@ -83,6 +84,8 @@ public:
     sansocket::errc begin(bool connected, Args&&... args) {
         if (core_) return over() ? sansocket::errc::closed : sansocket::errc::operation_in_progress;
         core_.emplace(std::forward<Args>(args)...);
+        failure_.reset();
+        stage_ = connect_stage::request;
         if (connected) attach();
         else arm_timer();
         return sansocket::errc::ok;
@@ -91,6 +94,7 @@ public:
     // The stream is connected: the loop begins.
     void attach() {
         if (transport_ == transport::ended) return;
+        if (!over()) stage_ = connect_stage::upgrade;
         std::error_code ignored;
         if constexpr (waitable<Stream>) stream().non_blocking(true, ignored);
         detail::no_delay(stream());
@@ -146,6 +150,20 @@ public:
         return info.clean ? std::error_code{} : make_error_code(info.cause);
     }
 
+    // Why a client has not opened. What the operation itself does not note is the connection's to say.
+    connect_failure failure() const {
+        connect_failure out = failure_ ? *failure_ : connect_failure{.stage = stage_};
+        if (!core_ || core_->was_opened() || !over()) return out;
+        if (!out.ec) out.ec = ending();
+        if (out.ec == sansocket::errc::cancelled) out.ec = ::asio::error::operation_aborted;
+        if (const auto* handshake = core_->handshake()) {
+            out.response = handshake->response();
+            out.body = handshake->body();
+            out.body_cut = handshake->body_cut();
+        }
+        return out;
+    }
+
     Stream& stream() noexcept { return io_->stream; }
     // Waited for by who waits for messages; cancelled to wake them.
     timer_type& readable() noexcept { return io_->readable; }
@@ -153,6 +171,8 @@ public:
     timer_type& changed() noexcept { return io_->changed; }
 
     std::optional<connection_type> core_;
+    std::unique_ptr<const connect_failure> failure_;  // of a connect; without the response
+    connect_stage stage_ = connect_stage::url;        // how far a client has come
     bool receiving_ = false;
     std::vector<std::uint64_t> senders_;  // who waits for room, in order
     std::uint64_t next_sender_ = 0;
