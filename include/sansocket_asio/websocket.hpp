@@ -137,23 +137,25 @@ public:
     /// The stream. Not of a websocket that was moved from, nor once its execution context is gone.
     [[nodiscard]] Stream& next_layer() noexcept { return session_->stream(); }
 
-    /// Resolves, connects and opens. `url` is a ws:// URL. RFC 6455 3, 4.1.
+    /// Resolves, connects and opens. `url` is a ws:// URL, or a wss:// URL where the stream can do
+    /// both: that of sansocket_openssl. RFC 6455 3, 4.1.
     ///
     /// Also completes with the errors of `sansocket::parse_url`, errc::url_needs_tls, errc::invalid_request,
-    /// the resolver's and the socket's. `opening_timeout` covers all three steps.
+    /// the resolver's, the socket's and those of TLS. `opening_timeout` covers all steps.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_connect(std::string_view url, const client_options& options,
                        Token&& token = Token{}) requires(is_client) {
         const auto [parsed, ec] = sansocket::parse_url(url);
         std::error_code wrong = ec;
-        if (!wrong && parsed.secure) wrong = sansocket::errc::url_needs_tls;
+        if (!wrong && parsed.secure && !detail::tls_optional<Stream>)
+            wrong = sansocket::errc::url_needs_tls;
         if (!session_) wrong = sansocket::errc::closed;
         auto start = begin(false, wrong ? sansocket::client_request{} : request_of(parsed, options),
                            options.connection);
         return ::asio::async_compose<Token, void(std::error_code)>(
-            detail::connect_op<session, decltype(start)>{session_, std::move(start),
-                                                         std::string{parsed.host},
-                                                         std::to_string(parsed.port), wrong},
+            detail::connect_op<session, decltype(start)>{
+                session_, std::move(start), std::string{parsed.host}, std::to_string(parsed.port),
+                parsed.secure, wrong},
             token, executor_);
     }
 

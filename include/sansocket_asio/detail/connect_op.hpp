@@ -1,8 +1,8 @@
 // connect_op.hpp
 //
-// A client's way from a URL to an open connection: resolve, connect, upgrade.
-// The core's opening deadline runs from the start and ends whichever step is
-// under way. A name that is being looked up cannot be called back: nobody waits
+// A client's way from a URL to an open connection: resolve, connect, upgrade;
+// where TLS comes in between, the session sees to it. The core's opening deadline
+// runs from the start and ends whichever step is under way. A name that is being looked up cannot be called back: nobody waits
 // for it any more.
 #pragma once
 
@@ -43,12 +43,14 @@ class connect_op {
 
 public:
     // `begin`: errc(session&), called once, unless `ec` says that there is nothing to begin with.
+    // `secure`: over TLS.
     connect_op(std::shared_ptr<Session> session, Begin begin, std::string host, std::string port,
-               std::error_code ec)
+               bool secure, std::error_code ec)
         : session_(std::move(session)),
           begin_(std::move(begin)),
           host_(std::move(host)),
           port_(std::move(port)),
+          secure_(secure),
           ec_(ec) {}
 
     template <class Self>
@@ -139,7 +141,7 @@ private:
     template <class Self>
     void connected(Self& self) {
         state_ = state::opening;
-        session_->attach();
+        session_->start(secure_ ? &host_ : nullptr);
         look(self);
     }
 
@@ -176,6 +178,7 @@ private:
     std::optional<Begin> begin_;
     std::string host_;
     std::string port_;
+    bool secure_;
     std::error_code ec_;
     std::shared_ptr<resolution> resolution_;
     results found_;
