@@ -129,12 +129,13 @@ public:
     /// The stream. Not of a websocket that was moved from, nor once its execution context is gone.
     [[nodiscard]] Stream& next_layer() noexcept { return session_->stream(); }
 
-    /// Resolves, connects and opens. `url` is a ws:// URL. RFC 6455 3, 4.1.
+    /// Resolves, connects and opens. `url` is a ws:// URL, or a wss:// URL where the stream can do
+    /// both: that of sansocket_openssl. RFC 6455 3, 4.1.
     ///
     /// Also completes with the errors of `sansocket::parse_url`, errc::url_needs_tls, errc::invalid_request,
-    /// the resolver's and the socket's; `failure()` says more. `opening_timeout` covers all three
-    /// steps. A host's addresses are tried one after the other, each but the last for its share of the
-    /// time that is left. Cancelled, the connection is aborted.
+    /// the resolver's, the socket's and those of TLS; `failure()` says more. `opening_timeout` covers
+    /// all steps. A host's addresses are tried one after the other, each but the last for its share of
+    /// the time that is left. Cancelled, the connection is aborted.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_connect(std::string_view url, const client_options& options,
                        Token&& token = Token{}) requires(is_client) {
@@ -164,7 +165,8 @@ public:
     auto async_connect_to(std::vector<Endpoint> endpoints, std::string_view url,
                           const client_options& options,
                           Token&& token = Token{}) requires(is_client) {
-        return connect(url, options, detail::destination<Endpoint>{{}, {}, std::move(endpoints)},
+        return connect(url, options,
+                       detail::destination<Endpoint>{{}, {}, false, std::move(endpoints)},
                        std::forward<Token>(token));
     }
 
@@ -357,8 +359,10 @@ private:
                  detail::destination<Endpoint> to, Token&& token) {
         const auto [parsed, ec] = sansocket::parse_url(url);
         std::error_code wrong = ec;
-        if (!wrong && parsed.secure) wrong = sansocket::errc::url_needs_tls;
+        if (!wrong && parsed.secure && !detail::tls_optional<Stream>)
+            wrong = sansocket::errc::url_needs_tls;
         if (!session_) wrong = sansocket::errc::closed;
+        to.secure = parsed.secure;
         to.host = parsed.host;
         to.port = std::to_string(parsed.port);
         auto start = begin(false, wrong ? sansocket::client_request{} : request_of(parsed, options),

@@ -132,6 +132,7 @@ enum class errc : std::uint8_t {
     end_of_stream,    // 7.1.4
     transport_lost,   // 7.1.4
     tls_truncated,    // 7.1.4
+    tls_handshake_failed,
     opening_timeout,  // 4.1
     close_timeout,    // 7.1.1
     pong_timeout,     // 5.5.2
@@ -260,6 +261,7 @@ inline constexpr auto error_table = std::to_array<error_row>({
     {errc::end_of_stream, error_kind::transport, close_code::normal, "the transport ended without a Close frame"},
     {errc::transport_lost, error_kind::transport, close_code::normal, "the transport failed or was reset"},
     {errc::tls_truncated, error_kind::transport, close_code::normal, "the TLS stream ended without close_notify"},
+    {errc::tls_handshake_failed, error_kind::transport, close_code::normal, "the TLS handshake failed"},
     {errc::opening_timeout, error_kind::timeout, close_code::normal, "the opening handshake took too long"},
     {errc::close_timeout, error_kind::timeout, close_code::normal, "the closing handshake took too long"},
     {errc::pong_timeout, error_kind::timeout, close_code::normal, "the peer did not answer a Ping in time"},

@@ -1,10 +1,11 @@
 // connect_op.hpp
 //
-// A client's way from a URL to an open connection: resolve, connect, upgrade.
-// The core's opening deadline runs from the start and ends whichever step is
-// under way. A name that is being looked up cannot be called back: nobody waits
-// for it any more. An address that does not answer takes no more than its share
-// of the time, so that the next ones have theirs.
+// A client's way from a URL to an open connection: resolve, connect, upgrade;
+// where TLS comes in between, the session sees to it. The core's opening deadline
+// runs from the start and ends whichever step is under way. A name that is being
+// looked up cannot be called back: nobody waits for it any more. An address that
+// does not answer takes no more than its share of the time, so that the next ones
+// have theirs.
 #pragma once
 
 #include <sansocket_asio/connect_failure.hpp>
@@ -45,6 +46,7 @@ template <endpoint Endpoint>
 struct destination {
     std::string host{};
     std::string port{};
+    bool secure = false;                               // over TLS
     std::optional<std::vector<Endpoint>> endpoints{};  // nothing: `host` is looked up
 };
 
@@ -202,7 +204,7 @@ private:
     template <class Self>
     void connected(Self& self) {
         state_ = state::opening;
-        session_->attach();
+        session_->start(to_.secure ? &to_.host : nullptr);
         look(self);
     }
 

@@ -4,6 +4,9 @@
 // write in flight, and a timer. It moves bytes and time between the stream and
 // the core, and decides nothing.
 //
+// A stream may have a handshake of its own first, and an end that is agreed on
+// with the peer: both are TLS's, and both have a deadline.
+//
 // `drive()` is the loop's body and runs after everything that may have changed
 // the core: write what it has, end the transport if it says so, read if it
 // wants to, wait until its deadline, wake who waits.
@@ -17,6 +20,7 @@
 #include <sansocket_asio/detail/context_watch.hpp>
 #include <sansocket_asio/detail/operations.hpp>
 #include <sansocket_asio/detail/outbox.hpp>
+#include <sansocket_asio/detail/read_buffer.hpp>
 #include <sansocket_asio/detail/stream_traits.hpp>
 #include <sansocket_asio/detail/wait_op.hpp>
 
@@ -86,20 +90,22 @@ public:
         core_.emplace(std::forward<Args>(args)...);
         failure_.reset();
         stage_ = connect_stage::request;
-        if (connected) attach();
+        if (connected) start();
         else arm_timer();
         return sansocket::errc::ok;
     }
 
-    // The stream is connected: the loop begins.
-    void attach() {
+    // The stream is connected: the loop begins, behind a handshake of the stream's own if it needs one.
+    // `tls_host`: whose TLS a client's stream, which can do that, is to use.
+    void start(const std::string* tls_host = nullptr) {
         if (transport_ == transport::ended) return;
-        if (!over()) stage_ = connect_stage::upgrade;
-        std::error_code ignored;
-        if constexpr (waitable<Stream>) stream().non_blocking(true, ignored);
+        if (!over()) stage_ = connect_stage::tls;
         detail::no_delay(stream());
-        transport_ = transport::attached;
-        drive();
+        if constexpr (tls_optional<Stream>)
+            if (tls_host != nullptr)
+                if (const auto ec = stream().use_tls(*tls_host)) return handshake_failed(ec);
+        if (needs_handshake(stream())) secure();
+        else attach();
     }
 
     void drive();
@@ -143,10 +149,12 @@ public:
     // The transport, too, is of no more use.
     bool ended() const noexcept { return transport_ == transport::ended; }
 
-    // The end of the connection as an error code: success if it was clean.
+    // The end of the connection as an error code: success if it was clean. While it was opening, TLS
+    // has words of its own for what went wrong.
     std::error_code ending() const noexcept {
         if (!core_) return sansocket::errc::not_open;
         const auto& info = core_->close_info();
+        if (tls_error_ && !core_->was_opened()) return tls_error_;
         return info.clean ? std::error_code{} : make_error_code(info.cause);
     }
 
@@ -199,11 +207,18 @@ private:
         else return executor.context();
     }
     void context_gone() noexcept override;
+    void secure();
+    void secured(std::error_code ec);
+    void handshake_failed(std::error_code ec);
+    void attach();
     void write();
     void written(std::error_code ec, std::size_t n);
     void shut_down();
+    void end_in_agreement();
+    void end();
     void take_leftover();
     void read();
+    void wait_to_read();
     void read_now();
     void has_read(std::span<std::byte> bytes, std::error_code ec);
     void feed(std::span<std::byte> bytes);
@@ -212,7 +227,7 @@ private:
     void empty_outbox();
     sansocket::errc answer() const noexcept;
 
-    enum class transport : std::uint8_t { connecting, attached, ended };
+    enum class transport : std::uint8_t { connecting, securing, attached, agreeing_on_end, ended };
 
     bool attached() const noexcept { return transport_ == transport::attached; }
 
@@ -222,10 +237,12 @@ private:
     bool half_closed_ = false;
     bool dropped_ = false;
     sansocket::time_point armed_ = sansocket::never;
-    std::optional<io> io_;                 // nothing once the execution context is gone
-    std::vector<std::byte> leftover_;      // read, and not yet taken by the core
-    std::unique_ptr<std::byte[]> buffer_;  // of a stream that cannot wait
-    std::shared_ptr<outbox> outbox_;       // once somebody asked for it
+    sansocket::time_point end_by_ = sansocket::never;  // while agreeing on the end
+    std::error_code tls_error_;
+    std::optional<io> io_;             // nothing once the execution context is gone
+    std::vector<std::byte> leftover_;  // read, and not yet taken by the core
+    read_buffer buffer_;               // of a stream that cannot wait
+    std::shared_ptr<outbox> outbox_;   // once somebody asked for it
 };
 
 // The connection ends here, whatever it was doing. Who waits is destroyed by the context.
@@ -251,6 +268,41 @@ void session<Stream, Connection>::drive() {
     wake();
 }
 
+// The stream's own handshake, within the core's opening deadline.
+template <class Stream, class Connection>
+void session<Stream, Connection>::secure() {
+    if constexpr (tls_optional<Stream>) {
+        transport_ = transport::securing;
+        stream().async_handshake(
+            [self = this->shared_from_this()](std::error_code ec) { self->secured(ec); });
+        drive();
+    }
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::secured(std::error_code ec) {
+    if (transport_ != transport::securing) return;
+    if (ec) handshake_failed(ec);
+    else attach();
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::handshake_failed(std::error_code ec) {
+    tls_error_ = ec;
+    core_->transport_lost(now(), sansocket::errc::tls_handshake_failed);
+    drive();
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::attach() {
+    if (!over()) stage_ = connect_stage::upgrade;
+    std::error_code ignored;
+    if constexpr (maybe_waitable<Stream>)
+        if (waits(stream())) waiting_socket(stream()).non_blocking(true, ignored);
+    transport_ = transport::attached;
+    drive();
+}
+
 template <class Stream, class Connection>
 void session<Stream, Connection>::write() {
     if (writing_ || !core_->wants_write()) return;
@@ -271,18 +323,44 @@ void session<Stream, Connection>::written(std::error_code ec, std::size_t n) {
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::shut_down() {
-    switch (core_->wants_shutdown()) {
+    auto request = core_->wants_shutdown();
+    // What the core would still say cannot be said before the stream's handshake.
+    if (transport_ == transport::securing && over() && !core_->should_close())
+        request = sansocket::shutdown_request::abort;
+    switch (request) {
     case sansocket::shutdown_request::none: return;
     case sansocket::shutdown_request::half_close:
         if (!std::exchange(half_closed_, true)) detail::half_close(stream());
         return;
     case sansocket::shutdown_request::close:
-        transport_ = transport::ended;
-        return detail::close(stream());
+        if (attached() && agrees_on_end(stream())) return end_in_agreement();
+        if (transport_ != transport::agreeing_on_end || now() >= end_by_) end();
+        return;
     case sansocket::shutdown_request::abort:
         transport_ = transport::ended;
         return detail::abort(stream());
     }
+}
+
+// TLS: close_notify out, and the peer's awaited, for a short time. RFC 8446 6.1. Whatever becomes of
+// that, the connection is over, and the transport ends.
+template <class Stream, class Connection>
+void session<Stream, Connection>::end_in_agreement() {
+    if constexpr (ends_by_agreement<Stream>) {
+        transport_ = transport::agreeing_on_end;
+        end_by_ = now() + shutdown_timeout(stream());
+        stream().async_shutdown([self = this->shared_from_this()](std::error_code) {
+            if (self->transport_ != transport::agreeing_on_end) return;
+            self->end();
+            self->drive();
+        });
+    }
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::end() {
+    transport_ = transport::ended;
+    detail::close(stream());
 }
 
 template <class Stream, class Connection>
@@ -297,38 +375,40 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::read() {
     if (reading_ || !leftover_.empty() || !core_->wants_read()) return;
     reading_ = true;
-    if constexpr (waitable<Stream>) {
-        stream().async_wait(::asio::socket_base::wait_read,
-                            [self = this->shared_from_this()](std::error_code) {
-                                self->reading_ = false;
-                                if (!self->attached()) return;
-                                self->read_now();
-                                self->drive();
-                            });
-    } else {
-        if (!buffer_) buffer_.reset(new std::byte[read_buffer_size]);
-        stream().async_read_some(
-            ::asio::mutable_buffer(buffer_.get(), read_buffer_size),
-            [self = this->shared_from_this()](std::error_code ec, std::size_t n) {
-                self->reading_ = false;
-                if (!self->attached()) return;
-                self->has_read({self->buffer_.get(), n}, ec);
-                self->drive();
-            });
-    }
+    if (waits(stream())) return wait_to_read();
+    if constexpr (!waitable<Stream>)
+        stream().async_read_some(buffer_.prepare(), [self = this->shared_from_this()](
+                                                        std::error_code ec, std::size_t n) {
+            self->reading_ = false;
+            if (!self->attached()) return;
+            self->has_read(self->buffer_.filled(n), ec);
+            self->drive();
+        });
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::wait_to_read() {
+    if constexpr (maybe_waitable<Stream>)
+        waiting_socket(stream()).async_wait(::asio::socket_base::wait_read,
+                                            [self = this->shared_from_this()](std::error_code) {
+                                                self->reading_ = false;
+                                                if (!self->attached()) return;
+                                                self->read_now();
+                                                self->drive();
+                                            });
 }
 
 // Takes what a socket holds, as long as the core wants it. A read that does not fill the buffer has
 // emptied the socket.
 template <class Stream, class Connection>
 void session<Stream, Connection>::read_now() {
-    if constexpr (waitable<Stream>) {
+    if constexpr (maybe_waitable<Stream>) {
         take_leftover();
         const ::asio::mutable_buffer buffer = thread_read_buffer();
         std::size_t n = buffer.size();
         for (int turn = 0; turn != 4 && n == buffer.size() && core_->wants_read(); ++turn) {
             std::error_code ec;
-            n = stream().read_some(buffer, ec);
+            n = waiting_socket(stream()).read_some(buffer, ec);
             if (ec == ::asio::error::would_block || ec == ::asio::error::try_again) return;
             has_read({static_cast<std::byte*>(buffer.data()), n}, ec);
         }
@@ -339,6 +419,7 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::error_code ec) {
     if (!bytes.empty()) feed(bytes);
     if (!ec) return;
+    if (is_tls_error(ec)) tls_error_ = ec;
     if (ec == ::asio::error::eof) core_->receive_end(now());
     else if (is_truncation(ec)) core_->receive_end(now(), sansocket::errc::tls_truncated);
     else core_->transport_lost(now());
@@ -353,8 +434,9 @@ void session<Stream, Connection>::feed(std::span<std::byte> bytes) {
 // A timer that rings early is cheaper than one that is set anew for each byte.
 template <class Stream, class Connection>
 void session<Stream, Connection>::arm_timer() {
-    const bool ended = transport_ == transport::ended;
-    const sansocket::time_point due = ended ? sansocket::never : core_->next_deadline();
+    sansocket::time_point due = core_->next_deadline();
+    if (transport_ == transport::ended) due = sansocket::never;
+    if (transport_ == transport::agreeing_on_end) due = end_by_;
     if (due == sansocket::never && armed_ != sansocket::never) {
         armed_ = sansocket::never;  // nothing keeps the executor busy for a connection that is over
         io_->deadline.cancel();
