@@ -364,6 +364,7 @@ private:
     bool over_ = false;     // failed, lost or given up: nothing counts any more
     bool gave_up_ = false;  // aborted, or a deadline passed
     bool expired_ = false;
+    bool stuck_ = false;  // and there was output that the transport had not taken
     bool closed_here_ = false;
     bool discards_ = false;
     std::optional<close_code> received_;
@@ -572,10 +573,13 @@ void watched<Role>::pass(sansocket::time_point now) {
     e_.now = now;
     const bool was_open = open();
     const bool was_opening = opening();
-    const auto closing = e_.connection.explain().closing;
+    const auto before = e_.connection.explain();
     e_.connection.advance(now);
     if (was_opening && now >= opens_by_) gave_up_ = over_ = true;
-    if (closing != close_state::ended && now >= deadline_) expired_ = true;
+    if (before.closing != close_state::ended && now >= deadline_) {
+        if (!expired_) stuck_ = before.output_bytes != 0;
+        expired_ = true;
+    }
     // The peer was silent too long, or took nothing.
     if (was_open && !open()) gave_up_ = over_ = true;
     if (expired_ && !received_) over_ = true;
@@ -818,10 +822,10 @@ void watched<Role>::look_at_the_transport(const snapshot& s) {
     const bool flushed = s.output_bytes == 0;
     if (ending && !eof_ && !gave_up_ && !expired_)
         rule("G10", s.wants_read, "reading stopped in the closing handshake");
-    if (s.closing == close_state::complete && expired_ && !gave_up_ && !flushed)
-        rule("G9", s.shutdown == shutdown_request::abort,
+    if (s.closing == close_state::complete && stuck_ && !gave_up_)
+        rule("G9", s.shutdown == shutdown_request::abort && flushed,
              "a peer that takes nothing is waited for");
-    if (s.closing == close_state::complete && !gave_up_ && flushed) {
+    if (s.closing == close_state::complete && !gave_up_ && flushed && !stuck_) {
         const bool done = Role == role::server || eof_ || expired_;
         rule("G8", s.shutdown == (done ? shutdown_request::close : shutdown_request::none),
              "not the right role ends TCP");
@@ -887,7 +891,7 @@ std::string watched<Role>::key() const {
     if (s.state == connection_state::open) add(since(s.last_received));
     add(since(s.write_stalled_since), e_.connection.deciding(), handshake_.size());
     add(fragments_, kept_fragments_, kept_part_, partial_.size(), sending_, rest_.size());
-    add(rest_is_close_, eof_, over_, gave_up_, expired_, closed_here_, discards_);
+    add(rest_is_close_, eof_, over_, gave_up_, expired_, stuck_, closed_here_, discards_);
     add(out_.begun(), closes_, exchanged_, shown_.size(), head_is_out_, pings_ - pongs_);
     add(last_words_, last_words_ ? committed_ - (std::min)(committed_, out_.taken()) : 0);
     return out;
