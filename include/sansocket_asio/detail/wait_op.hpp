@@ -70,7 +70,7 @@ private:
         if (!session_) done = sansocket::errc::closed;  // its websocket was moved from
         else done = operation_.look(*session_);
         if (!done && session_->dropped() && !outlives_websocket) done = sansocket::errc::dropped;
-        if (done) ec_ = *done;
+        if (done && *done) ec_ = *done;  // success has no category of ours
         return done.has_value();
     }
 
