@@ -9,7 +9,9 @@
 #include <asio/associated_allocator.hpp>
 #include <asio/associated_executor.hpp>
 #include <asio/co_spawn.hpp>
+#include <asio/experimental/awaitable_operators.hpp>
 #include <asio/experimental/parallel_group.hpp>
+#include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 #if __has_include(<asio/deferred.hpp>)
@@ -55,6 +57,8 @@ public:
 
 namespace token_kinds_tests {
 namespace {
+
+using namespace asio::experimental::awaitable_operators;
 
 #if __has_include(<asio/deferred.hpp>)
 constexpr auto deferred = asio::deferred;
@@ -299,6 +303,23 @@ asio::awaitable<void> with_tuples(std::string url, std::vector<std::error_code>&
     codes = {connected, sent, ec, closed, end, again};
 }
 
+// What is there at once races a message that is there, too, and wins.
+asio::awaitable<void> take_in_turns(websocket_server& ws, int messages, int& lost) {
+    const auto ex = co_await asio::this_coro::executor;
+    for (int i = 0; i != messages; ++i) {
+        auto first =
+            co_await (asio::post(ex, asio::use_awaitable) || ws.async_receive(asio::use_awaitable));
+        if (first.index() == 1) {
+            CHECK(std::get<1>(first).data == std::to_string(i));
+            continue;
+        }
+        const auto m = co_await ws.async_receive(asio::use_awaitable);
+        if (m.data == std::to_string(i)) continue;
+        ++lost;
+        co_return;
+    }
+}
+
 asio::awaitable<void> echo(tcp::acceptor& acceptor) {
     websocket_server ws(co_await acceptor.async_accept(asio::use_awaitable));
     co_await ws.async_accept(asio::use_awaitable);
@@ -310,6 +331,21 @@ asio::awaitable<void> echo(tcp::acceptor& acceptor) {
 }
 
 }  // namespace
+
+TEST_CASE(
+    "websocket tokens: a receive that comes second loses no message that was there before it") {
+    loop l;
+    websocket_pair p(l);
+    constexpr int messages = 300;
+    for (int i = 0; i != messages; ++i) l.until(send(p.client, std::to_string(i)));
+    int lost = 0;
+    bool done = false;
+    co_spawn(l.io, take_in_turns(p.server, messages, lost),
+             [&](const std::exception_ptr& e) { done = e == nullptr; });
+    l.until([&] { return done; });
+    CHECK(lost == 0);
+    close_both(l, p);
+}
 
 TEST_CASE("websocket tokens: use_awaitable and as_tuple, by default and by name") {
     loop l;
