@@ -8,11 +8,14 @@
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
+#include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include <exception>
 #include <iostream>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace {
@@ -22,7 +25,9 @@ using asio::use_awaitable;
 asio::awaitable<void> converse(asio::io_context& io, std::string url,
                                std::vector<std::string> texts) {
     sansocket_asio::client ws(io);
-    co_await ws.async_connect(url, use_awaitable);
+    std::error_code ec;
+    co_await ws.async_connect(url, asio::redirect_error(use_awaitable, ec));
+    if (ec) throw std::runtime_error(ws.failure().describe());
     for (const std::string& text : texts) {
         co_await ws.async_send_text(text, use_awaitable);
         const sansocket::message answer = co_await ws.async_receive(use_awaitable);

@@ -11,7 +11,8 @@
 // Per-operation cancellation, total, for each operation:
 //   async_receive, async_send_*, async_ping   nothing is lost and nothing was
 //       sent by halves; the connection goes on
-//   async_connect, async_handshake, async_accept, async_read_request, async_close
+//   async_connect, async_connect_to, async_handshake, async_accept,
+//   async_read_request, async_close
 //       the connection is aborted
 //
 // Destroying a websocket completes what waits with an error. The connection is
@@ -135,7 +136,9 @@ public:
     /// Also completes with the errors of `sansocket::parse_url`, errc::url_needs_tls, errc::invalid_request,
     /// the resolver's, the socket's and those of TLS; `failure()` says more. `opening_timeout` covers
     /// all steps. A host's addresses are tried one after the other, each but the last for its share of
-    /// the time that is left. Cancelled, the connection is aborted.
+    /// the time that is left.
+    ///
+    /// Cancellation, total: the connection is aborted.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_connect(std::string_view url, const client_options& options,
                        Token&& token = Token{}) requires(is_client) {
@@ -151,7 +154,7 @@ public:
 
     /// Connects to `endpoint`, of the stream's protocol, and opens: for Unix domain sockets, and for
     /// addresses that are known already. As `async_connect`, but nothing is looked up: `url` says what
-    /// is asked for, and its port is of no account.
+    /// is asked for, and its port is of no account. Cancellation, total: the connection is aborted.
     template <detail::endpoint Endpoint,
               class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_connect_to(const Endpoint& endpoint, std::string_view url,
@@ -176,7 +179,8 @@ public:
         return session_ ? session_->failure() : connect_failure{.ec = sansocket::errc::closed};
     }
 
-    /// Opens over a stream that is connected. RFC 6455 4.1.
+    /// Opens over a stream that is connected. RFC 6455 4.1. `failure()` says more of an error.
+    /// Cancellation, total: the connection is aborted.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_handshake(const sansocket::client_request& request,
                          const sansocket::options& options,
@@ -185,6 +189,7 @@ public:
     }
 
     /// Waits for a request and answers it by `policy`. RFC 6455 4.2.
+    /// Cancellation, total: the connection is aborted.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_accept(const sansocket::server_policy& policy, const sansocket::options& options,
                       Token&& token = Token{}) requires(!is_client) {
@@ -198,6 +203,7 @@ public:
     }
 
     /// Waits for a request and leaves the answer to `accept` or `refuse`. RFC 6455 4.2.
+    /// Cancellation, total: the connection is aborted.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_read_request(const sansocket::server_policy& policy, sansocket::options options,
                             Token&& token = Token{}) requires(!is_client) {
@@ -225,6 +231,8 @@ public:
     /// Messages come before the end. The end's error code is `close_info().cause`:
     /// errc::closed_by_peer and errc::closed_locally after a closing handshake. A second receive at
     /// a time completes with errc::operation_in_progress.
+    ///
+    /// Cancellation, total: no message is lost; the next receive has it.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_receive(Token&& token = Token{}) {
         static_assert(sansocket::detail::check_poppable_queue<typename Connection::queue_type>());
@@ -246,6 +254,7 @@ public:
 
     /// Sends a text message. Completes once the connection has taken it, at the latest when there is
     /// room; `text` must stay as it is until then. errc::text_not_utf8, errc::closing, errc::closed.
+    /// Cancellation, total: nothing of it was sent, and the connection goes on.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send_text(std::string_view text, Token&& token = Token{}) {
         return async_send(sansocket::message_kind::text, std::as_bytes(std::span{text}),
@@ -263,14 +272,14 @@ public:
         return send_with([kind, payload](auto& core) { return core.send(kind, payload); },
                          std::forward<Token>(token));
     }
-    /// The same, compressed or not where that was agreed on. RFC 7692 6.1.
+    /// The same, compressed or not where that was agreed on. RFC 7692 6.1. Cancellation as above.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send(sansocket::message_kind kind, std::span<const std::byte> payload,
                     sansocket::compression how, Token&& token = Token{}) {
         return send_with([kind, payload, how](auto& core) { return core.send(kind, payload, how); },
                          std::forward<Token>(token));
     }
-    /// Sends a message that is given away; a large one is not copied.
+    /// Sends a message that is given away; a large one is not copied. Cancellation as above.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send(sansocket::message message, Token&& token = Token{}) {
         return send_with(
@@ -279,7 +288,7 @@ public:
             },
             std::forward<Token>(token));
     }
-    /// Sends a message that is made once for many connections.
+    /// Sends a message that is made once for many connections. Cancellation as above.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send(sansocket::prepared_message prepared, Token&& token = Token{}) {
         return send_with(
@@ -295,6 +304,7 @@ public:
     }
 
     /// Sends a Ping of at most 125 bytes. RFC 6455 5.5.2. errc::control_too_long.
+    /// Cancellation, total: nothing of it was sent, and the connection goes on.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_ping(std::span<const std::byte> payload, Token&& token = Token{}) {
         return send_with([payload](auto& core) { return core.send_ping(payload); },
@@ -307,6 +317,8 @@ public:
     /// latest after the close timeout. May be called at any time, several times: the first code
     /// counts, all complete together. errc::invalid_close_code, errc::close_reason_too_long and
     /// errc::text_not_utf8 leave the connection open.
+    ///
+    /// Cancellation, total: the connection is aborted.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_close(sansocket::close_code code, std::string_view reason, Token&& token = Token{}) {
         return run<void(std::error_code)>(detail::close_operation{code, std::string{reason}},

@@ -73,12 +73,14 @@ struct begin_operation {
     }
 };
 
-// A message, or the end: that one is told when the closing handshake is done.
+// A message, or the end: that one is told when the closing handshake is done. A message that is here
+// already is taken when the operation completes, and not before: cancelled in between, it stays.
 struct receive_operation {
     using result = sansocket::message;
 
     sansocket::message value{};
-    bool mine = false;  // whether this is the session's one receiver
+    bool mine = false;     // whether this is the session's one receiver
+    bool at_once = false;  // whether there is nothing to wait for
 
     template <class Session>
     auto& timer(Session& s) const noexcept {
@@ -87,22 +89,32 @@ struct receive_operation {
     template <class Session>
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
-        if (!mine && s.receiving_) return sansocket::errc::operation_in_progress;
+        return mine ? take(s) : claim(s);
+    }
+    template <class Session>
+    void cancelled(Session& s) const noexcept {
+        s.receiving_ = false;
+    }
+
+private:
+    template <class Session>
+    std::optional<std::error_code> claim(Session& s) {
+        if (s.receiving_) return sansocket::errc::operation_in_progress;
+        if (s.core_->messages().size() == 0 && s.stalled()) s.drive();  // try_receive has made room
+        at_once = s.core_->messages().size() != 0;
+        if (!at_once && s.over()) return s.core_->close_info().cause;
+        s.receiving_ = mine = true;
+        return std::nullopt;
+    }
+    template <class Session>
+    std::optional<std::error_code> take(Session& s) {
         auto message = s.core_->messages().pop();
-        if (!message && s.stalled()) {  // what try_receive took has made room
-            s.drive();
-            message = s.core_->messages().pop();
-        }
         s.receiving_ = mine = !message && !s.over();
         if (mine) return std::nullopt;
         if (!message) return s.core_->close_info().cause;
         value = sansocket::message{*message};
         s.drive();  // there may be room again
         return std::error_code{};
-    }
-    template <class Session>
-    void cancelled(Session& s) const noexcept {
-        s.receiving_ = false;
     }
 };
 

@@ -12,6 +12,7 @@
 //     auto& timer(session&)                which timer wakes it
 //     std::optional<std::error_code> look(session&)   nothing: wait
 //     void cancelled(session&) noexcept    it was cancelled and will not look again
+//     bool at_once                         set by a look: the next one is due without waiting
 //     outlives_websocket                   if it goes on when the websocket is destroyed
 //     result value                         unless void
 #pragma once
@@ -70,7 +71,7 @@ private:
         if (!session_) done = sansocket::errc::closed;  // its websocket was moved from
         else done = operation_.look(*session_);
         if (!done && session_->dropped() && !outlives_websocket) done = sansocket::errc::dropped;
-        if (done) ec_ = *done;
+        if (done && *done) ec_ = *done;  // success has no category of ours
         return done.has_value();
     }
 
@@ -79,6 +80,9 @@ private:
         state_ = state::waiting;
         auto& timer = operation_.timer(*session_);
         const auto executor = timer.get_executor();
+        if constexpr (requires { operation_.at_once; })
+            if (std::exchange(operation_.at_once, false))
+                return ::asio::post(::asio::bind_executor(executor, std::move(self)));
         timer.async_wait(::asio::bind_executor(executor, std::move(self)));
     }
 
