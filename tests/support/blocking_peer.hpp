@@ -40,11 +40,12 @@ public:
     void expect(const byte_vector& data) {
         if (read(data.size()) != data) throw std::runtime_error("other bytes than expected");
     }
-    /// Whether the stream ends here, in order.
+    /// Whether the stream ends here, in order. Takes a byte if not; throws if it is broken.
     [[nodiscard]] bool at_end() {
         std::byte one{};
         std::error_code ec;
         asio::read(stream_, asio::buffer(&one, 1), ec);
+        if (ec && ec != asio::error::eof) throw std::system_error(ec);
         return ec == asio::error::eof;
     }
     Stream& stream() noexcept { return stream_; }
