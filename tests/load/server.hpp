@@ -82,14 +82,22 @@ public:
     fleet_server(const fleet_server&) = delete;
     fleet_server& operator=(const fleet_server&) = delete;
     /// All members have ended before.
-    ~fleet_server() { CHECK(members_.empty()); }
+    ~fleet_server() {
+        CHECK(members_.empty());
+        stop_listening();
+        for (auto* one : std::set<member*>(members_)) one->ws.abort();
+        loop_->poll();
+    }
 
     /// On another port than before, so that no connection is taken for an earlier one.
     void listen() {
         acceptor_ = tcp::acceptor(loop_->io, {asio::ip::address_v4::loopback(), 0});
         accept();
     }
-    void stop_listening() { acceptor_.close(); }
+    void stop_listening() {
+        std::error_code ignored;
+        acceptor_.close(ignored);
+    }
     [[nodiscard]] std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
     [[nodiscard]] const std::set<member*>& members() const noexcept { return members_; }
     [[nodiscard]] std::size_t alive() const noexcept { return members_.size(); }
@@ -97,6 +105,7 @@ public:
     sansocket::options options;
     std::size_t opened = 0;
     std::map<errc, std::size_t> ended;  ///< How many ended by which cause.
+    std::function<void(tcp::socket&)> on_accept = [](tcp::socket&) {};
     std::function<void(member&)> on_open = [](member&) {};
     /// Echoes, unless a test says otherwise.
     std::function<void(member&, sansocket::message)> on_message = [](member& m,
@@ -108,7 +117,10 @@ private:
     void accept() {
         acceptor_.async_accept([this](std::error_code ec, tcp::socket socket) {
             if (ec == asio::error::operation_aborted) return;
-            if (!ec) std::make_shared<member>(*this, std::move(socket))->open(options);
+            if (!ec) {
+                on_accept(socket);
+                std::make_shared<member>(*this, std::move(socket))->open(options);
+            }
             accept();
         });
     }
