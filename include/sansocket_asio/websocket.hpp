@@ -357,6 +357,12 @@ public:
         return connection() ? connection()->subprotocol() : std::string_view{};
     }
 
+    /// Frees what the opening handshake holds, some 900 bytes: its request and response, the
+    /// subprotocol. Only once it is over; `connection()->handshake()` is null then.
+    void release_handshake() noexcept {
+        if (session_ && session_->core_) session_->core_->release_handshake();
+    }
+
 private:
     friend class group;
 

@@ -44,6 +44,13 @@ std::string text_of(const segment_queue& queue) { return support::text_of(all_of
 
 }  // namespace
 
+TEST_CASE("segment_queue: a short frame alone leaves a small block behind") {
+    segment_queue queue;
+    (void)queue.extend(10, true);
+    queue.consume(10);
+    CHECK(queue.memory() <= 128);
+}
+
 TEST_CASE("segment_queue: empty, it holds no memory") {
     const segment_queue queue;
     CHECK(queue.empty());

@@ -120,7 +120,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t first_block = 1024;
+    static constexpr std::size_t first_block = 128;  // what a Ping leaves on an idle connection
     static constexpr std::size_t largest_block = 64 * 1024;  // a larger one holds a single frame
     static constexpr std::size_t keep = largest_block;       // kept by an empty queue
 

@@ -1,0 +1,129 @@
+// Ten thousand connections of one thread: opened, used, idle and closed, and again. What one costs
+// while nothing happens on it, and that nothing is left of it.
+#include <sansocket_asio/websocket.hpp>
+
+#include "load/server.hpp"
+#include "support/blocking_peer.hpp"
+#include "support/client_process.hpp"
+#include "support/heap.hpp"
+#include "support/scale.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+using namespace load;
+using sansocket::opcode;
+
+namespace idle_tests {
+
+const byte_vector payload(16 * 1024, std::byte{0x5a});
+const byte_vector question = to_server(opcode::binary, payload);
+const byte_vector answer = own_frame<role::server>(opcode::binary, payload);
+const byte_vector short_question = to_server(opcode::text, bytes("are you there?"));
+const byte_vector short_answer = own_frame<role::server>(opcode::text, bytes("are you there?"));
+const byte_vector goodbye = to_server(opcode::close, close_bytes(1000));
+const byte_vector goodbye_too = own_frame<role::server>(opcode::close, close_bytes(1000));
+
+const byte_vector ping = own_frame<role::server>(opcode::ping, byte_vector(8));
+
+// An order is the port to connect to; then any other, to close. With `idle`, they send a larger message,
+// and wait for a Ping.
+void clients(asio::io_context& io, order_channel& orders, std::size_t count, bool idle = false) {
+    for (std::uint32_t port = 0; (port = orders.order()) != 0;) {
+        const tcp::endpoint server(asio::ip::address_v4::loopback(),
+                                   static_cast<std::uint16_t>(port));
+        std::vector<blocking_peer<>> all;
+        for (std::size_t i = 0; i != count; ++i) {
+            tcp::socket socket(io);
+            socket.connect(server);
+            all.emplace_back(std::move(socket)).open();
+        }
+        for (auto& one : all) one.send(idle ? question : short_question);
+        for (auto& one : all) one.expect(idle ? answer : short_answer);
+        if (idle)
+            for (auto& one : all) (void)one.read(ping.size());
+        orders.answer(1);
+        (void)orders.order();
+        for (auto& one : all) one.send(goodbye);
+        std::uint32_t clean = 0;
+        for (auto& one : all) {
+            one.expect(goodbye_too);
+            if (one.at_end()) ++clean;
+        }
+        orders.answer(clean);
+    }
+}
+
+}  // namespace idle_tests
+
+TEST_CASE("load: ten thousand idle connections, three times: what one costs, and nothing is left") {
+    using namespace idle_tests;
+    const std::size_t count =
+        (std::min)(support::scaled(10'000), descriptor_limit() - std::size_t{100});
+    loop l;
+    client_process peers(
+        l, [count](asio::io_context& io, order_channel& orders) { clients(io, orders, count); });
+    fleet_server<> server(l);
+    std::size_t after_first = 0;
+    for (int round = 0; round != 3; ++round) {
+        CAPTURE(round);
+        if (round != 0) server.listen();
+        const std::size_t before = heap_in_use();
+        peers.order(server.port());
+        peers.answer();
+        server.stop_listening();
+        l.poll();
+        REQUIRE(server.alive() == count);
+        const std::size_t each = (heap_in_use() - before) / count;
+        peers.order(1);
+        CHECK(peers.answer() == count);
+        l.until([&] { return counted_connection<role::server>::alive == 0; });
+        l.poll();
+        CHECK(server.ended[errc::closed_by_peer] == count * static_cast<std::size_t>(round + 1));
+        const std::size_t after = heap_in_use();
+        WARN(count << " connections: " << each << " bytes each, of which the core "
+                   << sizeof(counted_connection<role::server>) << "; behind them " << after / 1024
+                   << " KiB in use, " << resident_bytes() / 1024 << " KiB resident");
+        CHECK(each < 5000);
+        // Asio keeps what it needed for so many sockets; after the first round that is there.
+        if (round == 0) after_first = after;
+        else CHECK(after < after_first + 64 * 1024);
+    }
+    peers.order(0);
+    peers.finish();
+}
+
+TEST_CASE("load: a connection that is idle costs little, whatever it sent before") {
+    using namespace idle_tests;
+    const std::size_t count = support::scaled(1600);
+    loop l;
+    client_process peers(l, [count](asio::io_context& io, order_channel& orders) {
+        clients(io, orders, count, true);
+    });
+    sansocket::options options;
+    options.keepalive.ping_interval = 1s;  // by then all have opened and sent
+    options.keepalive.pong_timeout = 0s;
+    fleet_server<> server(l, options);
+    server.on_open = [](auto& member) { member.ws.release_handshake(); };
+    std::size_t each = 0;
+    for (int round = 0; round != 2; ++round) {  // Asio keeps what the first one needs of it
+        if (round != 0) server.listen();
+        const std::size_t before = heap_in_use();
+        peers.order(server.port());
+        peers.answer();
+        each = (heap_in_use() - before) / count;
+        REQUIRE(server.alive() == count);
+        for (auto* member : server.members()) REQUIRE(!member->ws.connection()->handshake());
+        peers.order(1);
+        CHECK(peers.answer() == count);
+        server.stop_listening();
+        l.until([&] { return counted_connection<role::server>::alive == 0; });
+    }
+    peers.order(0);
+    peers.finish();
+    using connection = counted_connection<role::server>;
+    CHECK(each < 3000);
+    WARN("idle: " << each << " bytes each, of which the core " << sizeof(connection));
+}
