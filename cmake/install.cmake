@@ -13,6 +13,10 @@ if(TARGET sansocket_zlib)
   install(TARGETS sansocket_zlib EXPORT sansocket-zlib-targets FILE_SET HEADERS)
   install(EXPORT sansocket-zlib-targets NAMESPACE sansocket:: DESTINATION "${package_dir}")
 endif()
+if(TARGET sansocket_openssl)
+  install(TARGETS sansocket_openssl EXPORT sansocket-openssl-targets FILE_SET HEADERS)
+  install(EXPORT sansocket-openssl-targets NAMESPACE sansocket:: DESTINATION "${package_dir}")
+endif()
 
 configure_package_config_file(cmake/sansocket-config.cmake.in sansocket-config.cmake
                               INSTALL_DESTINATION "${package_dir}" NO_SET_AND_CHECK_MACRO)

@@ -166,7 +166,7 @@ private:
     ::asio::ssl::stream_base::handshake_type type_ = ::asio::ssl::stream_base::client;
     bool verifies_ = true;
     bool secured_ = false;
-    std::chrono::milliseconds timeout_{1000};
+    std::chrono::milliseconds timeout_ = std::chrono::seconds(1);
 };
 
 using stream = basic_stream<>;

@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -120,9 +121,10 @@ TEST_CASE("tls: both send much at a time, in many messages") {
     loop l;
     tls_pair p(l);
     constexpr int count = 300;
+    const std::string all(std::size_t{count} * 37, 'a');
     std::vector<result> sent;
     for (int i = 0; i != count; ++i) {
-        const std::string text(static_cast<std::size_t>(i) * 37, 'a');
+        const auto text = std::string_view{all}.substr(0, static_cast<std::size_t>(i) * 37);
         sent.push_back(send(p.client, text));
         sent.push_back(send(p.server, text));
     }
@@ -135,7 +137,7 @@ TEST_CASE("tls: both send much at a time, in many messages") {
         CHECK(back.text().size() == static_cast<std::size_t>(i) * 37);
     }
     for (const auto& one : sent) {
-        l.until(one);
+        REQUIRE(one.done());
         CHECK(!one.ec());
     }
     close_both(l, p.client, p.server);
@@ -279,7 +281,7 @@ TEST_CASE("tls: an io_context that is destroyed first ends it") {
     l->left_open = true;
     auto trusts = client_context();
     auto is = server_context();
-    for (const int steps : {0, 1, 5, 100}) {
+    for (const int steps : {0, 1, 3, 8, 20}) {
         CAPTURE(steps);
         auto io = std::make_unique<asio::io_context>();
         tcp_pair sockets(*io);
@@ -290,7 +292,7 @@ TEST_CASE("tls: an io_context that is destroyed first ends it") {
         tls_server server(std::move(sockets.b), is);
         client.async_handshake({.host = "localhost"}, {}, [](std::error_code) {});
         server.async_accept([](std::error_code) {});
-        for (int i = 0; i != steps; ++i) io->run_one_for(100ms);
+        for (int i = 0; i != steps; ++i) io->run_one_for(10ms);
         io.reset();
         CHECK(client.state() == connection_state::closed);
         CHECK(server.state() == connection_state::closed);

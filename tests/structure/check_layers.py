@@ -15,6 +15,9 @@ MAY_INCLUDE = {
     "kit": {"wire", "core"},  # and their own files, both of these
     "adapter": {"wire", "core"},
 }
+# An adapter that is built on another one, and may include its public headers.
+BUILT_ON = {"sansocket_openssl": "sansocket_asio"}
+TLS_HEADERS = re.compile(r"openssl/.*|asio/ssl.*")
 FORBIDDEN_HEADERS = re.compile(
     r"(asio|boost|sys|netinet|arpa)/.*|asio\.hpp|(unistd|poll|time|errno|signal|pthread)\.h|"
     r"random|thread|mutex|shared_mutex|condition_variable|future|stop_token|semaphore|latch|barrier|"
@@ -51,10 +54,14 @@ def check_include(report, name, quote, target):
     if not target.startswith("sansocket"):
         if layer != "adapter" and FORBIDDEN_HEADERS.fullmatch(target):
             report.found(name, target, f"the core may not include <{target}>")
+        if TLS_HEADERS.fullmatch(target) and name.split("/")[0] not in BUILT_ON:
+            report.found(name, target, f"<{target}> makes everybody need OpenSSL")
         return
     if not (INCLUDE / target).exists():
         report.found(name, target, f"<{target}> does not exist")
     elif layer in ("adapter", "kit") and target.split("/")[0] == name.split("/")[0]:
+        return
+    elif BUILT_ON.get(name.split("/")[0]) == target.split("/")[0] and "/detail/" not in target:
         return
     elif layer_of(target) not in MAY_INCLUDE.get(layer, set()):
         report.found(name, target, f"{layer} may not include <{target}>")

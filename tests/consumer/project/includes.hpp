@@ -9,3 +9,7 @@
 #ifdef WITH_ZLIB
 #include <sansocket_zlib/sansocket_zlib.hpp>
 #endif
+
+#ifdef WITH_OPENSSL
+#include <sansocket_openssl/sansocket_openssl.hpp>
+#endif
