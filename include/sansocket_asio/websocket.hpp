@@ -55,6 +55,10 @@
 namespace sansocket_asio {
 
 class group;
+namespace detail {
+template <class, class>
+class server_state;
+}  // namespace detail
 
 /// What a client asks for, besides the URL.
 ///
@@ -345,6 +349,8 @@ public:
 
 private:
     friend class group;
+    template <class, class>
+    friend class detail::server_state;
 
     static sansocket::client_request request_of(const sansocket::url& url,
                                                 const client_options& options) {
