@@ -15,7 +15,6 @@
 #pragma once
 
 #include <sansocket_asio/server/counters.hpp>
-#include <sansocket_asio/server/detail/listener.hpp>
 #include <sansocket_asio/server/detail/server_state.hpp>
 #include <sansocket_asio/server/detail/stop_op.hpp>
 #include <sansocket_asio/server/observer.hpp>
@@ -34,10 +33,7 @@
 
 #include <concepts>
 #include <cstddef>
-#include <cstring>
 #include <memory>
-#include <string>
-#include <string_view>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -56,10 +52,18 @@ template <class Stream = ::asio::generic::stream_protocol::socket,
           class Connection = sansocket::connection<sansocket::role::server>>
 class basic_server {
     using state = detail::server_state<Stream, Connection>;
+    struct plain {
+        template <class Socket>
+        requires(std::constructible_from<Stream, Socket>) Stream operator()(Socket socket) const {
+            return Stream(std::move(socket));
+        }
+    };
+    template <class MakeStream, class Endpoint>
+    static constexpr bool makes_stream =
+        std::is_invocable_r_v<Stream, MakeStream&, typename Endpoint::protocol_type::socket>;
 
 public:
     using executor_type = ::asio::any_io_executor;
-    using socket_type = ::asio::generic::stream_protocol::socket;
     using websocket_type = websocket<sansocket::role::server, Stream, Connection>;
     /// Keeps a connection in its handler's hands. To be let go of on the server's executor.
     using handle = std::shared_ptr<websocket_type>;
@@ -109,24 +113,20 @@ public:
     /// Listens at an endpoint of TCP or of a Unix socket, and accepts there from now on. May be called
     /// several times. The file that a Unix socket makes is removed when the server stops.
     ///
-    /// @param make_stream  makes a Stream of each accepted `socket_type`. Where it throws, that
-    ///                     connection ends, and `server_observer::handler_failed` is told. Copied.
+    /// @param make_stream  makes a Stream of each accepted socket, `Endpoint::protocol_type::socket`.
+    ///                     Where it throws, that connection ends, and
+    ///                     `server_observer::handler_failed` is told. Copied.
     /// @param ec   errc::closed for a server that was stopped, or what the system says.
     /// @return where: with the port that was chosen for 0.
     template <class Endpoint, class MakeStream>
-    requires(std::is_invocable_r_v<Stream, MakeStream&, socket_type>) Endpoint
+    requires(makes_stream<MakeStream, Endpoint>) Endpoint
         listen(const Endpoint& at, MakeStream make_stream, const listen_options& options,
                std::error_code& ec) {
-        std::string_view path;
-        std::string kept;
-        if constexpr (requires { kept = at.path(); }) path = kept = at.path();
-        const auto made = state_->listen(typename detail::listener::protocol::endpoint(at), options,
-                                         path, std::move(make_stream), ec);
-        return made ? endpoint_of<Endpoint>(*made, ec) : Endpoint{};
+        return state_->listen(at, options, std::move(make_stream), ec);
     }
     /// The same; throws std::system_error.
     template <class Endpoint, class MakeStream>
-    requires(std::is_invocable_r_v<Stream, MakeStream&, socket_type>) Endpoint
+    requires(makes_stream<MakeStream, Endpoint>) Endpoint
         listen(const Endpoint& at, MakeStream make_stream, const listen_options& options = {}) {
         std::error_code ec;
         const Endpoint bound = listen(at, std::move(make_stream), options, ec);
@@ -135,13 +135,13 @@ public:
     }
     /// The same, for a Stream that is made of the socket alone.
     template <class Endpoint>
-    requires(std::constructible_from<Stream, socket_type>) Endpoint
+    requires(makes_stream<plain, Endpoint>) Endpoint
         listen(const Endpoint& at, const listen_options& options, std::error_code& ec) {
         return listen(at, plain{}, options, ec);
     }
     /// The same; throws std::system_error.
     template <class Endpoint>
-    requires(std::constructible_from<Stream, socket_type>) Endpoint
+    requires(makes_stream<plain, Endpoint>) Endpoint
         listen(const Endpoint& at, const listen_options& options = {}) {
         return listen(at, plain{}, options);
     }
@@ -174,20 +174,6 @@ public:
     [[nodiscard]] server_counters counters() const noexcept { return state_->counters(); }
 
 private:
-    struct plain {
-        Stream operator()(socket_type socket) const { return Stream(std::move(socket)); }
-    };
-
-    template <class Endpoint>
-    static Endpoint endpoint_of(const detail::listener& from, std::error_code& ec) {
-        const auto bound = from.endpoint(ec);
-        Endpoint out;
-        if (ec || bound.size() > out.capacity()) return out;
-        std::memcpy(out.data(), bound.data(), bound.size());
-        out.resize(bound.size());
-        return out;
-    }
-
     std::shared_ptr<state> state_;
 };
 

@@ -378,11 +378,8 @@ TEST_CASE("server: each open connection can be reached") {
 // A stream that is made of the socket, as TLS's are.
 class wrapped {
 public:
-    using executor_type = sansocket_asio::server::socket_type::executor_type;
-    explicit wrapped(sansocket_asio::server::socket_type socket, int& made)
-        : socket_(std::move(socket)) {
-        ++made;
-    }
+    using executor_type = tcp::socket::executor_type;
+    explicit wrapped(tcp::socket socket, int& made) : socket_(std::move(socket)) { ++made; }
     executor_type get_executor() { return socket_.get_executor(); }
     auto& lowest_layer() { return socket_.lowest_layer(); }
     template <class Buffers, class Token>
@@ -395,7 +392,7 @@ public:
     }
 
 private:
-    sansocket_asio::server::socket_type socket_;
+    tcp::socket socket_;
 };
 
 TEST_CASE("server: streams that are made of its sockets") {
@@ -404,7 +401,7 @@ TEST_CASE("server: streams that are made of its sockets") {
     s.server->on_connection(decltype(s)::echo);
     int made = 0;
     bool works = true;
-    s.at = s.server->listen(loopback(), [&](sansocket_asio::server::socket_type socket) {
+    s.at = s.server->listen(loopback(), [&](tcp::socket socket) {
         if (!works) throw std::runtime_error("no stream");
         return wrapped(std::move(socket), made);
     });

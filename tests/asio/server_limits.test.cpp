@@ -171,7 +171,7 @@ TEST_CASE(
         CHECK(s.server->counters().accept_errors == 3);
         CHECK(s.server->counters().accepted == 1);
 
-        open.socket.close();  // one comes free on either side: no need to wait for the time
+        open.socket.close();  // on either side one comes free
         l.until([&] { return s.server->counters().accepted >= 2; });
     }
     for (raw_peer& peer : waiting) {

@@ -4,33 +4,29 @@
 // socket. It is what the transport says; behind a proxy that is the proxy.
 #pragma once
 
-#include <asio/generic/stream_protocol.hpp>
 #include <asio/ip/address.hpp>
 #include <asio/ip/tcp.hpp>
 
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <string>
+#include <type_traits>
 
 namespace sansocket_asio {
 
 /// Where a connection comes from.
 class peer_address {
 public:
-    using endpoint_type = ::asio::generic::stream_protocol::endpoint;
-
+    /// No address: a Unix socket's.
     peer_address() = default;
-    explicit peer_address(const endpoint_type& endpoint) {
-        const int family = endpoint.protocol().family();
-        if (family != ::asio::ip::tcp::v4().family() && family != ::asio::ip::tcp::v6().family())
-            return;
-        ::asio::ip::tcp::endpoint tcp;
-        if (endpoint.size() > tcp.capacity()) return;
-        std::memcpy(tcp.data(), endpoint.data(), endpoint.size());
-        tcp.resize(endpoint.size());
-        ip_ = plain(tcp.address());
-        port_ = tcp.port();
+    explicit peer_address(const ::asio::ip::tcp::endpoint& endpoint)
+        : ip_(plain(endpoint.address())), port_(endpoint.port()) {}
+    /// Of an endpoint of any protocol: as the one before, or none.
+    template <class Endpoint>
+    [[nodiscard]] static peer_address of(const Endpoint& endpoint) {
+        if constexpr (std::is_same_v<Endpoint, ::asio::ip::tcp::endpoint>)
+            return peer_address(endpoint);
+        else return {};
     }
 
     /// The IP address, an IPv4 address as such also on a socket of IPv6; nothing for a Unix socket.

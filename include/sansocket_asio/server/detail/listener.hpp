@@ -2,7 +2,7 @@
 //
 // One socket that listens, and the loop that accepts from it. It does not stop
 // for an error: where there are no descriptors or no memory it tries again after
-// a pause, or when it is told that some came free.
+// a pause, while those who connect wait in the system's backlog.
 #pragma once
 
 #include <sansocket_asio/server/detail/socket_file.hpp>
@@ -12,14 +12,14 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/basic_socket_acceptor.hpp>
 #include <asio/error.hpp>
-#include <asio/generic/stream_protocol.hpp>
 #include <asio/socket_base.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
-#include <string_view>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -60,11 +60,21 @@ private:
     int on_ = 1;
 };
 
-class listener : public std::enable_shared_from_this<listener> {
+class any_listener {
 public:
-    using protocol = ::asio::generic::stream_protocol;
-    using socket = protocol::socket;
-    using acceptor = ::asio::basic_socket_acceptor<protocol>;
+    any_listener() = default;
+    any_listener(const any_listener&) = delete;
+    any_listener& operator=(const any_listener&) = delete;
+    virtual ~any_listener() = default;
+    virtual void close() noexcept = 0;
+};
+
+template <class Protocol>
+class listener final : public any_listener,
+                       public std::enable_shared_from_this<listener<Protocol>> {
+public:
+    using endpoint_type = typename Protocol::endpoint;
+    using socket = typename Protocol::socket;
 
     // What it brings, while it is open.
     struct events {
@@ -75,9 +85,9 @@ public:
     listener(const ::asio::any_io_executor& executor, events told)
         : acceptor_(executor), pause_(executor), told_(std::move(told)) {}
 
-    // `path`: of a Unix socket.
-    std::error_code open(const protocol::endpoint& at, const listen_options& how,
-                         std::string_view path) {
+    std::error_code open(const endpoint_type& at, const listen_options& how) {
+        std::string path;
+        if constexpr (requires { path = at.path(); }) path = at.path();
         std::error_code ec;
         acceptor_.open(at.protocol(), ec);
 #if !defined(ASIO_WINDOWS)  // there it lets another program take the port
@@ -89,17 +99,15 @@ public:
         if (!ec) acceptor_.listen(how.backlog, ec);
         return ec;
     }
-    protocol::endpoint endpoint(std::error_code& ec) const { return acceptor_.local_endpoint(ec); }
+    endpoint_type endpoint(std::error_code& ec) const { return acceptor_.local_endpoint(ec); }
 
     void accept() {
-        acceptor_.async_accept(from_,
-                               [self = shared_from_this()](std::error_code ec, socket accepted) {
-                                   self->has_accepted(ec, std::move(accepted));
-                               });
+        acceptor_.async_accept(
+            from_, [self = this->shared_from_this()](std::error_code ec, socket accepted) {
+                self->has_accepted(ec, std::move(accepted));
+            });
     }
-    // Descriptors may be free again.
-    void retry() noexcept { pause_.cancel(); }
-    void close() noexcept {
+    void close() noexcept override {
         std::error_code ignored;
         closed_ = true;
         acceptor_.close(ignored);
@@ -113,7 +121,7 @@ private:
     void has_accepted(std::error_code ec, socket accepted) {
         if (ec == ::asio::error::operation_aborted && closed_) return;
         if (ec) return has_failed(ec);
-        const peer_address from(from_);
+        const auto from = peer_address::of(from_);
         if (!closed_) accept();  // whatever becomes of this one
         told_.accepted(std::move(accepted), from);
     }
@@ -126,14 +134,14 @@ private:
         if (closed_) return;
         if (of_one) return accept();
         pause_.expires_after(time_to_recover);
-        pause_.async_wait([self = shared_from_this()](std::error_code) {
+        pause_.async_wait([self = this->shared_from_this()](std::error_code) {
             if (!self->closed_) self->accept();
         });
     }
 
-    acceptor acceptor_;
+    ::asio::basic_socket_acceptor<Protocol> acceptor_;
     ::asio::steady_timer pause_;
-    protocol::endpoint from_;
+    endpoint_type from_;
     events told_;
     socket_file file_;
     bool closed_ = false;

@@ -28,6 +28,7 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/cancellation_type.hpp>
 #include <asio/execution/context.hpp>
+#include <asio/ip/tcp.hpp>
 #include <asio/query.hpp>
 #include <asio/steady_timer.hpp>
 
@@ -38,7 +39,7 @@
 #include <list>
 #include <memory>
 #include <optional>
-#include <string_view>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -57,15 +58,14 @@ public:
     server_state(const ::asio::any_io_executor& executor, server_options options)
         : executor_(executor), options_(std::move(options)), io_(std::in_place, executor) {
         options_.connection.decision = sansocket::request_decision::manual;
-        const listener::socket services_first(executor);  // they are to outlive the watch
+        const ::asio::ip::tcp::socket services_first(executor);  // they are to outlive the watch
         this->watch(::asio::query(executor, ::asio::execution::context));
     }
 
     // Makes a stream of each socket that is accepted there.
-    template <class MakeStream>
-    std::shared_ptr<listener> listen(const listener::protocol::endpoint& at,
-                                     const listen_options& how, std::string_view path,
-                                     MakeStream make_stream, std::error_code& ec);
+    template <class Endpoint, class MakeStream>
+    Endpoint listen(const Endpoint& at, const listen_options& how, MakeStream make_stream,
+                    std::error_code& ec);
     void close_listeners() noexcept;
     // Nobody waits for the end.
     void abandon() noexcept;
@@ -104,12 +104,12 @@ private:
             : ends(executor), idle(executor, sansocket::never) {}
         group ends;
         ::asio::steady_timer idle;
-        std::vector<std::shared_ptr<listener>> listeners;
+        std::vector<std::shared_ptr<any_listener>> listeners;
     };
 
     void context_gone() noexcept override;
-    template <class MakeStream>
-    void take(listener::socket socket, const peer_address& peer, MakeStream& make_stream);
+    template <class Socket, class MakeStream>
+    void take(Socket socket, const peer_address& peer, MakeStream& make_stream);
     std::optional<server_refusal> refusal_for(const peer_address& peer) const;
     bool refuse(const peer_address& peer, server_refusal why);
     void begin(websocket_type socket, const peer_address& peer, std::optional<server_refusal> over);
@@ -159,30 +159,32 @@ void server_state<Stream, Connection>::context_gone() noexcept {
 }
 
 template <class Stream, class Connection>
-template <class MakeStream>
-std::shared_ptr<listener> server_state<Stream, Connection>::listen(
-    const listener::protocol::endpoint& at, const listen_options& how, std::string_view path,
-    MakeStream make_stream, std::error_code& ec) {
+template <class Endpoint, class MakeStream>
+Endpoint server_state<Stream, Connection>::listen(const Endpoint& at, const listen_options& how,
+                                                  MakeStream make_stream, std::error_code& ec) {
+    using listener_type = listener<typename Endpoint::protocol_type>;
     ec = sansocket::errc::closed;
-    if (stopping_) return nullptr;
+    if (stopping_) return {};
     const auto weak = this->weak_from_this();
-    auto made = std::make_shared<listener>(
-        executor_, listener::events{[weak, make_stream = std::move(make_stream)](
-                                        listener::socket socket, const peer_address& peer) mutable {
-                                        if (const auto self = weak.lock())
-                                            self->take(std::move(socket), peer, make_stream);
-                                    },
-                                    [weak](std::error_code failed) {
-                                        const auto self = weak.lock();
-                                        if (!self) return;
-                                        ++self->counters_.accept_errors;
-                                        self->tell([&](auto& o) { o.accept_failed(failed); });
-                                    }});
-    ec = made->open(at, how, path);
-    if (ec) return nullptr;
+    const auto made = std::make_shared<listener_type>(
+        executor_,
+        typename listener_type::events{
+            [weak, make_stream = std::move(make_stream)](typename listener_type::socket socket,
+                                                         const peer_address& peer) mutable {
+                if (const auto self = weak.lock()) self->take(std::move(socket), peer, make_stream);
+            },
+            [weak](std::error_code failed) {
+                const auto self = weak.lock();
+                if (!self) return;
+                ++self->counters_.accept_errors;
+                self->tell([&](auto& o) { o.accept_failed(failed); });
+            }});
+    ec = made->open(at, how);
+    if (ec) return {};
+    const Endpoint bound = made->endpoint(ec);
     io_->listeners.push_back(made);
     made->accept();
-    return made;
+    return bound;
 }
 
 template <class Stream, class Connection>
@@ -208,8 +210,8 @@ void server_state<Stream, Connection>::cancel_handlers() {
 
 // A connection came.
 template <class Stream, class Connection>
-template <class MakeStream>
-void server_state<Stream, Connection>::take(listener::socket socket, const peer_address& peer,
+template <class Socket, class MakeStream>
+void server_state<Stream, Connection>::take(Socket socket, const peer_address& peer,
                                             MakeStream& make_stream) {
     ++counters_.accepted;
     tell([&](auto& o) { o.accepted(peer); });
@@ -406,9 +408,7 @@ void server_state<Stream, Connection>::ended(entry& e) {
     }
     const auto last = *e.place;
     entries_.erase(last->place);
-    if (!io_) return;
-    for (const auto& l : io_->listeners) l->retry();  // its descriptor is free
-    if (entries_.empty()) io_->idle.cancel();
+    if (io_ && entries_.empty()) io_->idle.cancel();
 }
 
 template <class Stream, class Connection>
