@@ -5,10 +5,12 @@
 #pragma once
 
 #include <asio/any_io_executor.hpp>
-#include <asio/awaitable.hpp>
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
+#if defined(ASIO_HAS_CO_AWAIT)
+#include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
+#endif
 
 #include <exception>
 #include <functional>
@@ -20,8 +22,10 @@ namespace sansocket_asio::detail {
 
 template <class T>
 inline constexpr bool is_awaitable = false;
+#if defined(ASIO_HAS_CO_AWAIT)
 template <class T, class Executor>
 inline constexpr bool is_awaitable<::asio::awaitable<T, Executor>> = true;
+#endif
 
 // Answers a request, now or later, or fails.
 template <class Request, class Answer>
@@ -31,9 +35,9 @@ public:
 
     template <class Handler>
     request_handler& operator=(Handler handler) {
-        using returned = std::invoke_result_t<Handler&, const Request&>;
         auto shared = std::make_shared<Handler>(std::move(handler));
-        if constexpr (is_awaitable<returned>)
+#if defined(ASIO_HAS_CO_AWAIT)
+        if constexpr (is_awaitable<std::invoke_result_t<Handler&, const Request&>>)
             call_ = [shared](const ::asio::any_io_executor& executor,
                              ::asio::cancellation_slot slot,
                              const std::shared_ptr<const Request>& request, const answered& done) {
@@ -49,6 +53,7 @@ public:
                 }
             };
         else
+#endif
             call_ = [shared](const ::asio::any_io_executor&, ::asio::cancellation_slot,
                              const std::shared_ptr<const Request>& request, const answered& done) {
                 std::exception_ptr failed;
@@ -88,6 +93,7 @@ public:
         if constexpr (std::is_invocable_v<Handler&, Websocket&>) {
             static_assert(is_awaitable<std::invoke_result_t<Handler&, Websocket&>>,
                           "a handler that returns at once takes the websocket as a shared_ptr");
+#if defined(ASIO_HAS_CO_AWAIT)
             call_ = [shared](handle ws, ::asio::cancellation_slot slot, const failed& tell) {
                 Websocket& named = *ws;
                 const auto executor = named.get_executor();
@@ -101,6 +107,7 @@ public:
                     tell(std::current_exception());
                 }
             };
+#endif
         } else {
             call_ = [shared](handle ws, ::asio::cancellation_slot, const failed& tell) {
                 try {
