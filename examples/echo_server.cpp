@@ -14,26 +14,23 @@
 #include "support/close_request.hpp"
 #include "support/echo_settings.hpp"
 
-#include <sansocket_asio/sansocket_asio.hpp>
+#include <sansocket_asio/server.hpp>
 #ifdef WITH_ZLIB
 #include <sansocket_zlib/sansocket_zlib.hpp>
 #endif
 
 #include <asio/awaitable.hpp>
-#include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/signal_set.hpp>
-#include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include <chrono>
 #include <csignal>
-#include <cstdint>
 #include <exception>
 #include <iostream>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -51,104 +48,65 @@ using sansocket::message;
 using support::close_asked_by;
 using support::settings;
 
+template <class Websocket>
+void tell(const Websocket& ws) {
+    const auto s = ws.connection()->explain();
+    if (s.deflate)
+        std::cout << "deflate: " << s.decompressed_messages << " messages received, "
+                  << s.compressed_messages << " sent" << std::endl;
+}
+
+template <class Websocket>
+awaitable<void> echo(Websocket& ws) {
+    for (;;) {
+        // Throws once the closing handshake is done, so this is what the loop ends by.
+        message m = co_await ws.async_receive(use_awaitable);
+        std::error_code closing;  // not an error: the peer's last messages cannot be echoed
+        if (const auto wanted = close_asked_by(m))
+            co_await ws.async_close(wanted->code, wanted->reason,
+                                    redirect_error(use_awaitable, closing));
+        else co_await ws.async_send(std::move(m), redirect_error(use_awaitable, closing));
+    }
+}
+
+// One connection's life.
+template <class Websocket>
+awaitable<void> serve(Websocket& ws) {
+    try {
+        co_await echo(ws);
+    } catch (const std::exception&) {
+        // The connection has ended: ws.close_info() says how.
+    }
+    tell(ws);
+}
+
+sansocket_asio::server_options options_of(const settings& chosen) {
+    sansocket_asio::server_options options;
+    options.max_connections = chosen.max_connections;
+    options.connection.messages.size = chosen.max_message;
+    auto& deflate = options.connection.deflate;
+    deflate.enabled = chosen.deflate;
+    deflate.own_window_bits = chosen.window_bits;
+    deflate.own_context_takeover = !chosen.no_takeover;
+    deflate.peer_context_takeover = !chosen.no_takeover;
+    return options;
+}
+
 // `Connection` says whether there is a codec.
 template <class Connection>
-class echo_server {
-    using websocket = sansocket_asio::websocket<sansocket::role::server, tcp::socket, Connection>;
-
-public:
-    echo_server(asio::io_context& io, const settings& chosen, const tcp::endpoint& where)
-        : acceptor_(io, where), all_(io.get_executor()), max_connections_(chosen.max_connections) {
-        options_.messages.size = chosen.max_message;
-        options_.deflate.enabled = chosen.deflate;
-        options_.deflate.own_window_bits = chosen.window_bits;
-        options_.deflate.own_context_takeover = !chosen.no_takeover;
-        options_.deflate.peer_context_takeover = !chosen.no_takeover;
-        asio::co_spawn(io, accept_connections(), asio::detached);
-    }
-
-    [[nodiscard]] tcp::endpoint endpoint() const { return acceptor_.local_endpoint(); }
-
-    // 1001 to everybody; who has not ended within the time is cut off.
-    void stop() {
-        acceptor_.close();
-        all_.async_shutdown(std::chrono::seconds(5), asio::detached);
-    }
-
-private:
-    awaitable<void> accept_connections() {
-        asio::steady_timer timer(acceptor_.get_executor());
-        while (acceptor_.is_open()) {
-            std::error_code ec;
-            tcp::socket socket = co_await acceptor_.async_accept(redirect_error(use_awaitable, ec));
-            if (!ec) {
-                asio::co_spawn(acceptor_.get_executor(), serve(std::move(socket)), asio::detached);
-                continue;
-            }
-            // Out of descriptors, for example: connections that end will give some back.
-            timer.expires_after(std::chrono::milliseconds(50));
-            co_await timer.async_wait(redirect_error(use_awaitable, ec));
-        }
-    }
-
-    // One connection's life.
-    awaitable<void> serve(tcp::socket socket) {
-        websocket ws(std::move(socket));
-        if (!all_.join(ws)) co_return;  // the server stops
-        ++connections_;
-        try {
-            if (connections_ > max_connections_) co_await refuse(ws);
-            else co_await echo(ws);
-        } catch (const std::exception&) {
-            // The connection has ended: ws.close_info() says how.
-        }
-        --connections_;
-        tell(ws);
-    }
-
-    static void tell(const websocket& ws) {
-        if (!ws.connection()) return;
-        const auto s = ws.connection()->explain();
-        if (s.deflate)
-            std::cout << "deflate: " << s.decompressed_messages << " messages received, "
-                      << s.compressed_messages << " sent" << std::endl;
-    }
-
-    awaitable<void> refuse(websocket& ws) {
-        co_await ws.async_read_request(policy_, options_, use_awaitable);
-        ws.refuse(503, {}, "There are too many connections.\n");
-    }
-
-    awaitable<void> echo(websocket& ws) {
-        co_await ws.async_accept(policy_, options_, use_awaitable);
-        for (;;) {
-            // Throws once the closing handshake is done, so this is what the loop ends by.
-            message m = co_await ws.async_receive(use_awaitable);
-            std::error_code closing;  // not an error: the peer's last messages cannot be echoed
-            if (const auto wanted = close_asked_by(m))
-                co_await ws.async_close(wanted->code, wanted->reason,
-                                        redirect_error(use_awaitable, closing));
-            else co_await ws.async_send(std::move(m), redirect_error(use_awaitable, closing));
-        }
-    }
-
-    tcp::acceptor acceptor_;
-    sansocket_asio::group all_;
-    std::uint64_t max_connections_;
-    std::uint64_t connections_ = 0;
-    sansocket::server_policy policy_;
-    sansocket::options options_;
-};
-
-template <class Connection>
 void run(const settings& chosen) {
+    using echo_server = sansocket_asio::basic_server<tcp::socket, Connection>;
     asio::io_context io(1);
     const auto found = tcp::resolver(io).resolve(chosen.host, std::to_string(chosen.port));
-    echo_server<Connection> server(io, chosen, *found.begin());
-    asio::signal_set signals(io, SIGINT, SIGTERM);
-    signals.async_wait([&server](std::error_code, int) { server.stop(); });
+    echo_server server(io.get_executor(), options_of(chosen));
+    server.on_connection(serve<typename echo_server::websocket_type>);
+    const tcp::endpoint at = server.listen(found.begin()->endpoint());
 
-    const tcp::endpoint at = server.endpoint();
+    asio::signal_set signals(io, SIGINT, SIGTERM);
+    signals.async_wait([&server](std::error_code, int) {
+        // 1001 to everybody; who has not ended within the time is cut off.
+        server.async_stop(std::chrono::seconds(5), asio::detached);
+    });
     std::cout << "listening on ws://" << at << '/' << std::endl;  // an IPv6 address in brackets
     io.run();
 }

@@ -429,6 +429,49 @@ TEST_CASE("connection: the application may decide on a request (4.2.2)") {
     }
 }
 
+TEST_CASE("connection: the application may answer what is no upgrade (4.2.1)") {
+    sansocket::options options;
+    options.decision = sansocket::request_decision::manual_with_http;
+    const std::string post = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
+    SECTION("respond") {
+        server s{options};
+        CHECK(s.receive(bytes(post + "body")) == post.size());
+        CHECK(s.connection.deciding());
+        CHECK_FALSE(s.connection.request_is_upgrade());
+        CHECK(s.connection.accept("", {}, s.now) == errc::not_an_upgrade);
+        CHECK(s.connection.respond(600, {}, "", s.now) == errc::invalid_response);
+        CHECK(s.connection.deciding());
+        CHECK(s.connection.respond(200, {}, "hello", s.now) == errc::ok);
+        CHECK(s.connection.respond(200, {}, "hello", s.now) == errc::not_deciding);
+        CHECK(s.connection.wants_shutdown() == shutdown_request::none);  // the answer goes first
+        CHECK(text_of(s.sent()).ends_with("Content-Length: 5\r\n\r\nhello"));
+        CHECK(s.connection.wants_shutdown() == shutdown_request::half_close);
+        CHECK(s.connection.close_info().cause == errc::http_answered);
+        CHECK_FALSE(s.connection.was_opened());
+        CHECK(s.connection.wants_read());  // so that the answer is not lost to a reset
+        s.receive(bytes("body"));
+        CHECK(s.connection.close_info().discarded_bytes == 4);
+        s.pass(options.close_timeout);
+        CHECK(s.connection.wants_shutdown() == shutdown_request::abort);
+    }
+    SECTION("an upgrade is one still") {
+        server s{options};
+        s.receive(bytes(upgrade_request));
+        CHECK(s.connection.request_is_upgrade());
+        CHECK(s.connection.accept("", {}, s.now) == errc::ok);
+        CHECK_FALSE(s.connection.request_is_upgrade());
+        CHECK(s.connection.respond(200, {}, "", s.now) == errc::not_deciding);
+        s.connection.abort();
+    }
+    SECTION("but only if it asked for that") {
+        options.decision = sansocket::request_decision::manual;
+        server s{options};
+        s.receive(bytes(post));
+        CHECK_FALSE(s.connection.deciding());
+        CHECK(text_of(s.sent()).starts_with("HTTP/1.1 400 "));
+    }
+}
+
 TEST_CASE("connection: a client whose upgrade is refused ends at once (4.1)") {
     client c;
     c.sent();

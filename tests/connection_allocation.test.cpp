@@ -195,6 +195,7 @@ TEST_CASE("connection: a server whose answer to a request cannot be allocated en
     const std::vector<std::function<errc(server&)>> calls{
         [&](server& s) { return s.connection.accept("", fields, s.now); },
         [&](server& s) { return s.connection.refuse(403, fields, long_reason, s.now); },
+        [&](server& s) { return s.connection.respond(200, fields, long_reason, s.now); },
         [&](server& s) { return s.connection.close(close_code::going_away, "", s.now); },
     };
     std::size_t failures = 0;

@@ -9,7 +9,8 @@
 //
 // Four kinds of call:
 //   the outside did something   receive, receive_end, transport_lost, advance
-//   you want something          send_*, start/append/finish, close, abort, accept, refuse
+//   you want something          send_*, start/append/finish, close, abort, accept, refuse,
+//                              respond
 //   you take                    messages(), output() + consume_output(), next_deadline()
 //   queries                     all else: noexcept, an answer in every state, moved-from too
 //
@@ -151,7 +152,7 @@ public:
     ///
     /// @param bytes  unmasked where they lie; not looked at after the call.
     /// @return how many were taken: all, unless the message queue is full (`wants_read()` is false),
-    ///         or a server waits for `accept` or `refuse`. Bring the rest again later.
+    ///         or a server waits for a decision on its request. Bring the rest again later.
     /// @throws what an allocation or the queue throws. How far the bytes were taken is not known
     ///         then, and the connection is aborted; messages that came whole before are readable.
     std::size_t receive(std::span<std::byte> bytes, time_point now);
@@ -243,12 +244,17 @@ public:
     void abort(errc cause = errc::aborted) noexcept;
 
     /// A server with `request_decision::manual` accepts the request. 4.2.2. errc::not_deciding,
-    /// errc::subprotocol_not_offered, errc::invalid_response.
+    /// errc::not_an_upgrade, errc::subprotocol_not_offered, errc::invalid_response.
     errc accept(std::string_view subprotocol, std::span<const http_field_value> fields,
                 time_point now) requires(Role == role::server);
     /// It refuses with a status of 300 to 599. errc::not_deciding, errc::invalid_response.
     errc refuse(std::uint16_t status, std::span<const http_field_value> fields,
                 std::string_view body, time_point now) requires(Role == role::server);
+
+    /// It answers in plain HTTP with a status of 200 to 599, and ends, with errc::http_answered; see
+    /// `append_response`. 4.2.1. errc::not_deciding, errc::invalid_response.
+    errc respond(std::uint16_t status, std::span<const http_field_value> fields,
+                 std::string_view body, time_point now) requires(Role == role::server);
 
     // You take.
 
@@ -262,19 +268,17 @@ public:
     /// When `advance` is due; `never` if at no time.
     [[nodiscard]] time_point next_deadline() const noexcept;
     /// Gives back the memory that nothing lies in. A Ping for want of traffic does it too.
-    void shrink() noexcept {
-        queue_.shrink();
-        out_.shrink();
-        if constexpr (deflates) inflater_.shrink(), deflater_.shrink();
-    }
+    void shrink() noexcept;
 
     // Queries.
 
     [[nodiscard]] connection_state state() const noexcept;
     /// Whether the opening handshake was completed, however the connection ended since.
     [[nodiscard]] bool was_opened() const noexcept { return phase_ == opening_phase::done; }
-    /// Whether a server waits for `accept` or `refuse`.
+    /// Whether a server waits for `accept`, `refuse` or `respond`.
     [[nodiscard]] bool deciding() const noexcept;
+    /// Whether it waits for that on an upgrade. Others: see `request_decision::manual_with_http`.
+    [[nodiscard]] bool request_is_upgrade() const noexcept;
     [[nodiscard]] bool wants_read() const noexcept;
     [[nodiscard]] bool wants_write() const noexcept {
         return !out_.empty() && !shutdown_.aborted();
@@ -357,10 +361,7 @@ private:
     void changed() noexcept { diagnostics_.changed(state(), close_.info().cause); }
     void report_leak() const noexcept;
     void end(errc cause) noexcept;
-    void give_up(errc cause) noexcept {
-        shutdown_.abort();
-        end(cause);
-    }
+    void give_up(errc cause) noexcept;
     // An exception left a call half done: there is nothing to go on with.
     struct unless_done {
         connection& c;

@@ -52,8 +52,10 @@ connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(
     const server_policy& policy, time_point now, const sansocket::options& options, Queue queue,
     const source_location& where) requires(Role == role::server)
     : connection(options, std::move(queue), no_keys{}, now, where) {
-    opening_ = std::make_unique<opening_handshake>(policy, options.http,
-                                                   wants_with<Deflate>(options.deflate));
+    const bool plain = options.decision == request_decision::manual_with_http;
+    opening_ = std::make_unique<opening_handshake>(
+        policy, options.http, wants_with<Deflate>(options.deflate),
+        plain ? plain_http::allowed : plain_http::refused);
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
@@ -109,7 +111,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_opening(std::s
         if (ec != errc::ok) return end(ec);
     } else {
         if (ec != errc::ok) return refuse_opening(ec, opening_->response(), now);
-        if (decision_ == request_decision::manual) return;
+        if (decision_ != request_decision::automatic) return;
         std::string response;
         if (const errc no = opening_->accept(response); no != errc::ok)
             return refuse_opening(no, error_response(no), now);
@@ -309,6 +311,19 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::end(errc cause) noexce
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::give_up(errc cause) noexcept {
+    shutdown_.abort();
+    end(cause);
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::shrink() noexcept {
+    queue_.shrink();
+    out_.shrink();
+    if constexpr (deflates) inflater_.shrink(), deflater_.shrink();
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now) {
     diagnostics_.at(now);
     if (now >= shutdown_.deadline()) {
@@ -372,9 +387,30 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::refuse(
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+errc connection<Role, Queue, Keys, Diagnostics, Deflate>::respond(
+    std::uint16_t status, std::span<const http_field_value> fields, std::string_view body,
+    time_point now) requires(Role == role::server) {
+    if (!deciding()) return errc::not_deciding;
+    diagnostics_.at(now);
+    std::string response;
+    if (const errc ec = opening_->respond(status, fields, body, response); ec != errc::ok)
+        return ec;
+    unless_done given_up{*this};
+    refuse_opening(errc::http_answered, response, now);
+    given_up.done = true;
+    return errc::ok;
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 bool connection<Role, Queue, Keys, Diagnostics, Deflate>::deciding() const noexcept {
     if constexpr (is_client) return false;
-    else return opening() && opening_ && opening_->state() == server_handshake_state::deciding;
+    else return opening() && opening_ && opening_->deciding();
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+bool connection<Role, Queue, Keys, Diagnostics, Deflate>::request_is_upgrade() const noexcept {
+    if constexpr (is_client) return false;
+    else return deciding() && opening_->state() == server_handshake_state::deciding;
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>

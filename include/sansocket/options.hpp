@@ -22,8 +22,9 @@ class diagnostics_handler;
 enum class after_close : std::uint8_t { discard, deliver };
 
 /// Who answers a valid request to a server: `server_policy` alone, or the application, with `accept`
-/// or `refuse`, once the policy finds no fault.
-enum class request_decision : std::uint8_t { automatic, manual };
+/// or `refuse`, once the policy finds no fault. `manual_with_http`: it is asked about requests that
+/// are no upgrade as well, which `respond` or `refuse` answers (`plain_http::allowed`).
+enum class request_decision : std::uint8_t { automatic, manual, manual_with_http };
 
 /// Choices and limits of one connection.
 struct options {

@@ -58,6 +58,10 @@
 namespace sansocket_asio {
 
 class group;
+namespace detail {
+template <class, class>
+class server_state;
+}  // namespace detail
 
 /// One WebSocket connection.
 ///
@@ -202,12 +206,15 @@ public:
                             std::forward<Token>(token));
     }
 
-    /// Waits for a request and leaves the answer to `accept` or `refuse`. RFC 6455 4.2.
+    /// Waits for a request and leaves the answer to `accept` or `refuse`. RFC 6455 4.2. With
+    /// `request_decision::manual_with_http` it may be one that is no upgrade, as
+    /// `connection()->request_is_upgrade()` says; `respond` or `refuse` answers it.
     /// Cancellation, total: the connection is aborted.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_read_request(const sansocket::server_policy& policy, sansocket::options options,
                             Token&& token = Token{}) requires(!is_client) {
-        options.decision = sansocket::request_decision::manual;
+        if (options.decision == sansocket::request_decision::automatic)
+            options.decision = sansocket::request_decision::manual;
         return run_begin<detail::asked>(begin(policy, options), std::forward<Token>(token));
     }
 
@@ -224,6 +231,14 @@ public:
                            std::string_view body = {}) requires(!is_client) {
         return change(
             [&](auto& core) { return core.refuse(status, fields, body, session::now()); });
+    }
+
+    /// Answers it in plain HTTP. See sansocket::connection::respond.
+    sansocket::errc respond(std::uint16_t status,
+                            std::span<const sansocket::http_field_value> fields = {},
+                            std::string_view body = {}) requires(!is_client) {
+        return change(
+            [&](auto& core) { return core.respond(status, fields, body, session::now()); });
     }
 
     /// The next message. Signature void(std::error_code, sansocket::message).
@@ -365,6 +380,8 @@ public:
 
 private:
     friend class group;
+    template <class, class>
+    friend class detail::server_state;
 
     static sansocket::client_request request_of(const sansocket::url& url,
                                                 const client_options& options) {

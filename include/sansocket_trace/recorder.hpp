@@ -254,6 +254,15 @@ public:
                       .fields = {fields.begin(), fields.end()}},
                      core_.refuse(status, fields, body, now));
     }
+    errc respond(std::uint16_t status, std::span<const sansocket::http_field_value> fields,
+                 std::string_view body, time_point now) requires(!is_client) {
+        return noted({.what = call::respond,
+                      .at = now,
+                      .number = status,
+                      .text = std::string{body},
+                      .fields = {fields.begin(), fields.end()}},
+                     core_.respond(status, fields, body, now));
+    }
 
     [[nodiscard]] sansocket::output_buffers output() {
         shown_ = core_.output();
@@ -308,6 +317,7 @@ public:
     [[nodiscard]] sansocket::connection_state state() const noexcept { return core_.state(); }
     [[nodiscard]] bool was_opened() const noexcept { return core_.was_opened(); }
     [[nodiscard]] bool deciding() const noexcept { return core_.deciding(); }
+    [[nodiscard]] bool request_is_upgrade() const noexcept { return core_.request_is_upgrade(); }
     [[nodiscard]] bool wants_read() const noexcept { return core_.wants_read(); }
     [[nodiscard]] bool wants_write() const noexcept { return core_.wants_write(); }
     [[nodiscard]] auto wants_shutdown() const noexcept { return core_.wants_shutdown(); }

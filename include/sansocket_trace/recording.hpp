@@ -71,8 +71,9 @@ enum class call : std::uint8_t {
     move,
     output_lost,
     send_prepared,
+    respond,
 };
-inline constexpr std::array<std::string_view, 26> call_names{"",
+inline constexpr std::array<std::string_view, 27> call_names{"",
                                                              "receive",
                                                              "receive_end",
                                                              "transport_lost",
@@ -97,7 +98,8 @@ inline constexpr std::array<std::string_view, 26> call_names{"",
                                                              "release_handshake",
                                                              "move",
                                                              "output_lost",
-                                                             "send_prepared"};
+                                                             "send_prepared",
+                                                             "respond"};
 
 /// One call. What a call does not have is empty.
 struct record {
@@ -357,7 +359,8 @@ constexpr shape shape_of(call what) noexcept {
     case call::send_pong: return {false, false, true, false, false};
     case call::close: return {true, true, false, true, false};
     case call::accept: return {true, false, false, true, true};
-    case call::refuse: return {true, true, false, true, true};
+    case call::refuse:
+    case call::respond: return {true, true, false, true, true};
     case call::output:
     case call::pop:
     case call::clear:
@@ -430,8 +433,7 @@ public:
         from_.raw(what);
         r = {};
         r.what = static_cast<call>(what[0]);
-        if (r.what < call::receive || r.what > call::send_prepared)
-            from_.fail(trace_error::corrupt);
+        if (r.what < call::receive || r.what > call::respond) from_.fail(trace_error::corrupt);
         else detail::contents(from_, r, last_);
         last_ = r.at;
         return from_.good();

@@ -86,8 +86,9 @@ public:
         case call::close:
             return number(core_.close(static_cast<sansocket::close_code>(r.number), r.text, r.at));
         case call::abort: return core_.abort(cause), 0;
-        case call::accept: return number(answer(r, true));
-        case call::refuse: return number(answer(r, false));
+        case call::accept:
+        case call::refuse:
+        case call::respond: return number(answer(r));
         case call::output: return shown_ = core_.output(), shown_.bytes();
         case call::consume_output: return consume(r);
         case call::pop: {
@@ -127,10 +128,14 @@ private:
         const auto owner = std::make_shared<const std::vector<std::byte>>(bytes);
         return {owner, *owner};
     }
-    sansocket::errc answer(const record& r, bool accepts) {
+    sansocket::errc answer(const record& r) {
         if constexpr (Role == sansocket::role::client) return sansocket::errc::not_deciding;
-        else if (accepts) return core_.accept(r.text, r.fields, r.at);
-        else return core_.refuse(static_cast<std::uint16_t>(r.number), r.fields, r.text, r.at);
+        else {
+            if (r.what == call::accept) return core_.accept(r.text, r.fields, r.at);
+            const auto status = static_cast<std::uint16_t>(r.number);
+            if (r.what == call::refuse) return core_.refuse(status, r.fields, r.text, r.at);
+            return core_.respond(status, r.fields, r.text, r.at);
+        }
     }
     // A recording that is wrong may say that more was taken than there was.
     std::uint64_t consume(const record& r) {

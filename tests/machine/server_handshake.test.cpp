@@ -27,10 +27,14 @@ using enum server_handshake_state;
 using ev = server_handshake_event;
 constexpr auto next = server_handshake::next;
 
-static_assert(next(reading, ev::request) == deciding);  // 4.2.1
-static_assert(next(reading, ev::fail) == failed);       // 4.2.1
-static_assert(next(deciding, ev::accept) == accepted);  // 4.2.2
-static_assert(next(deciding, ev::refuse) == refused);   // 4.2.2
+static_assert(next(reading, ev::request) == deciding);            // 4.2.1
+static_assert(next(reading, ev::fail) == failed);                 // 4.2.1
+static_assert(next(deciding, ev::accept) == accepted);            // 4.2.2
+static_assert(next(deciding, ev::refuse) == refused);             // 4.2.2
+static_assert(next(deciding, ev::respond) == answered);           // RFC 9110 7.8
+static_assert(next(reading, ev::http_request) == deciding_http);  // 4.2.1
+static_assert(next(deciding_http, ev::refuse) == refused);        // 4.2.2
+static_assert(next(deciding_http, ev::respond) == answered);      // 4.2.1
 
 // 1.2, 1.3: the RFC's own handshake
 constexpr std::string_view request = "GET /chat HTTP/1.1\r\n"
@@ -86,10 +90,11 @@ bool has_line(std::string_view head, std::string_view line) {
 
 TEST_CASE("server_handshake: every other move is illegal (4.2)") {
     int legal = 0;
-    for (const auto from : {reading, deciding, accepted, refused, failed})
-        for (const auto event : {ev::request, ev::fail, ev::accept, ev::refuse})
+    for (const auto from : {reading, deciding, deciding_http, accepted, refused, answered, failed})
+        for (const auto event :
+             {ev::request, ev::http_request, ev::fail, ev::accept, ev::refuse, ev::respond})
             legal += next(from, event).has_value() ? 1 : 0;
-    CHECK(legal == 4);
+    CHECK(legal == 8);
 }
 
 TEST_CASE("server_handshake: the handshake of the RFC, frames behind it stay (1.2, 4.2)") {
@@ -203,26 +208,6 @@ TEST_CASE("server_handshake: each check has its error and its status (4.2.1)") {
     CHECK(handshake.receive(bytes(request)).ec == r.ec);
     CHECK(handshake.take_response() == sansocket::error_response(r.ec));
     CHECK(handshake.response().empty());
-}
-
-TEST_CASE("server_handshake: the answer to an error is complete HTTP (RFC 9110 15)") {
-    CHECK(sansocket::error_response(errc::websocket_version_unsupported) ==
-          "HTTP/1.1 426 Upgrade Required\r\n"
-          "Connection: close, Upgrade\r\n"
-          "Upgrade: websocket\r\n"
-          "Sec-WebSocket-Version: 13\r\n"
-          "Content-Type: text/plain; charset=utf-8\r\n"
-          "Content-Length: 32\r\n"
-          "\r\n"
-          "Sec-WebSocket-Version is not 13\n");
-    CHECK(sansocket::error_response(errc::method_not_get) ==
-          "HTTP/1.1 405 Method Not Allowed\r\n"
-          "Connection: close\r\n"
-          "Allow: GET\r\n"
-          "Content-Type: text/plain; charset=utf-8\r\n"
-          "Content-Length: 32\r\n"
-          "\r\n"
-          "the request's method is not GET\n");
 }
 
 TEST_CASE("server_handshake: HEAD is answered without a body (RFC 9110 9.3.2)") {
@@ -494,4 +479,121 @@ TEST_CASE("server_handshake: what is no list of extensions is refused where one 
     server_handshake on{{}, {}, wants};
     CHECK(on.receive(bytes(text)).ec == errc::extensions_invalid);
     CHECK(on.response().starts_with("HTTP/1.1 400 "));
+}
+
+namespace {
+
+server_handshake http_after(std::string_view text) {
+    server_handshake handshake{{}, {}, {}, sansocket::plain_http::allowed};
+    (void)handshake.receive(bytes(text));
+    return handshake;
+}
+
+// The same in every chunking.
+errc http_outcome(std::string_view text) {
+    std::optional<errc> all;
+    for (const auto& cut : support::every_chunking(bytes(text))) {
+        server_handshake handshake{{}, {}, {}, sansocket::plain_http::allowed};
+        errc ec = errc::need_more;
+        for (const auto& piece : cut) {
+            ec = handshake.receive(piece).ec;
+            if (ec != errc::need_more) break;
+        }
+        if (!all) all = ec;
+        CHECK(describe(ec) == describe(*all));
+        CHECK(handshake.deciding() == (ec == errc::ok));
+    }
+    return all.value_or(errc::need_more);
+}
+
+}  // namespace
+
+TEST_CASE("server_handshake: a request that is no upgrade may be decided on (4.2.1)") {
+    const std::string text = GENERATE(
+        as<std::string>{},  //
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",  //
+        "HEAD /x?y HTTP/1.1\r\nHost: a\r\n\r\n", "BREW /pot HTTP/1.1\r\nHost: a:80\r\n\r\n",
+        "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+        "PUT / HTTP/1.1\r\nHost: a\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n");
+    INFO(text);
+    CHECK(http_outcome(text) == errc::ok);
+    server_handshake handshake = http_after(text);
+    CHECK(handshake.state() == deciding_http);
+    std::string out = "before";
+    CHECK(handshake.accept(out) == errc::not_an_upgrade);
+    CHECK(out == "before");
+    CHECK(handshake.state() == deciding_http);
+    CHECK(handshake.take_request().size() == 0);
+    CHECK(handshake.respond(200, {}, "yes", out) == errc::ok);
+    CHECK(out.starts_with("beforeHTTP/1.1 200 OK\r\nConnection: close\r\n"));
+    CHECK(out.ends_with("Content-Length: 3\r\n\r\nyes") ==
+          (handshake.request().method() != "HEAD"));
+    CHECK(handshake.state() == answered);
+    CHECK(handshake.error() == errc::http_answered);
+    CHECK(handshake.receive(bytes("x")).ec == errc::http_answered);
+    CHECK(handshake.respond(200, {}, "", out) == errc::not_deciding);
+    CHECK(handshake.refuse(404, {}, "", out) == errc::not_deciding);
+    CHECK_FALSE(handshake.take_request().method().empty());
+
+    CHECK(outcome(text) != errc::ok);  // where they are not asked for
+    CHECK_FALSE(after(text).deciding());
+}
+
+TEST_CASE("server_handshake: a request that is not even HTTP is no plain request (RFC 9112 3)") {
+    struct row {
+        std::string text;
+        errc ec;
+    };
+    const auto r = GENERATE(values<row>({
+        {"GET / HTTP/1.1\r\n\r\n", errc::host_missing},
+        {"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", errc::host_missing},
+        {"GET / HTTP/1.0\r\nHost: a b\r\n\r\n", errc::host_missing},
+        {"GET * HTTP/1.1\r\nHost: a\r\n\r\n", errc::http_request_line},
+        {"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", errc::http_request_line},
+        {"GET / HTTP/2.0\r\nHost: a\r\n\r\n", errc::http_version},
+        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", errc::http_body_framing},
+        {"\x16\x03\x01", errc::http_request_line},
+    }));
+    INFO(r.text);
+    CHECK(http_outcome(r.text) == r.ec);
+}
+
+TEST_CASE(
+    "server_handshake: what asks for an upgrade is judged as one, plain HTTP or not (4.2.1)") {
+    CHECK(http_after(request).state() == deciding);
+    CHECK(http_outcome(with("GET", "PUT")) == errc::method_not_get);
+    CHECK(http_outcome(with("HTTP/1.1", "HTTP/1.0")) == errc::http_version_too_old);
+    CHECK(http_outcome(with("Connection: Upgrade\r\n", "")) == errc::connection_not_upgrade);
+    CHECK(http_outcome(with("Version: 13", "Version: 12")) == errc::websocket_version_unsupported);
+    const std::string body = "Host: server.example.com\r\nContent-Length: 1\r\n";
+    CHECK(http_outcome(with("Host: server.example.com\r\n", body)) == errc::http_body_framing);
+    const std::string chunks = "Host: server.example.com\r\nTransfer-Encoding: chunked\r\n";
+    CHECK(http_outcome(with("Host: server.example.com\r\n", chunks)) == errc::http_body_framing);
+    const std::string none = "Host: server.example.com\r\nContent-Length: 0\r\n";
+    CHECK(http_outcome(with("Host: server.example.com\r\n", none)) == errc::ok);
+}
+
+TEST_CASE("server_handshake: an upgrade may be ignored and answered as HTTP (RFC 9110 7.8)") {
+    server_handshake handshake = after(request);
+    std::string out;
+    CHECK(handshake.respond(199, {}, "", out) == errc::invalid_response);
+    CHECK(handshake.state() == deciding);
+    CHECK(handshake.respond(204, {}, "", out) == errc::ok);
+    CHECK(out == "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+    CHECK(handshake.state() == answered);
+}
+
+TEST_CASE("server_handshake: a HEAD is answered and refused without content (RFC 9110 9.3.2)") {
+    constexpr std::string_view head = "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
+    std::string out;
+    CHECK(http_after(head).respond(200, {}, "0123456789", out) == errc::ok);
+    CHECK(out.ends_with("\r\nContent-Length: 10\r\n\r\n"));
+    out.clear();
+    CHECK(http_after(head).refuse(404, {}, "gone", out) == errc::ok);
+    CHECK(out.ends_with("\r\nContent-Length: 4\r\n\r\n"));
 }

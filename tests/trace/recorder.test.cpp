@@ -141,16 +141,19 @@ TEST_CASE("recorder: a life of everything replays, call by call") {
 }
 
 TEST_CASE("recorder: what a server's application decides replays") {
-    for (const bool accepts : {false, true}) {
+    for (const int status : {101, 418, 200}) {
         sansocket::options options;
-        options.decision = sansocket::request_decision::manual;
+        options.decision = sansocket::request_decision::manual_with_http;
         subject<role::server> s(options);
-        s.feed(bytes(upgrade_request));
+        s.feed(bytes(status == 200 ? "GET / HTTP/1.0\r\n\r\n" : upgrade_request));
+        CHECK(s.c->request_is_upgrade() == (status != 200));
         const std::vector<sansocket::http_field_value> fields{{"X-Tape", "on"}};
-        if (accepts) CHECK(s.c->accept("", fields, s.now) == errc::ok);
-        else CHECK(s.c->refuse(418, fields, "no", s.now) == errc::ok);
+        if (status == 101) CHECK(s.c->accept("", fields, s.now) == errc::ok);
+        if (status == 418) CHECK(s.c->refuse(418, fields, "no", s.now) == errc::ok);
+        if (status == 200) CHECK(s.c->respond(200, fields, "yes", s.now) == errc::ok);
         const std::string out = text_of(s.sent());
-        CHECK(out.starts_with(accepts ? "HTTP/1.1 101 " : "HTTP/1.1 418 "));
+        CHECK(out.starts_with("HTTP/1.1 " + std::to_string(status) + " "));
+        CHECK(out.find("X-Tape: on\r\n") != std::string::npos);
         CHECK(sansocket_trace::replay(s.tape).same());
     }
 }

@@ -33,7 +33,7 @@ constexpr group groups[] = {
     {errc::method_not_get, errc::subprotocol_required, error_kind::peer},
     {errc::refused_by_application, errc::refused_by_application, error_kind::caller},
     {errc::upgrade_refused, errc::response_subprotocol, error_kind::peer},
-    {errc::closed_by_peer, errc::dropped, error_kind::ending},
+    {errc::closed_by_peer, errc::http_answered, error_kind::ending},
     {errc::end_of_stream, errc::tls_handshake_failed, error_kind::transport},
     {errc::opening_timeout, errc::write_timeout, error_kind::timeout},
 };

@@ -3,9 +3,10 @@
 // The server's half of the opening handshake: one request comes in and is
 // checked, one answer goes out. RFC 6455 4.2.
 //
-// A request that is in order makes the machine wait for a decision: `accept`
-// or `refuse`. One that is not is answered here, with the status that fits
-// and a sentence; `response()` is that answer.
+// A request that is in order makes the machine wait for a decision: `accept`,
+// `refuse`, or `respond`, as HTTP, also to a request that is no upgrade where
+// such requests are allowed. One that is not in order is answered here, with
+// the status that fits and a sentence; `response()` is that answer.
 //
 // Knows nothing of: sockets, time, what the application serves where.
 // Section numbers in this file refer to RFC 6455 unless another is named.
@@ -18,6 +19,7 @@
 #include <sansocket/wire/extension_list.hpp>
 #include <sansocket/wire/http_head.hpp>
 #include <sansocket/wire/http_head_parser.hpp>
+#include <sansocket/wire/http_response.hpp>
 #include <sansocket/wire/url.hpp>
 
 #include <algorithm>
@@ -65,15 +67,28 @@ struct server_policy {
     std::vector<http_field_value> headers{};
 };
 
-enum class server_handshake_state : std::uint8_t { reading, deciding, accepted, refused, failed };
-enum class server_handshake_event : std::uint8_t { request, fail, accept, refuse };
+/// Whether a request that is no upgrade may be answered by the application, or is an error.
+enum class plain_http : std::uint8_t { refused, allowed };
 
-/// The complete answer to a request that failed with `ec`: `status_for(ec)`, "Connection: close"
-/// and a sentence as text/plain. RFC 9110 15.
-///
-/// 405 names the method allowed (RFC 9110 15.5.6), 426 the protocol to upgrade to (RFC 9110
-/// 15.5.22) and, for `errc::websocket_version_unsupported`, the version to use (4.4).
-[[nodiscard]] inline std::string error_response(errc ec);
+/// `deciding`: on an upgrade; `deciding_http`: on a request that is none.
+enum class server_handshake_state : std::uint8_t {
+    reading,
+    deciding,
+    deciding_http,
+    accepted,
+    refused,
+    answered,
+    failed
+};
+/// `request`: an upgrade is in order; `http_request`: a request that is none.
+enum class server_handshake_event : std::uint8_t {
+    request,
+    http_request,
+    fail,
+    accept,
+    refuse,
+    respond
+};
 
 /// The server's opening handshake. 4.2.
 class server_handshake {
@@ -83,13 +98,20 @@ public:
         server_handshake_state from, server_handshake_event event) noexcept;
 
     /// @param deflate  what is wanted of permessage-deflate; by default no offer is looked at.
+    /// @param plain    whether requests without `Upgrade: websocket` are to be decided on too.
     explicit server_handshake(server_policy policy = {}, const http_limits& limits = {},
-                              deflate_options deflate = {})
+                              deflate_options deflate = {}, plain_http plain = plain_http::refused)
         : policy_(std::move(policy)),
           deflate_(std::move(deflate)),
-          parser_(http_kind::request, limits) {}
+          plain_(plain),
+          parser_(http_kind::request, limits,
+                  plain == plain_http::allowed ? http_body::unread : http_body::refused) {}
 
     /// Takes bytes up to the end of the request's head, or to the first that is wrong. 4.2.1.
+    ///
+    /// With `plain_http::allowed`, a request whose Upgrade does not hold "websocket" only has to be
+    /// HTTP/1: any method, any of the four forms of target but that of CONNECT, and Host where it is
+    /// HTTP/1.1 (RFC 9112 3.2). A body that it announces stays unread.
     ///
     /// @return errc::ok                             the request is in order: decide;
     ///         errc::need_more                      `in` ends inside the head;
@@ -113,7 +135,14 @@ public:
 
     [[nodiscard]] server_handshake_state state() const noexcept { return state_; }
 
-    /// What went wrong; `errc::refused_by_application` after `refuse`; `errc{}` otherwise.
+    /// Whether there is a request to answer.
+    [[nodiscard]] bool deciding() const noexcept {
+        return state_ == server_handshake_state::deciding ||
+               state_ == server_handshake_state::deciding_http;
+    }
+
+    /// What went wrong; `errc::refused_by_application` after `refuse`, `errc::http_answered` after
+    /// `respond`; `errc{}` otherwise.
     [[nodiscard]] errc error() const noexcept { return cause_; }
 
     /// The head of the request, in part before it is complete. Views of it live as long as this
@@ -122,9 +151,8 @@ public:
 
     /// Moves the request's head out. Empty before the request is answered, which needs it here.
     [[nodiscard]] http_head take_request() noexcept {
-        const bool answered = !next(state_, server_handshake_event::request) &&
-                              !next(state_, server_handshake_event::accept);
-        return answered ? parser_.release() : http_head{};
+        const bool needed = deciding() || state_ == server_handshake_state::reading;
+        return needed ? http_head{} : parser_.release();
     }
 
     /// The subprotocol that `accept(out)` takes, by the policy; after `accept` the one in use.
@@ -140,6 +168,7 @@ public:
     /// Appends the answer that opens the connection to `out`, with the policy's choice. 4.2.2.
     ///
     /// @return errc::not_deciding      there is no request to answer;
+    ///         errc::not_an_upgrade    there is one that asks for no upgrade;
     ///         errc::invalid_response  a field of the policy cannot be written or is reserved.
     ///         `out` and the state are unchanged then.
     [[nodiscard]] errc accept(std::string& out) { return accept(subprotocol_, {}, out); }
@@ -158,12 +187,21 @@ public:
     ///
     /// @param status   300 to 599, but not 304, which answers no handshake.
     /// @param headers  `is_reserved_field` has to be false of each.
-    /// @param body     as it is; may be empty.
+    /// @param body     as it is; may be empty. Not sent to HEAD (RFC 9110 9.3.2).
     /// @return errc::not_deciding      there is no request to answer;
     ///         errc::invalid_response  a status out of range, a field that cannot be written or is
     ///                                 reserved. `out` and the state are unchanged then.
     [[nodiscard]] errc refuse(std::uint16_t status, std::span<const http_field_value> headers,
                               std::string_view body, std::string& out);
+
+    /// Appends an answer in plain HTTP to `out`, as `append_response` does. Also to an upgrade, which
+    /// a server may ignore (RFC 9110 7.8).
+    ///
+    /// @param status  200 to 599.
+    /// @param body    empty for 204, 205 and 304. Not sent to HEAD, which is told its length.
+    /// @return as `refuse`.
+    [[nodiscard]] errc respond(std::uint16_t status, std::span<const http_field_value> headers,
+                               std::string_view body, std::string& out);
 
     /// The complete answer to a request that failed; empty in every other state.
     [[nodiscard]] std::string_view response() const noexcept { return response_; }
@@ -181,7 +219,15 @@ private:
         if (const auto to = next(state_, event)) state_ = *to;
     }
     void fail(errc cause);
+    [[nodiscard]] bool asks_for_upgrade() const noexcept {
+        return request().has_token("Upgrade", "websocket");
+    }
+    [[nodiscard]] http_content content() const noexcept {
+        // RFC 9110 9.3.2: "the server MUST NOT send content in the response"
+        return request().method() == "HEAD" ? http_content::left_out : http_content::written;
+    }
     [[nodiscard]] errc check_request();
+    [[nodiscard]] errc check_http() const noexcept;
     [[nodiscard]] errc check_upgrade() const noexcept;
     [[nodiscard]] errc check_origin() const noexcept;
     [[nodiscard]] errc choose_extensions() noexcept;
@@ -193,6 +239,7 @@ private:
     errc cause_{};
     server_policy policy_;
     deflate_options deflate_;
+    plain_http plain_;
     std::optional<deflate_parameters> deflate_answer_;
     http_head_parser parser_;
     std::string subprotocol_;
@@ -202,16 +249,18 @@ private:
 constexpr std::optional<server_handshake_state> server_handshake::next(
     server_handshake_state from, server_handshake_event event) noexcept {
     using enum server_handshake_state;
-    using row = std::array<std::optional<server_handshake_state>, 4>;
+    using row = std::array<std::optional<server_handshake_state>, 6>;
     constexpr std::optional<server_handshake_state> illegal = std::nullopt;
     // clang-format off
-    constexpr std::array<row, 5> table = {{
-        //             request    fail      accept     refuse
-        /* reading  */ {deciding, failed,   illegal,   illegal},  // 4.2.1
-        /* deciding */ {illegal,  illegal,  accepted,  refused},  // 4.2.2
-        /* accepted */ {illegal,  illegal,  illegal,   illegal},  // 4.2.2: the connection is open
-        /* refused  */ {illegal,  illegal,  illegal,   illegal},  // 4.2.2
-        /* failed   */ {illegal,  illegal,  illegal,   illegal},  // 4.2.1
+    constexpr std::array<row, 7> table = {{
+        //                  request    http_request    fail      accept     refuse    respond
+        /* reading       */ {deciding, deciding_http,  failed,   illegal,   illegal,  illegal},   // 4.2.1
+        /* deciding      */ {illegal,  illegal,        illegal,  accepted,  refused,  answered},  // 4.2.2
+        /* deciding_http */ {illegal,  illegal,        illegal,  illegal,   refused,  answered},  // 4.2.1
+        /* accepted      */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // 4.2.2: open
+        /* refused       */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // 4.2.2
+        /* answered      */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // RFC 9110 7.8
+        /* failed        */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // 4.2.1
     }};
     // clang-format on
     return table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
@@ -219,68 +268,10 @@ constexpr std::optional<server_handshake_state> server_handshake::next(
 
 namespace detail {
 
-// RFC 9110 15, RFC 6585. Empty where there is none: the phrase is for people only.
-constexpr std::string_view reason_phrase(std::uint16_t status) noexcept {
-    struct row {
-        std::uint16_t status;
-        std::string_view phrase;
-    };
-    constexpr auto table = std::to_array<row>({
-        {101, "Switching Protocols"},
-        {301, "Moved Permanently"},
-        {302, "Found"},
-        {303, "See Other"},
-        {307, "Temporary Redirect"},
-        {308, "Permanent Redirect"},
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {406, "Not Acceptable"},
-        {408, "Request Timeout"},
-        {409, "Conflict"},
-        {410, "Gone"},
-        {414, "URI Too Long"},
-        {426, "Upgrade Required"},
-        {429, "Too Many Requests"},
-        {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"},
-        {501, "Not Implemented"},
-        {502, "Bad Gateway"},
-        {503, "Service Unavailable"},
-        {504, "Gateway Timeout"},
-        {505, "HTTP Version Not Supported"},
-    });
-    for (const row& r : table)
-        if (r.status == status) return r.phrase;
-    return {};
-}
-
-inline void append_status_line(std::string& out, std::uint16_t status) {
-    out.append("HTTP/1.1 ").append(std::to_string(status)).append(" ");
-    out.append(reason_phrase(status)).append("\r\n");
-}
-
-// Appends fields that an application chose. False where one may not be written.
-inline bool append_fields(std::string& out, std::span<const http_field_value> fields) {
-    for (const auto& [name, value] : fields)
-        if (is_reserved_field(name) || !append_field(out, name, value)) return false;
-    return true;
-}
-
-// Appends what every answer without an upgrade begins with: status line and connection fields.
-inline void begin_refusal(std::string& out, std::uint16_t status) {
-    append_status_line(out, status);
-    // RFC 9110 15.5.22: "The server MUST send an Upgrade header field in a 426 response"
-    if (status == 426) out += "Connection: close, Upgrade\r\nUpgrade: websocket\r\n";
-    else out += "Connection: close\r\n";
-}
-
-// Appends the rest: the body's fields and the body.
-inline void finish_refusal(std::string& out, std::string_view body) {
-    out.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n\r\n");
-    out.append(body);
+// RFC 9112 3.2.1, 3.2.2.
+constexpr bool is_path_or_uri(std::string_view target) noexcept {
+    return target.starts_with('/') || istarts_with(target, "http://") ||
+           istarts_with(target, "https://");
 }
 
 // Whether `list` holds `origin`. RFC 6454 4, 6.2: scheme and host in any case, default port
@@ -298,32 +289,20 @@ inline bool has_origin(std::span<const std::string> list, std::string_view origi
 
 }  // namespace detail
 
-inline std::string error_response(errc ec) {
-    std::string out;
-    const std::uint16_t status = status_for(ec);
-    detail::begin_refusal(out, status);
-    if (status == 405) out += "Allow: GET\r\n";
-    if (ec == errc::websocket_version_unsupported) out += "Sec-WebSocket-Version: 13\r\n";
-    out += "Content-Type: text/plain; charset=utf-8\r\n";
-    detail::finish_refusal(out, std::string{describe(ec)} + "\n");
-    return out;
-}
-
 inline http_progress server_handshake::receive(std::span<const std::byte> in) {
     if (state_ != server_handshake_state::reading) return {0, cause_};
     http_progress result = parser_.receive(in);
     if (result.ec == errc::need_more) return result;
-    if (result.ec == errc::ok) result.ec = check_request();
+    const bool plain = plain_ == plain_http::allowed && !asks_for_upgrade();
+    if (result.ec == errc::ok) result.ec = plain ? check_http() : check_request();
     if (result.ec != errc{}) fail(result.ec);
-    else move(server_handshake_event::request);
+    else move(plain ? server_handshake_event::http_request : server_handshake_event::request);
     return result;
 }
 
 inline void server_handshake::fail(errc cause) {
     cause_ = cause;
-    response_ = error_response(cause);
-    // RFC 9110 9.3.2: "the server MUST NOT send content in the response" to HEAD
-    if (request().method() == "HEAD") response_.resize(response_.find("\r\n\r\n") + 4);
+    response_ = error_response(cause, content());
     move(server_handshake_event::fail);
 }
 
@@ -339,16 +318,30 @@ inline errc server_handshake::check_upgrade() const noexcept {
     const http_head& head = request();
     if (head.method() != "GET") return errc::method_not_get;
     if (head.version_minor() == 0) return errc::http_version_too_old;
-    const std::string_view target = head.target();
-    if (!target.starts_with('/') && !detail::istarts_with(target, "http://") &&
-        !detail::istarts_with(target, "https://"))
-        return errc::http_request_line;
+    if (!detail::is_path_or_uri(head.target())) return errc::http_request_line;
     if (!is_host_field(head.find("Host").value_or(""))) return errc::host_missing;
-    if (!head.has_token("Upgrade", "websocket")) return errc::not_an_upgrade;
+    if (!asks_for_upgrade()) return errc::not_an_upgrade;
+    // Where bodies are allowed, the parser let this one through.
+    if (head.find("Content-Length").value_or("").find_first_not_of('0') != std::string_view::npos ||
+        head.find("Transfer-Encoding"))
+        return errc::http_body_framing;
     if (!head.has_token("Connection", "Upgrade")) return errc::connection_not_upgrade;
     if (head.find("Sec-WebSocket-Version") != "13") return errc::websocket_version_unsupported;
     if (!is_valid_key(head.find("Sec-WebSocket-Key").value_or("")))
         return errc::websocket_key_invalid;
+    return errc{};
+}
+
+// RFC 9112 3.2.
+inline errc server_handshake::check_http() const noexcept {
+    const http_head& head = request();
+    const bool of_server = head.method() == "OPTIONS" && head.target() == "*";
+    if (!of_server && !detail::is_path_or_uri(head.target())) return errc::http_request_line;
+    const auto host = head.find("Host");
+    // "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message
+    // that lacks a Host header field"; and a path may come with an empty one.
+    if (!host && head.version_minor() != 0) return errc::host_missing;
+    if (host && !host->empty() && !is_host_field(*host)) return errc::host_missing;
     return errc{};
 }
 
@@ -409,7 +402,8 @@ inline bool server_handshake::is_offered(std::string_view subprotocol) const noe
 
 inline errc server_handshake::accept(std::string_view subprotocol,
                                      std::span<const http_field_value> headers, std::string& out) {
-    if (state_ != server_handshake_state::deciding) return errc::not_deciding;
+    if (!deciding()) return errc::not_deciding;
+    if (state_ != server_handshake_state::deciding) return errc::not_an_upgrade;
     if (!subprotocol.empty() && !is_offered(subprotocol)) return errc::subprotocol_not_offered;
 
     const std::size_t before = out.size();
@@ -434,22 +428,23 @@ inline errc server_handshake::accept(std::string_view subprotocol,
 inline errc server_handshake::refuse(std::uint16_t status,
                                      std::span<const http_field_value> headers,
                                      std::string_view body, std::string& out) {
-    if (state_ != server_handshake_state::deciding) return errc::not_deciding;
-    if (status < 300 || status > 599 || status == 304) return errc::invalid_response;
-
-    const std::size_t before = out.size();
-    detail::begin_refusal(out, status);
-    if (!detail::append_fields(out, headers)) {
-        out.resize(before);
-        return errc::invalid_response;
-    }
-    const bool typed = std::any_of(headers.begin(), headers.end(), [](const http_field_value& h) {
-        return detail::iequals(h.name, "Content-Type");
-    });
-    if (!body.empty() && !typed) out += "Content-Type: text/plain; charset=utf-8\r\n";
-    detail::finish_refusal(out, body);
+    if (!deciding()) return errc::not_deciding;
+    if (status < 300 || status == 304) return errc::invalid_response;
+    const errc ec = append_response(out, status, headers, body, content());
+    if (ec != errc{}) return ec;
     cause_ = errc::refused_by_application;
     move(server_handshake_event::refuse);
+    return errc{};
+}
+
+inline errc server_handshake::respond(std::uint16_t status,
+                                      std::span<const http_field_value> headers,
+                                      std::string_view body, std::string& out) {
+    if (!deciding()) return errc::not_deciding;
+    const errc ec = append_response(out, status, headers, body, content());
+    if (ec != errc{}) return ec;
+    cause_ = errc::http_answered;
+    move(server_handshake_event::respond);
     return errc{};
 }
 

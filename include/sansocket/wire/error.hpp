@@ -129,6 +129,7 @@ enum class errc : std::uint8_t {
     aborted,         // 7.1.7
     cancelled,
     dropped,
+    http_answered,    // 4.2.1
     end_of_stream,    // 7.1.4
     transport_lost,   // 7.1.4
     tls_truncated,    // 7.1.4
@@ -258,6 +259,7 @@ inline constexpr auto error_table = std::to_array<error_row>({
     {errc::aborted, error_kind::ending, close_code::normal, "this endpoint aborted the connection"},
     {errc::cancelled, error_kind::ending, close_code::normal, "the closing handshake was cancelled"},
     {errc::dropped, error_kind::ending, close_code::normal, "the connection was destroyed without a close"},
+    {errc::http_answered, error_kind::ending, close_code::normal, "the request was no opening handshake, and was answered as HTTP"},
     {errc::end_of_stream, error_kind::transport, close_code::normal, "the transport ended without a Close frame"},
     {errc::transport_lost, error_kind::transport, close_code::normal, "the transport failed or was reset"},
     {errc::tls_truncated, error_kind::transport, close_code::normal, "the TLS stream ended without close_notify"},

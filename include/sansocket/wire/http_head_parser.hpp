@@ -42,12 +42,14 @@ namespace sansocket {
 ///                                        Sec-WebSocket-Key or -Version; in a response a second
 ///                                        Content-Length or Sec-WebSocket-Accept (RFC 9110 5.3);
 ///         errc::http_body_framing        a Content-Length that is no number; in a request also
-///                                        one above 0, and any Transfer-Encoding (6);
+///                                        one above 0, and any Transfer-Encoding, unless
+///                                        `http_body::unread` (6);
 /// and what `http_limits` lists. After an error nothing more is taken and the error stays.
 /// Linear in the head, however it is cut. Allocates nothing before the first byte of a head.
 class http_head_parser {
 public:
-    explicit http_head_parser(http_kind kind, const http_limits& limits = {}) noexcept;
+    explicit http_head_parser(http_kind kind, const http_limits& limits = {},
+                              http_body body = http_body::refused) noexcept;
 
     /// Takes bytes up to the end of the head, or to the first byte that is wrong.
     [[nodiscard]] http_progress receive(std::span<const std::byte> in);
@@ -105,12 +107,16 @@ private:
     errc take_line_feed(std::string_view& in, state next) noexcept;
     [[nodiscard]] errc misfit(char c) const noexcept;
     [[nodiscard]] errc too_long() const noexcept;
+    [[nodiscard]] bool refuses_body() const noexcept {
+        return kind_ == http_kind::request && body_ == http_body::refused;
+    }
     [[nodiscard]] std::uint32_t end() const noexcept {
         return static_cast<std::uint32_t>(head_.text_.size());
     }
 
     http_limits limits_;
     http_kind kind_;
+    http_body body_;
     state state_;
     // Decide no transition but by the limits and the fixed sizes of version and status.
     errc cause_ = errc::need_more;
@@ -122,8 +128,11 @@ private:
     http_head head_;
 };
 
-inline http_head_parser::http_head_parser(http_kind kind, const http_limits& limits) noexcept
-    : kind_(kind), state_(kind == http_kind::request ? state::start : state::status_version) {
+inline http_head_parser::http_head_parser(http_kind kind, const http_limits& limits,
+                                          http_body body) noexcept
+    : kind_(kind),
+      body_(body),
+      state_(kind == http_kind::request ? state::start : state::status_version) {
     constexpr std::size_t most = 0x7fffffff;  // offsets into a head are 32 bits
     limits_ = {(std::min)(limits.line, most), (std::min)(limits.fields, most),
                (std::min)(limits.total, most)};
@@ -284,9 +293,9 @@ inline errc http_head_parser::finish_field() noexcept {
     if (detail::iequals(name, "Content-Length")) {
         const bool number = !value.empty() && detail::all_are(detail::char_class::digit, value);
         const bool zero = value.find_first_not_of('0') == std::string_view::npos;
-        if (!number || (kind_ == http_kind::request && !zero)) return errc::http_body_framing;
+        if (!number || (!zero && refuses_body())) return errc::http_body_framing;
     }
-    if (kind_ == http_kind::request && detail::iequals(name, "Transfer-Encoding"))
+    if (refuses_body() && detail::iequals(name, "Transfer-Encoding"))
         return errc::http_body_framing;
     return errc{};
 }

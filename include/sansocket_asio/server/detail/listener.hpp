@@ -1,0 +1,150 @@
+// listener.hpp
+//
+// One socket that listens, and the loop that accepts from it. It does not stop
+// for an error: where there are no descriptors or no memory it tries again after
+// a pause, while those who connect wait in the system's backlog.
+#pragma once
+
+#include <sansocket_asio/server/detail/socket_file.hpp>
+#include <sansocket_asio/server/peer_address.hpp>
+#include <sansocket_asio/server_options.hpp>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/basic_socket_acceptor.hpp>
+#include <asio/error.hpp>
+#include <asio/socket_base.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace sansocket_asio::detail {
+
+// SO_REUSEPORT, where the system has it.
+class reuse_port {
+public:
+#if defined(SO_REUSEPORT)
+    template <class Protocol>
+    int level(const Protocol&) const noexcept {
+        return SOL_SOCKET;
+    }
+    template <class Protocol>
+    int name(const Protocol&) const noexcept {
+        return SO_REUSEPORT;
+    }
+#else
+    template <class Protocol>
+    int level(const Protocol&) const noexcept {
+        return -1;
+    }
+    template <class Protocol>
+    int name(const Protocol&) const noexcept {
+        return -1;
+    }
+#endif
+    template <class Protocol>
+    const int* data(const Protocol&) const noexcept {
+        return &on_;
+    }
+    template <class Protocol>
+    std::size_t size(const Protocol&) const noexcept {
+        return sizeof on_;
+    }
+
+private:
+    int on_ = 1;
+};
+
+class any_listener {
+public:
+    any_listener() = default;
+    any_listener(const any_listener&) = delete;
+    any_listener& operator=(const any_listener&) = delete;
+    virtual ~any_listener() = default;
+    virtual void close() noexcept = 0;
+};
+
+template <class Protocol>
+class listener final : public any_listener,
+                       public std::enable_shared_from_this<listener<Protocol>> {
+public:
+    using endpoint_type = typename Protocol::endpoint;
+    using socket = typename Protocol::socket;
+
+    // What it brings, while it is open.
+    struct events {
+        std::function<void(socket, const peer_address&)> accepted;
+        std::function<void(std::error_code)> failed;
+    };
+
+    listener(const ::asio::any_io_executor& executor, events told)
+        : acceptor_(executor), pause_(executor), told_(std::move(told)) {}
+
+    std::error_code open(const endpoint_type& at, const listen_options& how) {
+        std::string path;
+        if constexpr (requires { path = at.path(); }) path = at.path();
+        std::error_code ec;
+        acceptor_.open(at.protocol(), ec);
+#if !defined(ASIO_WINDOWS)  // there it lets another program take the port
+        if (!ec && path.empty()) acceptor_.set_option(::asio::socket_base::reuse_address(true), ec);
+#endif
+        if (!ec && how.reuse_port) acceptor_.set_option(detail::reuse_port{}, ec);
+        if (!ec) acceptor_.bind(at, ec);
+        if (!ec) file_ = socket_file(path);
+        if (!ec) acceptor_.listen(how.backlog, ec);
+        return ec;
+    }
+    endpoint_type endpoint(std::error_code& ec) const { return acceptor_.local_endpoint(ec); }
+
+    void accept() {
+        acceptor_.async_accept(
+            from_, [self = this->shared_from_this()](std::error_code ec, socket accepted) {
+                self->has_accepted(ec, std::move(accepted));
+            });
+    }
+    void close() noexcept override {
+        std::error_code ignored;
+        closed_ = true;
+        acceptor_.close(ignored);
+        file_.remove();
+        pause_.cancel();
+    }
+
+private:
+    static constexpr std::chrono::milliseconds time_to_recover{100};
+
+    void has_accepted(std::error_code ec, socket accepted) {
+        if (ec == ::asio::error::operation_aborted && closed_) return;
+        if (ec) return has_failed(ec);
+        const auto from = peer_address::of(from_);
+        if (!closed_) accept();  // whatever becomes of this one
+        told_.accepted(std::move(accepted), from);
+    }
+    void has_failed(std::error_code ec) {
+        // The client has gone meanwhile. Anything else may last, and must not keep the thread busy.
+        const bool of_one = ec == ::asio::error::connection_aborted ||
+                            ec == ::asio::error::operation_aborted ||
+                            ec == ::asio::error::interrupted;
+        told_.failed(ec);
+        if (closed_) return;
+        if (of_one) return accept();
+        pause_.expires_after(time_to_recover);
+        pause_.async_wait([self = this->shared_from_this()](std::error_code) {
+            if (!self->closed_) self->accept();
+        });
+    }
+
+    ::asio::basic_socket_acceptor<Protocol> acceptor_;
+    ::asio::steady_timer pause_;
+    endpoint_type from_;
+    events told_;
+    socket_file file_;
+    bool closed_ = false;
+};
+
+}  // namespace sansocket_asio::detail

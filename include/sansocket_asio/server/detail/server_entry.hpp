@@ -1,0 +1,47 @@
+// server_entry.hpp
+//
+// A server's connection: the websocket, and what the server knows of it.
+#pragma once
+
+#include <sansocket_asio/server/observer.hpp>
+#include <sansocket_asio/server/peer_address.hpp>
+#include <sansocket_asio/server/request.hpp>
+
+#include <sansocket/wire/close_code.hpp>
+
+#include <asio/cancellation_signal.hpp>
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace sansocket_asio::detail {
+
+template <class Websocket>
+struct server_entry {
+    enum class state : std::uint8_t {
+        opening,   // to be asked about, and counted
+        refusing,  // to be told that it is one too many
+        open,      // its handler has it
+        ending,    // only the end of its transport is awaited
+    };
+
+    server_entry(Websocket socket, const peer_address& from, std::optional<server_refusal> over)
+        : websocket(std::move(socket)),
+          peer(from),
+          refused_for(over),
+          state_(over ? state::refusing : state::opening) {}
+
+    Websocket websocket;
+    peer_address peer;
+    std::optional<server_refusal> refused_for;
+    state state_;
+    bool was_open = false;
+    sansocket::close_code code = sansocket::close_code::normal;  // when its handler is done
+    ::asio::cancellation_signal stop;                            // ends a handler's coroutine
+    typename std::list<std::shared_ptr<server_entry>>::iterator place{};
+};
+
+}  // namespace sansocket_asio::detail

@@ -1,0 +1,95 @@
+// stop_op.hpp
+//
+// The end of a server: its listeners at once, then its connections, then the
+// handlers that still run.
+#pragma once
+
+#include <sansocket_asio/group.hpp>
+
+#include <sansocket/wire/error.hpp>
+#include <sansocket/wire/time.hpp>
+
+#include <asio/cancellation_state.hpp>
+#include <asio/cancellation_type.hpp>
+#include <asio/compose.hpp>
+#include <asio/error.hpp>
+#include <asio/post.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+namespace sansocket_asio::detail {
+
+template <class State>
+class stop_op {
+public:
+    stop_op(std::shared_ptr<State> state, sansocket::duration timeout)
+        : state_(std::move(state)), timeout_(timeout) {}
+
+    template <class Self>
+    void operator()(Self& self, std::error_code ec = {}, shutdown_result = {}) {
+        switch (step_) {
+        case step::starting:
+            self.reset_cancellation_state(::asio::enable_total_cancellation());
+            if (state_->stopping())
+                return finish_later(self, sansocket::errc::operation_in_progress);
+            state_->close_listeners();
+            deadline_ = std::chrono::steady_clock::now() + timeout_;
+            step_ = step::closing;
+            return state_->ends()->async_shutdown(timeout_, std::move(self));
+        case step::closing:
+            ec_ = ec;
+            if (cancelled(self)) return give_up(self);
+            if (state_->idle()) return self.complete(ec_);
+            state_->when_idle().expires_at(deadline_);
+            return wait(self);
+        case step::waiting:
+            if (cancelled(self)) return give_up(self);
+            if (state_->idle()) return self.complete(ec_);
+            if (!ec) {  // the deadline
+                ec_ = sansocket::errc::close_timeout;
+                state_->cancel_handlers();
+                state_->when_idle().expires_at(sansocket::never);
+            }
+            return wait(self);
+        case step::finishing: return self.complete(ec_);
+        }
+    }
+
+private:
+    enum class step : std::uint8_t { starting, closing, waiting, finishing };
+
+    template <class Self>
+    static bool cancelled(Self& self) {
+        return self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none;
+    }
+    template <class Self>
+    void wait(Self& self) {
+        step_ = step::waiting;
+        auto& timer = state_->when_idle();
+        timer.async_wait(std::move(self));
+    }
+    // The connections are aborted; handlers are not waited for.
+    template <class Self>
+    void give_up(Self& self) {
+        state_->cancel_handlers();
+        self.complete(::asio::error::operation_aborted);
+    }
+    template <class Self>
+    void finish_later(Self& self, std::error_code ec) {
+        step_ = step::finishing;
+        ec_ = ec;
+        ::asio::post(std::move(self));
+    }
+
+    std::shared_ptr<State> state_;
+    sansocket::duration timeout_;
+    sansocket::time_point deadline_{};
+    step step_ = step::starting;
+    std::error_code ec_;
+};
+
+}  // namespace sansocket_asio::detail

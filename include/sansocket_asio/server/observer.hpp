@@ -1,0 +1,56 @@
+// observer.hpp
+//
+// Who is told what a server does: for logs and traces. The library prints
+// nothing by itself.
+#pragma once
+
+#include <sansocket_asio/server/peer_address.hpp>
+
+#include <sansocket/wire/close_info.hpp>
+#include <sansocket/wire/error.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <system_error>
+
+namespace sansocket_asio {
+
+/// Why a server did not take a connection.
+enum class server_refusal : std::uint8_t {
+    connections,              ///< `server_options::max_connections`.
+    connections_per_address,  ///< `server_options::max_connections_per_address`.
+    stopping,                 ///< It came while the server was stopping.
+};
+
+/// Is told of a server's life, on the server's executor. Each function does nothing by default, and
+/// must not destroy the server.
+class server_observer {
+public:
+    server_observer() = default;
+    server_observer(const server_observer&) = delete;
+    server_observer& operator=(const server_observer&) = delete;
+    virtual ~server_observer() = default;
+
+    /// A connection came. One of the others follows, `closed` behind `opened`.
+    virtual void accepted(const peer_address&) noexcept {}
+    /// It is over a limit.
+    virtual void refused(const peer_address&, server_refusal) noexcept {}
+    /// It is a WebSocket now.
+    virtual void opened(const peer_address&) noexcept {}
+    /// The WebSocket is over, its transport too, and its handler has returned.
+    virtual void closed(const peer_address&, const sansocket::close_info&) noexcept {}
+    /// It sent a plain HTTP request, which was answered with `status`.
+    virtual void http_answered(const peer_address&, std::uint16_t /*status*/) noexcept {}
+    /// It did not become a WebSocket: errc::refused_by_application, errc::opening_timeout, or what
+    /// was wrong with the request.
+    virtual void handshake_failed(const peer_address&, sansocket::errc) noexcept {}
+    /// No connection could be taken. The server goes on: at once where only that connection was at
+    /// fault, and after a pause where there are no descriptors or no memory.
+    virtual void accept_failed(std::error_code) noexcept {}
+    /// An exception left a handler of the application. The connection ends with 1011, or the request
+    /// is answered with 500. Not told of std::system_error from a connection that is over: that is how
+    /// its operations end a coroutine.
+    virtual void handler_failed(const peer_address&, const std::exception_ptr&) noexcept {}
+};
+
+}  // namespace sansocket_asio

@@ -1,0 +1,48 @@
+// server_options.hpp
+//
+// What can be chosen for a server. Every limit is on by default, but for the one
+// that would turn a proxy's clients away.
+#pragma once
+
+#include <sansocket/connection.hpp>
+#include <sansocket/options.hpp>
+
+#include <asio/socket_base.hpp>
+
+#include <cstddef>
+
+namespace sansocket_asio {
+
+class server_observer;
+
+/// Choices and limits of a server.
+struct server_options {
+    /// Which upgrades are accepted: subprotocols, and the origins that are let in, without which any
+    /// page in a browser may connect (RFC 6455 10.2).
+    sansocket::server_policy policy{};
+    /// Of each connection. `opening_timeout` is the time from its acceptance to the answer to its
+    /// request, `http` the limits of that; `decision` is the server's to set.
+    sansocket::options connection{};
+    /// Connections in all, from their acceptance until transport and handler are over. Those above are
+    /// answered 503, and counted. Keep it below the number of descriptors that the process may have.
+    std::size_t max_connections = 10'000;
+    /// Connections from one IPv4 address or one IPv6 network of 64 bits; 0: no limit. Those above are
+    /// answered 429. Unix sockets have no limit. By default none, since behind a proxy all clients
+    /// have one address; set it where clients connect directly.
+    std::size_t max_connections_per_address = 0;
+    /// Connections over a limit that are answered at a time; those above are closed at once.
+    std::size_t max_refusals = 64;
+    /// Is told what happens. It has to live as long as the server. By default nobody.
+    server_observer* observer = nullptr;
+};
+
+/// How a server listens.
+struct listen_options {
+    /// Connections that may wait to be accepted, as far as the system allows.
+    int backlog = ::asio::socket_base::max_listen_connections;
+    /// Whether several sockets, each with this option, may listen at one port, among which the system
+    /// distributes connections (SO_REUSEPORT). Not everywhere: listening then fails.
+    bool reuse_port = false;
+};
+
+}  // namespace sansocket_asio

@@ -1,0 +1,187 @@
+// What a server does when there is too much of something.
+#include <sansocket_asio/server.hpp>
+
+#include "support/asio_server.hpp"
+
+#include <sansocket_asio/server/detail/address_counts.hpp>
+
+#include <asio/ip/address_v6.hpp>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+namespace server_limits_tests {
+
+using namespace support;
+using sansocket_asio::peer_address;
+using sansocket_asio::server_refusal;
+
+TEST_CASE("server limits: one connection too many is answered 503, and there is room again later") {
+    loop l;
+    sansocket_asio::server_options options;
+    options.max_connections = 2;
+    options.max_refusals = 1;
+    served s(l, options);
+    s.server->on_connection(served::echo);
+    s.listen();
+    raw_peer one = s.open_peer();
+    raw_peer opening = s.connect();  // counts, though it has sent nothing
+    l.until([&] { return s.server->counters().opening == 1; });
+
+    raw_peer third = s.connect();
+    l.until([&] { return s.server->counters().refusing == 1; });
+    CHECK(s.ask(upgrade_request).empty());  // closed at once: nobody more is told at a time
+    third.send(bytes(upgrade_request));
+    CHECK(text_of(third.read_to_end()).starts_with("HTTP/1.1 503 "));
+    CHECK(s.server->counters().refusing == 1);  // until it has gone
+    third.socket.close();
+    l.until([&] { return s.server->counters().refusing == 0; });
+    CHECK(s.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 503 "));
+
+    const auto n = s.server->counters();
+    CHECK(n.accepted == 5);
+    CHECK(n.refused_connections == 3);
+    CHECK(n.refused_unanswered == 1);
+    CHECK(n.handshake_failures() == 0);
+    CHECK(s.diary.refusals == std::vector(3, server_refusal::connections));
+    one.socket.close();
+    l.until([&] { return s.server->connections() == 0; });
+    raw_peer again = s.open_peer();
+    again.socket.close(), opening.socket.close();
+    s.stop();
+    CHECK(l.finish() < 1s);
+}
+
+TEST_CASE("server limits: too many from one address are answered 429, others are let in") {
+    loop l;
+    sansocket_asio::server_options options;
+    options.max_connections_per_address = 1;
+    served s(l, options);
+    s.server->on_connection(served::echo);
+    s.at = s.server->listen(tcp::endpoint(tcp::v4(), 0));
+    s.at.address(asio::ip::address_v4::loopback());
+    raw_peer one = s.open_peer();
+    CHECK(s.ask(upgrade_request).starts_with("HTTP/1.1 429 "));
+    CHECK(s.diary.refusals == std::vector{server_refusal::connections_per_address});
+    CHECK(s.server->counters().refused_connections_per_address == 1);
+
+    tcp::socket from_elsewhere(l.io, tcp::v4());
+    from_elsewhere.bind({asio::ip::make_address_v4("127.0.0.2"), 0});
+    from_elsewhere.connect(s.at);
+    raw_peer other(l, std::move(from_elsewhere));
+    other.send(bytes(upgrade_request));
+    CHECK(other.read_head().starts_with("HTTP/1.1 101 "));
+    one.socket.close();
+    l.until([&] { return s.server->connections() == 1; });
+    raw_peer again = s.open_peer();
+    again.socket.close(), other.socket.close();
+    s.stop();
+}
+
+TEST_CASE("server limits: what counts as one address") {
+    const auto from = [](const char* ip) {
+        return peer_address(tcp::endpoint(asio::ip::make_address(ip), 4711));
+    };
+    sansocket_asio::detail::address_counts counts;
+    counts.add(from("192.0.2.1"));
+    CHECK(counts.count(from("192.0.2.1")) == 1);
+    CHECK(counts.count(from("::ffff:192.0.2.1")) == 1);  // the same host on a socket of both
+    CHECK(counts.count(from("192.0.2.2")) == 0);
+    counts.add(from("2001:db8:0:1::1"));
+    CHECK(counts.count(from("2001:db8:0:1:ffff::2")) == 1);
+    CHECK(counts.count(from("2001:db8:0:2::1")) == 0);
+    CHECK(counts.count(from("::192.0.2.1")) == 0);
+    counts.add({});  // Unix: no address
+    CHECK(counts.count({}) == 0);
+    counts.remove({});
+    counts.remove(from("192.0.2.1"));
+    CHECK(counts.count(from("192.0.2.1")) == 0);
+    CHECK(from("2001:db8::1").to_string() == "[2001:db8::1]:4711");
+    CHECK(from("::ffff:192.0.2.1").to_string() == "192.0.2.1:4711");
+}
+
+TEST_CASE("server limits: the time and the size of a handshake") {
+    loop l;
+    sansocket_asio::server_options options;
+    options.connection.opening_timeout = 50ms;
+    options.connection.http.total = 1000;
+    served s(l, options);
+    s.listen();
+    CHECK(s.ask("GET / HTTP/1.1\r\n").empty());
+    CHECK(s.ask(std::string(2000, '\n')).starts_with("HTTP/1.1 400 "));
+    const std::string field = "X-Long: " + std::string(1000, 'x') + "\r\n";
+    CHECK(s.ask("GET / HTTP/1.1\r\n" + field).starts_with("HTTP/1.1 431 "));
+    CHECK(s.diary.failures.size() == 3);
+    CHECK(s.server->counters().handshake_failures(errc::opening_timeout) == 1);
+    CHECK(s.server->counters().handshake_failures(errc::http_head_too_large) == 1);
+    CHECK(s.server->counters().handshake_failures() == 3);
+    s.stop();
+}
+
+// All descriptors but a few are taken, until it ends.
+class no_descriptors {
+public:
+    no_descriptors() {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        ::rlimit low = before_;
+        low.rlim_cur = 256;
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &low) == 0);
+        for (int fd = 0; (fd = ::open("/dev/null", O_RDONLY)) >= 0;) taken_.push_back(fd);
+        REQUIRE(errno == EMFILE);
+    }
+    no_descriptors(const no_descriptors&) = delete;
+    no_descriptors& operator=(const no_descriptors&) = delete;
+    ~no_descriptors() {
+        for (const int fd : taken_) ::close(fd);
+        ::setrlimit(RLIMIT_NOFILE, &before_);
+    }
+    void give_back(std::size_t n) {
+        for (; n != 0; --n) {
+            ::close(taken_.back());
+            taken_.pop_back();
+        }
+    }
+
+private:
+    ::rlimit before_{};
+    std::vector<int> taken_;
+};
+
+TEST_CASE(
+    "server limits: without descriptors it waits, and serves those who wait once there are some") {
+    loop l;
+    served s(l);
+    s.server->on_connection(served::echo);
+    s.listen();
+    raw_peer open = s.open_peer();
+    std::vector<raw_peer> waiting;
+    {
+        no_descriptors none;
+        none.give_back(3);
+        for (int i = 0; i != 3; ++i) waiting.push_back(s.connect());
+        l.until([&] { return !s.diary.accept_errors.empty(); });
+        CHECK(s.diary.accept_errors[0] == asio::error::no_descriptors);
+        const auto start = std::chrono::steady_clock::now();
+        l.until([&] { return s.diary.accept_errors.size() == 3; });
+        CHECK(std::chrono::steady_clock::now() - start >= 150ms);  // it does not spin
+        CHECK(s.server->counters().accept_errors == 3);
+        CHECK(s.server->counters().accepted == 1);
+
+        open.socket.close();  // on either side one comes free
+        l.until([&] { return s.server->counters().accepted >= 2; });
+    }
+    for (raw_peer& peer : waiting) {
+        peer.send(bytes(upgrade_request));
+        CHECK(peer.read_head().starts_with("HTTP/1.1 101 "));
+    }
+    CHECK(s.server->connections() == 3);
+    for (raw_peer& peer : waiting) peer.socket.close();
+    s.stop();
+    CHECK(l.finish() < 1s);
+}
+
+}  // namespace server_limits_tests

@@ -1,0 +1,47 @@
+"""A WebSocket client of a few lines: enough to say a short text and to hear one."""
+import base64
+import os
+import socket
+import struct
+
+
+class Client:
+    def __init__(self, port, target="/", timeout=20):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.socket.sendall((f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
+                             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
+                             "Sec-WebSocket-Version: 13\r\n\r\n").encode())
+        self.head = b""
+        while not self.head.endswith(b"\r\n\r\n"):
+            self.head += self.take(1)
+
+    def take(self, n):
+        out = b""
+        while len(out) < n:
+            part = self.socket.recv(n - len(out))
+            if not part:
+                raise EOFError(out)
+            out += part
+        return out
+
+    def frame(self, first, payload):
+        mask = os.urandom(4)
+        masked = bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+        self.socket.sendall(bytes([first, 0x80 | len(payload)]) + mask + masked)
+
+    def say(self, text):
+        self.frame(0x81, text.encode())
+
+    def hear(self):
+        """(first byte, payload) of the next frame, which is a short one."""
+        first, size = self.take(2)
+        return first, self.take(size)
+
+    def close_as_asked(self):
+        """Answers a Close, and says its code."""
+        first, payload = self.hear()
+        assert first == 0x88, first
+        self.frame(0x88, payload)
+        self.socket.close()
+        return struct.unpack(">H", payload[:2])[0]
