@@ -105,7 +105,7 @@ public:
           deflate_(std::move(deflate)),
           plain_(plain),
           parser_(http_kind::request, limits,
-                  plain == plain_http::allowed ? http_body::unread : http_body::refused) {}
+                  plain == plain_http::allowed ? request_body::unread : request_body::refused) {}
 
     /// Takes bytes up to the end of the request's head, or to the first that is wrong. 4.2.1.
     ///

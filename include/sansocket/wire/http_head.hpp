@@ -107,7 +107,7 @@ enum class http_kind : std::uint8_t { request, response };
 
 /// Whether a request may announce a body. RFC 9112 6. `unread`: it may, and the body is not read,
 /// which is safe only where the connection ends with the answer.
-enum class http_body : std::uint8_t { refused, unread };
+enum class request_body : std::uint8_t { refused, unread };
 
 /// How much of a head, and of a refusal's body, is taken from a peer. All limits are inclusive;
 /// of a head's, values over 2^31 - 1 read as 2^31 - 1.

@@ -43,13 +43,13 @@ namespace sansocket {
 ///                                        Content-Length or Sec-WebSocket-Accept (RFC 9110 5.3);
 ///         errc::http_body_framing        a Content-Length that is no number; in a request also
 ///                                        one above 0, and any Transfer-Encoding, unless
-///                                        `http_body::unread` (6);
+///                                        `request_body::unread` (6);
 /// and what `http_limits` lists. After an error nothing more is taken and the error stays.
 /// Linear in the head, however it is cut. Allocates nothing before the first byte of a head.
 class http_head_parser {
 public:
     explicit http_head_parser(http_kind kind, const http_limits& limits = {},
-                              http_body body = http_body::refused) noexcept;
+                              request_body body = request_body::refused) noexcept;
 
     /// Takes bytes up to the end of the head, or to the first byte that is wrong.
     [[nodiscard]] http_progress receive(std::span<const std::byte> in);
@@ -108,7 +108,7 @@ private:
     [[nodiscard]] errc misfit(char c) const noexcept;
     [[nodiscard]] errc too_long() const noexcept;
     [[nodiscard]] bool refuses_body() const noexcept {
-        return kind_ == http_kind::request && body_ == http_body::refused;
+        return kind_ == http_kind::request && body_ == request_body::refused;
     }
     [[nodiscard]] std::uint32_t end() const noexcept {
         return static_cast<std::uint32_t>(head_.text_.size());
@@ -116,7 +116,7 @@ private:
 
     http_limits limits_;
     http_kind kind_;
-    http_body body_;
+    request_body body_;
     state state_;
     // Decide no transition but by the limits and the fixed sizes of version and status.
     errc cause_ = errc::need_more;
@@ -129,7 +129,7 @@ private:
 };
 
 inline http_head_parser::http_head_parser(http_kind kind, const http_limits& limits,
-                                          http_body body) noexcept
+                                          request_body body) noexcept
     : kind_(kind),
       body_(body),
       state_(kind == http_kind::request ? state::start : state::status_version) {
