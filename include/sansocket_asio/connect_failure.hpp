@@ -68,7 +68,8 @@ struct connect_failure {
 
 namespace detail {
 
-// What a peer wrote, fit for a terminal or a log: at most 200 bytes of its first line that is not empty.
+// What a peer wrote, fit for a terminal or a log: at most 200 bytes of its first line that is not
+// empty.
 inline std::string printable_line(std::string_view text) {
     constexpr std::size_t most = 200;
     const std::size_t begin = (std::min)(text.find_first_not_of(" \t\r\n"), text.size());

@@ -137,10 +137,10 @@ public:
     /// Resolves, connects and opens. `url` is a ws:// URL, or a wss:// URL where the stream can do
     /// both: that of sansocket_openssl. RFC 6455 3, 4.1.
     ///
-    /// Also completes with the errors of `sansocket::parse_url`, errc::url_needs_tls, errc::invalid_request,
-    /// the resolver's, the socket's and those of TLS; `failure()` says more. `opening_timeout` covers
-    /// all steps. A host's addresses are tried one after the other, each but the last for its share of
-    /// the time that is left.
+    /// Also completes with the errors of `sansocket::parse_url`, errc::url_needs_tls,
+    /// errc::invalid_request, the resolver's, the socket's and those of TLS; `failure()` says more.
+    /// `opening_timeout` covers all steps. A host's addresses are tried one after the other, each but
+    /// the last for its share of the time that is left.
     ///
     /// Cancellation, total: the connection is aborted.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
@@ -156,9 +156,11 @@ public:
         return async_connect(url, client_options{}, std::forward<Token>(token));
     }
 
-    /// Connects to `endpoint`, of the stream's protocol, and opens: for Unix domain sockets, and for
-    /// addresses that are known already. As `async_connect`, but nothing is looked up: `url` says what
-    /// is asked for, and its port is of no account. Cancellation, total: the connection is aborted.
+    /// Connects to `endpoint`, of the stream's protocol, and opens: for Unix domain sockets, and
+    /// for addresses that are known already. As `async_connect`, but nothing is looked up: `url`
+    /// says what is asked for, and its port is of no account.
+    ///
+    /// Cancellation, total: the connection is aborted.
     template <detail::endpoint Endpoint,
               class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_connect_to(const Endpoint& endpoint, std::string_view url,
@@ -177,8 +179,8 @@ public:
                        std::forward<Token>(token));
     }
 
-    /// Why the last `async_connect` or `async_handshake` failed: its step, and what the server said. Its
-    /// `ec` is success where none has failed. A copy, so that it may be kept.
+    /// Why the last `async_connect` or `async_handshake` failed: its step, and what the server said.
+    /// Its `ec` is success where none has failed. A copy, so that it may be kept.
     [[nodiscard]] connect_failure failure() const requires(is_client) {
         return session_ ? session_->failure() : connect_failure{.ec = sansocket::errc::closed};
     }

@@ -268,7 +268,6 @@ TEST_CASE("websocket tokens: a parallel_group cancels the receive that came seco
     close_both(l, p);
 }
 
-#if defined(ASIO_HAS_CO_AWAIT)
 namespace {
 
 using awaiting_client = asio::use_awaitable_t<>::as_default_on_t<websocket_client>;
@@ -368,6 +367,5 @@ TEST_CASE("websocket tokens: use_awaitable and as_tuple, by default and by name"
     CHECK(codes ==
           std::vector<std::error_code>{{}, {}, {}, {}, errc::closed_locally, errc::url_scheme});
 }
-#endif
 
 }  // namespace token_kinds_tests

@@ -113,8 +113,8 @@ public:
     /// Moves the response's head out.
     [[nodiscard]] http_head take_response() noexcept { return std::exchange(response_, {}); }
 
-    /// The body of a refusal, up to `http_limits::body`, as it was sent: any bytes; empty where it has
-    /// none. In part before it is complete. Lives as `response()` does.
+    /// The body of a refusal, up to `http_limits::body`, as it was sent: any bytes; empty where it
+    /// has none. In part before it is complete. Lives as `response()` does.
     [[nodiscard]] std::string_view body() const noexcept { return body_.text(); }
     /// Whether the body is longer than what is here of it, or may be.
     [[nodiscard]] bool body_cut() const noexcept { return body_.cut(); }

@@ -43,8 +43,8 @@ public:
     ///         else errc::need_more.
     http_progress receive(std::span<const std::byte> in);
 
-    /// No more will come. `how`: errc::end_of_stream where the stream ended in order, which completes
-    /// a body that has no other end.
+    /// No more will come. `how`: errc::end_of_stream where the stream ended in order, which
+    /// completes a body that has no other end.
     void end(errc how) noexcept;
 
     [[nodiscard]] bool over() const noexcept { return framing_ == framing::over; }

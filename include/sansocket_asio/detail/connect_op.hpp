@@ -162,7 +162,7 @@ private:
         session_->stage_ = connect_stage::connect;
         auto& socket = detail::lowest(session_->stream());
         while (next_ != to_.endpoints->size()) {
-            const Endpoint& endpoint = (*to_.endpoints)[next_++];
+            const Endpoint endpoint = (*to_.endpoints)[next_++];
             std::error_code failed;
             socket.close(failed);
             socket.open(endpoint.protocol(), failed);

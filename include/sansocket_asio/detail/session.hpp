@@ -158,7 +158,7 @@ public:
         return info.clean ? std::error_code{} : make_error_code(info.cause);
     }
 
-    // Why a client has not opened. What the operation itself does not note is the connection's to say.
+    // Why a client has not opened. What the operation does not note is the connection's to say.
     connect_failure failure() const {
         connect_failure out = failure_ ? *failure_ : connect_failure{.stage = stage_};
         if (!core_ || core_->was_opened() || !over()) return out;
