@@ -4,17 +4,22 @@
 // connection, limits, and an end that says goodbye to every client.
 //
 //   echo_server [--host H] [--port P] [--max-message BYTES] [--max-connections N]
+//               [--certificate FILE --key FILE]
 //               [--deflate] [--window-bits N] [--no-takeover] [--shared]
 //
+// --certificate, of the server and of those above it, and its --key, both PEM: speaks TLS.
 // --deflate compresses with clients that offer it, in messages of 256 bytes and more; the other
 // three say how. The end of each connection that did is printed.
 //
-// Prints "listening on ws://HOST:PORT/". A text "close CODE REASON" makes it close with them.
+// Prints "listening on ws://HOST:PORT/", or wss. A text "close CODE REASON" makes it close with them.
 // SIGINT and SIGTERM close every connection with 1001.
 #include "support/close_request.hpp"
 #include "support/echo_settings.hpp"
 
 #include <sansocket_asio/sansocket_asio.hpp>
+#ifdef WITH_OPENSSL
+#include <sansocket_openssl/sansocket_openssl.hpp>
+#endif
 #ifdef WITH_ZLIB
 #include <sansocket_zlib/sansocket_zlib.hpp>
 #endif
@@ -51,14 +56,21 @@ using sansocket::message;
 using support::close_asked_by;
 using support::settings;
 
+#ifdef WITH_OPENSSL
+using stream = sansocket_openssl::stream;  // plain or TLS
+#else
+using stream = tcp::socket;
+#endif
+
 // `Connection` says whether there is a codec.
 template <class Connection>
 class echo_server {
-    using websocket = sansocket_asio::websocket<sansocket::role::server, tcp::socket, Connection>;
+    using websocket = sansocket_asio::websocket<sansocket::role::server, stream, Connection>;
 
 public:
     echo_server(asio::io_context& io, const settings& chosen, const tcp::endpoint& where)
         : acceptor_(io, where), all_(io.get_executor()), max_connections_(chosen.max_connections) {
+        if (!chosen.certificate.empty()) use_tls(chosen);
         options_.messages.size = chosen.max_message;
         options_.deflate.enabled = chosen.deflate;
         options_.deflate.own_window_bits = chosen.window_bits;
@@ -91,9 +103,22 @@ private:
         }
     }
 
+#ifdef WITH_OPENSSL
+    void use_tls(const settings& chosen) {
+        tls_ = sansocket_openssl::make_server_context({chosen.certificate, chosen.key, {}});
+    }
+    stream stream_over(tcp::socket socket) {
+        return tls_ ? stream(std::move(socket), *tls_) : stream(std::move(socket));
+    }
+    std::optional<asio::ssl::context> tls_;
+#else
+    static void use_tls(const settings&) { throw std::runtime_error("built without OpenSSL"); }
+    static stream stream_over(tcp::socket socket) { return socket; }
+#endif
+
     // One connection's life.
     awaitable<void> serve(tcp::socket socket) {
-        websocket ws(std::move(socket));
+        websocket ws(stream_over(std::move(socket)));
         if (!all_.join(ws)) co_return;  // the server stops
         ++connections_;
         try {
@@ -149,7 +174,8 @@ void run(const settings& chosen) {
     signals.async_wait([&server](std::error_code, int) { server.stop(); });
 
     const tcp::endpoint at = server.endpoint();
-    std::cout << "listening on ws://" << at << '/' << std::endl;  // an IPv6 address in brackets
+    const auto* const scheme = chosen.certificate.empty() ? "ws://" : "wss://";
+    std::cout << "listening on " << scheme << at << '/' << std::endl;  // IPv6 in brackets
     io.run();
 }
 
