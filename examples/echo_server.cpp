@@ -3,18 +3,22 @@
 // A server that echoes every message: one thread, one coroutine for each
 // connection, limits, and an end that says goodbye to every client.
 //
-//   echo_server [--host H] [--port P] [--max-message BYTES] [--max-connections N]
+//   echo_server [--host H] [--port P] [--max-message BYTES] [--max-connections N] [--tls CERT KEY]
 //               [--deflate] [--window-bits N] [--no-takeover] [--shared]
 //
+// --tls: speaks TLS with the certificate chain and the key of these two files, both PEM.
 // --deflate compresses with clients that offer it, in messages of 256 bytes and more; the other
 // three say how. The end of each connection that did is printed.
 //
-// Prints "listening on ws://HOST:PORT/". A text "close CODE REASON" makes it close with them.
+// Prints "listening on ws://HOST:PORT/", or wss. A text "close CODE REASON" makes it close with them.
 // SIGINT and SIGTERM close every connection with 1001.
 #include "support/close_request.hpp"
 #include "support/echo_settings.hpp"
 
 #include <sansocket_asio/server.hpp>
+#ifdef WITH_OPENSSL
+#include <sansocket_openssl/sansocket_openssl.hpp>
+#endif
 #ifdef WITH_ZLIB
 #include <sansocket_zlib/sansocket_zlib.hpp>
 #endif
@@ -31,6 +35,7 @@
 #include <csignal>
 #include <exception>
 #include <iostream>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -47,6 +52,12 @@ using sansocket::message;
 
 using support::close_asked_by;
 using support::settings;
+
+#ifdef WITH_OPENSSL
+using stream = sansocket_openssl::stream;  // plain or TLS
+#else
+using stream = tcp::socket;
+#endif
 
 template <class Websocket>
 void tell(const Websocket& ws) {
@@ -92,22 +103,36 @@ sansocket_asio::server_options options_of(const settings& chosen) {
     return options;
 }
 
+template <class Server>
+tcp::endpoint listen(Server& server, const tcp::endpoint& at, const settings& chosen) {
+    if (chosen.certificate.empty()) return server.listen(at);
+#ifdef WITH_OPENSSL
+    const auto context = std::make_shared<asio::ssl::context>(
+        sansocket_openssl::make_server_context({chosen.certificate, chosen.key, {}}));
+    return server.listen(
+        at, [context](tcp::socket socket) { return stream(std::move(socket), *context); });
+#else
+    throw std::runtime_error("built without OpenSSL");
+#endif
+}
+
 // `Connection` says whether there is a codec.
 template <class Connection>
 void run(const settings& chosen) {
-    using echo_server = sansocket_asio::basic_server<tcp::socket, Connection>;
+    using echo_server = sansocket_asio::basic_server<stream, Connection>;
     asio::io_context io(1);
     const auto found = tcp::resolver(io).resolve(chosen.host, std::to_string(chosen.port));
     echo_server server(io.get_executor(), options_of(chosen));
     server.on_connection(serve<typename echo_server::websocket_type>);
-    const tcp::endpoint at = server.listen(found.begin()->endpoint());
+    const tcp::endpoint at = listen(server, found.begin()->endpoint(), chosen);
 
     asio::signal_set signals(io, SIGINT, SIGTERM);
     signals.async_wait([&server](std::error_code, int) {
         // 1001 to everybody; who has not ended within the time is cut off.
         server.async_stop(std::chrono::seconds(5), asio::detached);
     });
-    std::cout << "listening on ws://" << at << '/' << std::endl;  // an IPv6 address in brackets
+    const auto* const scheme = chosen.certificate.empty() ? "ws://" : "wss://";
+    std::cout << "listening on " << scheme << at << '/' << std::endl;  // IPv6 in brackets
     io.run();
 }
 

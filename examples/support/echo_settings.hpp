@@ -17,15 +17,18 @@ struct settings {
     std::uint16_t port = 8080;
     std::uint64_t max_message = std::uint64_t{16} * 1024 * 1024;
     std::uint64_t max_connections = 10000;
+    std::string certificate;  // PEM files; none: plain
+    std::string key;
     bool deflate = false;
     std::uint8_t window_bits = 15;
     bool no_takeover = false;
     bool shared = false;
 };
 
-inline constexpr std::string_view usage = "usage: echo_server [--host H] [--port P] [--max-message "
-                                          "BYTES] [--max-connections N] [--deflate] "
-                                          "[--window-bits N] [--no-takeover] [--shared]\n";
+inline constexpr std::string_view usage =
+    "usage: echo_server [--host H] [--port P] [--max-message BYTES] [--max-connections N]\n"
+    "                   [--tls CERT KEY] [--deflate] [--window-bits N] [--no-takeover] "
+    "[--shared]\n";
 
 // Nothing where they make no sense.
 inline std::optional<settings> settings_of(int argc, char* argv[]) {
@@ -35,6 +38,7 @@ inline std::optional<settings> settings_of(int argc, char* argv[]) {
                           .take("--port", chosen.port)
                           .take("--max-message", chosen.max_message)
                           .take("--max-connections", chosen.max_connections)
+                          .take("--tls", chosen.certificate, chosen.key)
                           .take("--deflate", chosen.deflate)
                           .take("--window-bits", chosen.window_bits)
                           .take("--no-takeover", chosen.no_takeover)

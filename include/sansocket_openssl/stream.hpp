@@ -30,7 +30,7 @@
 #include <chrono>
 #include <concepts>
 #include <cstddef>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -39,9 +39,39 @@
 
 namespace sansocket_openssl {
 
+namespace detail {
+
+struct freed {
+    void operator()(SSL_CTX* context) const noexcept { SSL_CTX_free(context); }
+    void operator()(SSL* ssl) const noexcept { SSL_free(ssl); }
+};
+
+inline std::unique_ptr<SSL_CTX, freed> share(::asio::ssl::context& context) noexcept {
+    SSL_CTX_up_ref(context.native_handle());
+    return std::unique_ptr<SSL_CTX, freed>(context.native_handle());
+}
+
+// RFC 6066 3: "Literal IPv4 and IPv6 addresses are not permitted in "HostName"", and the name stands
+// "without a trailing dot".
+inline bool name_server(SSL* ssl, std::string host) {
+    std::error_code no_address;
+    ::asio::ip::make_address(host, no_address);
+    auto* const param = SSL_get0_param(ssl);
+    if (!no_address) return X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str()) == 1;
+    if (host.ends_with('.')) host.pop_back();
+    // RFC 9525 6.3: no look at the common name, no wildcard for a part of a label.
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
+                                               X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return X509_VERIFY_PARAM_set1_host(param, host.data(), host.size()) == 1 &&
+           SSL_set_tlsext_host_name(ssl, host.c_str()) == 1;
+}
+
+}  // namespace detail
+
 /// A stream over a socket of any protocol: TCP, or a Unix domain socket.
 ///
-/// A context given to it need not outlive it, but what the context was given, such as callbacks, must.
+/// It shares the context that it is given, which may be destroyed before it, unless that has callbacks
+/// of Asio's: without them, nobody is believed.
 /// One operation of reading and one of writing may run at a time. Not to be moved while any does.
 template <class Executor = ::asio::any_io_executor>
 class basic_stream {
@@ -67,11 +97,13 @@ public:
           type_(::asio::ssl::stream_base::server) {}
     /// A client's, not connected yet. Plain, or with a wss:// URL TLS that trusts whom `context` does.
     basic_stream(const executor_type& executor, ::asio::ssl::context& context)
-        : layer_(std::in_place_type<lowest_layer_type>, executor), context_(&context) {}
+        : layer_(std::in_place_type<lowest_layer_type>, executor),
+          context_(detail::share(context)) {}
     template <class Context>
     requires(std::convertible_to<Context&, ::asio::execution_context&>)
         basic_stream(Context& execution, ::asio::ssl::context& context)
-        : layer_(std::in_place_type<lowest_layer_type>, execution), context_(&context) {}
+        : layer_(std::in_place_type<lowest_layer_type>, execution),
+          context_(detail::share(context)) {}
 
     /// What is moved from may be destroyed.
     basic_stream(basic_stream&&) noexcept = default;
@@ -162,7 +194,7 @@ private:
     const tls_layer* tls() const noexcept { return std::get_if<tls_layer>(&layer_); }
 
     std::variant<lowest_layer_type, tls_layer> layer_;
-    ::asio::ssl::context* context_ = nullptr;  // a client's; null: the default
+    std::unique_ptr<SSL_CTX, detail::freed> context_;  // a client's; null: the default
     ::asio::ssl::stream_base::handshake_type type_ = ::asio::ssl::stream_base::client;
     bool verifies_ = true;
     bool secured_ = false;
@@ -171,47 +203,31 @@ private:
 
 using stream = basic_stream<>;
 
-namespace detail {
-
-// RFC 6066 3: "Literal IPv4 and IPv6 addresses are not permitted in "HostName"", and the name stands
-// "without a trailing dot".
-inline bool name_server(SSL* ssl, std::string host) noexcept {
-    std::error_code no_address;
-    ::asio::ip::make_address(host, no_address);
-    auto* const param = SSL_get0_param(ssl);
-    if (!no_address) return X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str()) == 1;
-    if (host.ends_with('.')) host.pop_back();
-    // RFC 9525 6.3: no look at the common name, no wildcard for a part of a label.
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
-                                               X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return X509_VERIFY_PARAM_set1_host(param, host.data(), host.size()) == 1 &&
-           SSL_set_tlsext_host_name(ssl, host.c_str()) == 1;
-}
-
-}  // namespace detail
-
 template <class Executor>
 std::error_code basic_stream<Executor>::use_tls(std::string_view host) {
     if (uses_tls()) return ::asio::error::already_started;
     if (host.empty()) return ::asio::error::invalid_argument;
-    try {
-        ::ERR_clear_error();
-        auto& context = context_ != nullptr ? *context_ : default_client_context();
-        tls_layer secure(std::move(lowest_layer()), context);
-        layer_.template emplace<tls_layer>(std::move(secure));
-    } catch (const std::system_error& error) {
-        return error.code();
+    ::ERR_clear_error();
+    if (!context_) {
+        try {
+            context_ = detail::share(default_client_context());
+        } catch (const std::system_error& error) {
+            return error.code();
+        }
     }
-    type_ = ::asio::ssl::stream_base::client;
-    auto* const ssl = native_handle();
+    std::unique_ptr<SSL, detail::freed> ssl(SSL_new(context_.get()));
+    if (!ssl) return detail::last_error();
     // Whatever the context says: it may be one that nobody told to verify.
-    SSL_set_verify(ssl, verifies_ ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
-                   ::SSL_get_verify_callback(ssl));
-    const auto alpn = detail::alpn_http_1_1;
-    const bool done = SSL_set_alpn_protos(ssl, detail::octets(alpn),
+    SSL_set_verify(ssl.get(), verifies_ ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
+                   SSL_get_verify_callback(ssl.get()));
+    constexpr auto alpn = detail::alpn_http_1_1;
+    const bool done = SSL_set_alpn_protos(ssl.get(), detail::octets(alpn),
                                           static_cast<unsigned int>(alpn.size())) == 0 &&
-                      detail::name_server(ssl, std::string{host});
-    return done ? std::error_code{} : detail::last_error();
+                      detail::name_server(ssl.get(), std::string{host});
+    if (!done) return detail::last_error();
+    tls_layer secure(std::move(lowest_layer()), ssl.release());
+    layer_.template emplace<tls_layer>(std::move(secure));
+    return {};
 }
 
 }  // namespace sansocket_openssl

@@ -1,5 +1,7 @@
 // The WebSocket of a page in Chromium against an echo server. usage: node chromium_client.js URL
 //
+// With a wss:// URL, it takes the one certificate whose key is TLS_PIN.
+//
 // The browser is the one in CHROMIUM. A page can send neither fragments nor Pings.
 'use strict';
 const http = require('http');
@@ -11,6 +13,9 @@ const flags = [
   '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',
 ];
+if (url.startsWith('wss')) {
+  flags.push(`--ignore-certificate-errors-spki-list=${process.env.TLS_PIN}`);
+}
 
 // Runs in the page.
 async function connect(address) {

@@ -1,9 +1,12 @@
 // This library's client against an echo server that somebody else wrote.
 //
-// usage: interop_client URL. The server echoes, and does what a text asks for: "close CODE REASON",
+// usage: interop_client URL. With a wss:// URL it trusts the authority in TLS_CA too. The server echoes, and does what a text asks for: "close CODE REASON",
 // "ping PAYLOAD" (then says "pong PAYLOAD"), "fragments TEXT" (echoes TEXT, in fragments if it can).
 // Exits with 0 when all went as it should.
 #include <sansocket_asio/sansocket_asio.hpp>
+#ifdef WITH_OPENSSL
+#include <sansocket_openssl/sansocket_openssl.hpp>
+#endif
 
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
@@ -14,6 +17,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <stdexcept>
@@ -28,7 +32,20 @@ using asio::awaitable;
 using asio::use_awaitable;
 using sansocket::message;
 using sansocket::message_kind;
+
+#ifdef WITH_OPENSSL
+using sansocket_openssl::client;
+
+client make_client(const asio::any_io_executor& executor) {
+    const char* const ca = std::getenv("TLS_CA");
+    auto trusts = sansocket_openssl::make_client_context({ca != nullptr ? ca : "", {}, {}});
+    return client(executor, trusts);
+}
+#else
 using sansocket_asio::client;
+
+client make_client(const asio::any_io_executor& executor) { return client(executor); }
+#endif
 
 constexpr std::size_t mebibyte = 1024 * 1024;
 
@@ -56,7 +73,7 @@ std::vector<message> messages() {
 }
 
 awaitable<client> connected(std::string url) {
-    client ws(co_await asio::this_coro::executor);
+    client ws = make_client(co_await asio::this_coro::executor);
     sansocket_asio::client_options options;
     options.connection.keepalive.ping_interval = std::chrono::milliseconds(50);
     co_await ws.async_connect(url, options, use_awaitable);

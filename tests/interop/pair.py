@@ -1,6 +1,6 @@
 """Runs one server and one client against each other. Succeeds when both exit with 0.
 
-usage: pair.py [--compressed] SERVER... -- CLIENT...
+usage: pair.py [--compressed] [--tls] SERVER... -- CLIENT...
 
 The server prints "listening on ws://127.0.0.1:PORT/"; the client gets that address as its last
 argument. When the client prints "waiting for the server to go" the server gets SIGTERM, and the
@@ -8,12 +8,18 @@ client should then see its connections closed with 1001.
 
 --compressed: the server also says, for each connection, "deflate: N messages received, N sent" (those
 with RSV1), and of all of them there are some of both.
+
+--tls: over TLS. Certificates are made for it, see certificates.py; TLS_CERTIFICATE and the like in the
+commands are replaced by their files. The address begins with wss.
 """
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
+
+import certificates
 
 LIMIT = 100  # seconds for the whole of it; ctest's own limit is longer
 GOING = "waiting for the server to go"
@@ -36,7 +42,7 @@ def end(process):
 def address_of(server):
     for line in server.stdout:
         print("server:", line, end="", flush=True)
-        match = re.search(r"ws://\S+", line)
+        match = re.search(r"wss?://\S+", line)
         if match:
             return match[0]
     return None
@@ -83,6 +89,15 @@ def run(server_command, client_command, counts):
             end(process)
 
 
+def run_over_tls(server_command, client_command, counts):
+    with tempfile.TemporaryDirectory(prefix="sansocket-") as folder:
+        made = certificates.make(folder)
+        os.environ.update(made)
+        commands = [[made.get(word, word) for word in command]
+                    for command in (server_command, client_command)]
+        return run(*commands, counts)
+
+
 def too_long(*_):
     raise TimeoutError(f"not done after {LIMIT} seconds")
 
@@ -90,11 +105,14 @@ def too_long(*_):
 def main(arguments):
     counts = arguments[0] == "--compressed"
     arguments = arguments[counts:]
+    tls = arguments[0] == "--tls"
+    arguments = arguments[tls:]
     middle = arguments.index("--")
     signal.signal(signal.SIGALRM, too_long)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     signal.alarm(LIMIT)
-    return run(arguments[:middle], arguments[middle + 1:], counts)
+    run_pair = run_over_tls if tls else run
+    return run_pair(arguments[:middle], arguments[middle + 1:], counts)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
-"""The client of python3-websockets against an echo server. usage: websockets_client.py URL"""
+"""The client of python3-websockets against an echo server. usage: websockets_client.py URL
+
+With a wss:// URL, it trusts the authority in TLS_CA alone."""
 import asyncio
+import os
+import ssl
 import sys
 
 import websockets
@@ -38,7 +42,8 @@ async def pings(ws):
 
 
 async def main(url):
-    connect = lambda: websockets.connect(url, max_size=None, ping_interval=None)
+    tls = ssl.create_default_context(cafile=os.environ["TLS_CA"]) if url.startswith("wss") else None
+    connect = lambda: websockets.connect(url, max_size=None, ping_interval=None, ssl=tls)
     async with connect() as ws:
         await echoes(ws)
         await fragments(ws)

@@ -1,8 +1,13 @@
 """An echo server of python3-websockets. Also does what a text asks for: "close CODE REASON",
-"ping PAYLOAD" (then says "pong PAYLOAD"), "fragments TEXT" (echoes TEXT in fragments)."""
+"ping PAYLOAD" (then says "pong PAYLOAD"), "fragments TEXT" (echoes TEXT in fragments).
+
+With --tls, speaks TLS with the certificate in TLS_CERTIFICATE and TLS_KEY."""
 import asyncio
 import contextlib
+import os
 import signal
+import ssl
+import sys
 
 import websockets
 
@@ -31,12 +36,19 @@ async def serve(ws):
                 await ws.send(message)
 
 
+def tls_context():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.environ["TLS_CERTIFICATE"], os.environ["TLS_KEY"])
+    return context
+
+
 async def main():
+    tls = tls_context() if "--tls" in sys.argv else None
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with websockets.serve(serve, "127.0.0.1", 0, max_size=None) as server:
+    async with websockets.serve(serve, "127.0.0.1", 0, max_size=None, ssl=tls) as server:
         port = server.sockets[0].getsockname()[1]
-        print(f"listening on ws://127.0.0.1:{port}/", flush=True)
+        print(f"listening on {'wss' if tls else 'ws'}://127.0.0.1:{port}/", flush=True)
         await stop.wait()  # then closes every connection with 1001
 
 

@@ -1,13 +1,17 @@
 // The client of npm's ws against an echo server. usage: node ws_client.js URL
+//
+// With a wss:// URL, it trusts the authority in TLS_CA alone.
 'use strict';
 const { once } = require('events');
+const { readFileSync } = require('fs');
 const WebSocket = require('ws');
 const { load, expect, run, going } = require('./messages.js');
 
 const url = process.argv[2];
+const ca = url.startsWith('wss') ? readFileSync(process.env.TLS_CA) : undefined;
 
 async function connect() {
-  const ws = new WebSocket(url, { maxPayload: 0 });
+  const ws = new WebSocket(url, { maxPayload: 0, ca });
   ws.ended = new Promise((resolve) => {
     ws.on('close', (code, reason) => resolve({ code, reason: reason.toString() }));
   });

@@ -1,7 +1,12 @@
 // An echo server of npm's ws. Also does what a text asks for: "close CODE REASON", "ping PAYLOAD"
 // (then says "pong PAYLOAD"), "fragments TEXT" (echoes TEXT in fragments).
 'use strict';
+const fs = require('fs');
+const http = require('http');
+const https = require('https');
 const { WebSocketServer } = require('ws');
+
+const file = (name) => fs.readFileSync(process.env[name]);
 
 function obey(ws, command, rest) {
   if (command === 'close') {
@@ -20,11 +25,15 @@ function obey(ws, command, rest) {
   }
 }
 
-// --deflate: compresses with clients that offer it.
-const perMessageDeflate = process.argv[2] === '--deflate' && { threshold: 0 };
-const server = new WebSocketServer({ host: '127.0.0.1', port: 0, maxPayload: 0, perMessageDeflate });
-server.on('listening', () => {
-  console.log(`listening on ws://127.0.0.1:${server.address().port}/`);
+// --deflate: compresses with clients that offer it. --tls: with TLS_CERTIFICATE and TLS_KEY.
+const perMessageDeflate = process.argv.includes('--deflate') && { threshold: 0 };
+const tls = process.argv.includes('--tls');
+const listener = tls
+  ? https.createServer({ cert: file('TLS_CERTIFICATE'), key: file('TLS_KEY') })
+  : http.createServer();
+const server = new WebSocketServer({ server: listener, maxPayload: 0, perMessageDeflate });
+listener.listen(0, '127.0.0.1', () => {
+  console.log(`listening on ${tls ? 'wss' : 'ws'}://127.0.0.1:${listener.address().port}/`);
 });
 server.on('connection', (ws) => {
   ws.on('message', (data, isBinary) => {
@@ -34,6 +43,6 @@ server.on('connection', (ws) => {
   });
 });
 process.on('SIGTERM', () => {
-  server.close(() => process.exit(0));
+  listener.close(() => process.exit(0));
   for (const ws of server.clients) ws.close(1001);
 });

@@ -9,6 +9,7 @@
 #include <asio/local/stream_protocol.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -266,6 +267,57 @@ TEST_CASE("tls: a server says close_notify, and waits for the client's as long a
     }
 }
 
+TEST_CASE("tls: who fails the connection says close_notify, and waits until the peer has read") {
+    loop l;
+    tls_raw_client_pair p(l);
+    const result got = receive(p.server);
+    p.peer.send(hex("8100"));  // without a mask
+    l.until(got);
+    CHECK(got.ec() == errc::frame_not_masked);
+    const auto said = p.peer.read_to_end();
+    CHECK(p.peer.read_error == asio::error::eof);
+    REQUIRE(said.size() > 4);
+    CHECK(to_hex(said).starts_with("88"));
+    CHECK(p.server.next_layer().lowest_layer().is_open());
+    CHECK(p.peer.offer(byte_vector(100000)));  // nobody minds
+    l.poll();
+    CHECK(p.server.next_layer().lowest_layer().is_open());
+    p.peer.socket.lowest_layer().close();
+    CHECK(l.finish() < 900ms);
+    CHECK_FALSE(p.server.next_layer().lowest_layer().is_open());
+}
+
+TEST_CASE("tls: two ends of which one fails the connection do not wait for each other") {
+    loop l;
+    sansocket::options small;
+    small.messages.size = 10;
+    tls_pair p(l, {}, small);
+    const result ended = receive(p.client);
+    const result sent = send(p.client, "more than ten bytes");
+    l.until(ended);
+    CHECK(p.client.close_info().code() == close_code::message_too_big);
+    CHECK(l.finish() < 900ms);
+}
+
+TEST_CASE("tls: a context may be gone before its stream") {
+    loop l;
+    tls_listener at(l);
+    std::optional<asio::ssl::context> trusts = client_context();
+    std::optional<asio::ssl::context> is = server_context();
+    tls_client client(l.io, *trusts);
+    trusts.reset();
+    const result opened = connect_to(client, at.url());
+    tls_server server(accept(l, at.acceptor), *is);
+    is.reset();
+    const result accepted;
+    server.async_accept(accepted);
+    l.until(opened);
+    l.until(accepted);
+    CHECK(!opened.ec());
+    CHECK(!accepted.ec());
+    close_both(l, client, server);
+}
+
 TEST_CASE("tls: abort says nothing and waits for nothing") {
     loop l;
     tls_raw_client_pair p(l);
@@ -284,12 +336,12 @@ TEST_CASE("tls: an io_context that is destroyed first ends it") {
     for (const int steps : {0, 1, 3, 8, 20}) {
         CAPTURE(steps);
         auto io = std::make_unique<asio::io_context>();
-        tcp_pair sockets(*io);
-        sansocket_openssl::stream s(*io, trusts);
-        s.lowest_layer() = std::move(sockets.a);
-        REQUIRE(!s.use_tls("localhost"));
-        tls_client client(std::move(s));
-        tls_server server(std::move(sockets.b), is);
+        std::optional<tcp_pair> sockets(*io);
+        tls_client client(*io, trusts);
+        client.next_layer().lowest_layer() = std::move(sockets->a);
+        REQUIRE(!client.next_layer().use_tls("localhost"));
+        tls_server server(std::move(sockets->b), is);
+        sockets.reset();
         client.async_handshake({.host = "localhost"}, {}, [](std::error_code) {});
         server.async_accept([](std::error_code) {});
         for (int i = 0; i != steps; ++i) io->run_one_for(10ms);

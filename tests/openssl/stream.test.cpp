@@ -322,6 +322,62 @@ TEST_CASE("tls stream: cancelled, closed, aborted and destroyed in the handshake
     }
 }
 
+TEST_CASE("tls stream: plain, it is waited for, and needs no buffer while it is idle") {
+    loop l;
+    tcp_pair sockets(l.io);
+    auto is = server_context();
+    const sansocket_openssl::stream plain(std::move(sockets.a));
+    const sansocket_openssl::stream secure(std::move(sockets.b), is);
+    CHECK(sansocket_asio::detail::waits(plain));
+    CHECK_FALSE(sansocket_asio::detail::waits(secure));
+    CHECK_FALSE(sansocket_asio::detail::needs_handshake(plain));
+    CHECK(sansocket_asio::detail::needs_handshake(secure));
+    CHECK_FALSE(sansocket_asio::detail::agrees_on_end(plain));
+    CHECK(sansocket_asio::detail::agrees_on_end(secure));
+    using one_that_is_always_tls = asio::ssl::stream<tcp::socket>;
+    static_assert(sansocket_asio::detail::ends_by_agreement<one_that_is_always_tls>);
+    static_assert(!sansocket_asio::detail::maybe_waitable<one_that_is_always_tls>);
+    static_assert(sansocket_asio::detail::waitable<tcp::socket>);
+}
+
+TEST_CASE("tls stream: Asio's own stream, with a handshake by hand, ends in the same way") {
+    loop l;
+    auto trusts = client_context();
+    auto is = server_context();
+    tcp_pair sockets(l.io);
+    tls_socket a(std::move(sockets.a), trusts);
+    tls_socket b(std::move(sockets.b), is);
+    const result secured;
+    b.async_handshake(asio::ssl::stream_base::server, secured);
+    REQUIRE(!handshake(l, a, asio::ssl::stream_base::client));
+    l.until(secured);
+    sansocket_asio::websocket<role::client, tls_socket> client(std::move(a));
+    sansocket_asio::websocket<role::server, tls_socket> server(std::move(b));
+    const result refused;
+    client.async_connect("wss://localhost/", refused);
+    l.until(refused);
+    CHECK(refused.ec() == errc::url_needs_tls);
+    const result accepted;
+    const result opened;
+    server.async_accept(accepted);
+    client.async_handshake({.host = "localhost"}, {}, opened);
+    l.until(opened);
+    l.until(accepted);
+    CHECK(!opened.ec());
+    const result sent = send(client, "hello");
+    const result got = receive(server);
+    l.until(got);
+    CHECK(got.text() == "hello");
+    const result closed = close(server);
+    l.until(closed);
+    CHECK(!closed.ec());
+    CHECK(l.finish() < 900ms);
+    // Both have said and heard close_notify.
+    constexpr int both = SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN;
+    CHECK(SSL_get_shutdown(client.next_layer().native_handle()) == both);
+    CHECK(SSL_get_shutdown(server.next_layer().native_handle()) == both);
+}
+
 TEST_CASE("tls stream: no name, no TLS") {
     loop l;
     sansocket_openssl::stream s(l.io);

@@ -23,6 +23,7 @@
 #include <sansocket_asio/detail/read_buffer.hpp>
 #include <sansocket_asio/detail/stream_traits.hpp>
 #include <sansocket_asio/detail/wait_op.hpp>
+#include <sansocket_asio/detail/write_buffers.hpp>
 
 #include <sansocket/connection.hpp>
 
@@ -35,8 +36,6 @@
 #include <asio/query.hpp>
 #include <asio/steady_timer.hpp>
 
-#include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -48,24 +47,6 @@
 #include <vector>
 
 namespace sansocket_asio::detail {
-
-// A gather write's buffers. Copied into Asio's operation.
-class write_buffers {
-public:
-    using value_type = ::asio::const_buffer;
-    using const_iterator = const ::asio::const_buffer*;
-
-    explicit write_buffers(const sansocket::output_buffers& out) noexcept : count_(out.size()) {
-        for (std::size_t i = 0; i != count_; ++i)
-            buffers_[i] = ::asio::const_buffer(out[i].data(), out[i].size());
-    }
-    const_iterator begin() const noexcept { return buffers_.data(); }
-    const_iterator end() const noexcept { return buffers_.data() + count_; }
-
-private:
-    std::array<::asio::const_buffer, sansocket::output_buffers::capacity> buffers_;
-    std::size_t count_;
-};
 
 template <class Stream, class Connection>
 class session final : public std::enable_shared_from_this<session<Stream, Connection>>,
@@ -214,6 +195,8 @@ private:
     void write();
     void written(std::error_code ec, std::size_t n);
     void shut_down();
+    void linger();
+    void discard_input();
     void end_in_agreement();
     void end();
     void take_leftover();
@@ -227,7 +210,14 @@ private:
     void empty_outbox();
     sansocket::errc answer() const noexcept;
 
-    enum class transport : std::uint8_t { connecting, securing, attached, agreeing_on_end, ended };
+    enum class transport : std::uint8_t {
+        connecting,
+        securing,
+        attached,
+        lingering,
+        agreeing_on_end,
+        ended
+    };
 
     bool attached() const noexcept { return transport_ == transport::attached; }
 
@@ -330,8 +320,9 @@ void session<Stream, Connection>::shut_down() {
     switch (request) {
     case sansocket::shutdown_request::none: return;
     case sansocket::shutdown_request::half_close:
-        if (!std::exchange(half_closed_, true)) detail::half_close(stream());
-        return;
+        if (std::exchange(half_closed_, true)) return;
+        if (attached() && agrees_on_end(stream())) return linger();
+        return detail::half_close(stream());
     case sansocket::shutdown_request::close:
         if (attached() && agrees_on_end(stream())) return end_in_agreement();
         if (transport_ != transport::agreeing_on_end || now() >= end_by_) end();
@@ -340,6 +331,32 @@ void session<Stream, Connection>::shut_down() {
         transport_ = transport::ended;
         return detail::abort(stream());
     }
+}
+
+// TLS: close_notify out. Behind that, TLS takes no more data, and the core would throw it away: it is
+// read and thrown away beneath TLS, for a socket that is closed with input in it may lose its output.
+template <class Stream, class Connection>
+void session<Stream, Connection>::linger() {
+    if constexpr (tls_optional<Stream> && maybe_waitable<Stream>) {
+        transport_ = transport::lingering;
+        stream().async_shutdown([self = this->shared_from_this()](std::error_code) {});
+        std::error_code ignored;
+        waiting_socket(stream()).non_blocking(true, ignored);
+        discard_input();
+    }
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::discard_input() {
+    if constexpr (tls_optional<Stream> && maybe_waitable<Stream>)
+        waiting_socket(stream()).async_wait(
+            ::asio::socket_base::wait_read, [self = this->shared_from_this()](std::error_code ec) {
+                if (self->transport_ != transport::lingering) return;
+                if (!ec) waiting_socket(self->stream()).read_some(thread_read_buffer(), ec);
+                if (!ec || ec == ::asio::error::would_block) return self->discard_input();
+                self->core_->receive_end(self->now());
+                self->drive();
+            });
 }
 
 // TLS: close_notify out, and the peer's awaited, for a short time. RFC 8446 6.1. Whatever becomes of

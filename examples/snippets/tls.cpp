@@ -1,0 +1,83 @@
+// tls.cpp
+//
+// What docs/guide/tls.md shows.
+#include <sansocket_openssl/sansocket_openssl.hpp>
+
+#include <asio/awaitable.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <chrono>
+#include <iostream>
+#include <string>
+#include <system_error>
+#include <utility>
+
+using namespace std::chrono_literals;
+using asio::redirect_error;
+using asio::use_awaitable;
+
+// [client]
+asio::awaitable<void> greet(std::string url) {  // wss://example.com/chat, or ws://
+    sansocket_openssl::client ws(co_await asio::this_coro::executor);
+    co_await ws.async_connect(url, use_awaitable);
+    co_await ws.async_send_text("Hello", use_awaitable);
+    co_await ws.async_close(sansocket::close_code::normal, "", use_awaitable);
+}
+// [/client]
+
+// [why]
+asio::awaitable<void> tell_why_not(std::string url) {
+    sansocket_openssl::client ws(co_await asio::this_coro::executor);
+    std::error_code ec;
+    co_await ws.async_connect(url, redirect_error(use_awaitable, ec));
+    // certificate verify failed (SSL routines): certificate has expired
+    if (ec) std::cout << ec.message() << ": " << ws.next_layer().verify_error() << '\n';
+}
+// [/why]
+
+// [context]
+asio::awaitable<sansocket_openssl::client> inside_the_company(std::string url) {
+    sansocket_openssl::client_tls_options options;
+    options.ca_file = "company-ca.pem";
+    options.certificate_chain_file = "me.pem";  // for servers that ask who you are
+    options.private_key_file = "me.key";
+    auto context = sansocket_openssl::make_client_context(options);
+
+    sansocket_openssl::client ws(co_await asio::this_coro::executor, context);
+    co_await ws.async_connect(url, use_awaitable);
+    co_return ws;
+}
+// [/context]
+
+// [server]
+asio::awaitable<void> serve(asio::ip::tcp::socket socket, asio::ssl::context& context) {
+    sansocket_openssl::server_connection ws(std::move(socket), context);
+    co_await ws.async_accept(use_awaitable);
+    for (;;) {
+        sansocket::message m = co_await ws.async_receive(use_awaitable);
+        co_await ws.async_send(std::move(m), use_awaitable);
+    }
+}
+
+asio::ssl::context context_of_this_server() {
+    sansocket_openssl::server_tls_options options;
+    options.certificate_chain_file = "server.pem";  // its own certificate first
+    options.private_key_file = "server.key";
+    return sansocket_openssl::make_server_context(options);
+}
+// [/server]
+
+// [insecure]
+void trust_anybody(sansocket_openssl::client& ws) {  // before it connects
+    ws.next_layer().insecure_no_verification();
+}
+// [/insecure]
+
+// [timeout]
+void wait_longer_for_the_end(sansocket_openssl::server_connection& ws) {
+    ws.next_layer().shutdown_timeout(3s);
+}
+// [/timeout]
