@@ -11,7 +11,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace server_limits_tests {
@@ -181,6 +183,60 @@ TEST_CASE(
     CHECK(s.server->connections() == 3);
     for (raw_peer& peer : waiting) peer.socket.close();
     s.stop();
+    CHECK(l.finish() < 1s);
+}
+
+TEST_CASE("server limits: whatever clients do, each is counted once and nothing stays behind") {
+    loop l;
+    sansocket_asio::server_options options;
+    options.max_connections = 12;
+    options.max_connections_per_address = 11;
+    options.max_refusals = 2;
+    options.connection.opening_timeout = 100ms;
+    options.connection.close_timeout = 30ms;
+    served s(l, options);
+    s.server->on_connection(served::echo);
+    s.server->on_http([](const sansocket_asio::server_request&) {
+        return sansocket::http_response{200, {}, "x"};
+    });
+    s.listen();
+    std::minstd_rand chance(7);
+    std::vector<raw_peer> peers;
+    int connected = 0;
+    for (int i = 0; i != 400; ++i) {
+        if (chance() % 3 != 0 || peers.empty()) {
+            peers.push_back(s.connect());
+            ++connected;
+        }
+        raw_peer& one = peers[chance() % peers.size()];
+        bool usable = true;
+        switch (chance() % 6) {
+        case 0: usable = one.offer(bytes(upgrade_request)); break;
+        case 1: usable = one.offer(bytes("GET / HTTP/1.0\r\n\r\n")); break;
+        case 2: usable = one.offer(bytes("nonsense\r\n")); break;
+        case 3: usable = one.offer(frame<role::server>(sansocket::opcode::close, {})); break;
+        case 4: one.reset(), usable = false; break;
+        case 5: one.socket.close(), usable = false; break;
+        }
+        if (!usable) {
+            std::swap(one, peers.back());
+            peers.pop_back();
+        }
+        if (chance() % 4 == 0) l.poll();
+    }
+    l.until([&] { return s.diary.accepted_count == connected; });
+    peers.clear();
+    s.stop();
+    const auto n = s.server->counters();
+    CHECK(n.opening + n.open + n.refusing == 0);
+    CHECK(n.opened != 0);
+    CHECK(n.http_answered != 0);
+    CHECK(n.refused_connections_per_address != 0);
+    CHECK(n.refused_unanswered != 0);
+    CHECK(n.accepted == n.refused_connections + n.refused_connections_per_address +
+                            n.handshake_failures() + n.http_answered + n.opened);
+    CHECK(n.opened == n.closed_clean + n.closed_unclean);
+    CHECK(s.diary.ends.size() == n.opened);
     CHECK(l.finish() < 1s);
 }
 
