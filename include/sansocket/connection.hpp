@@ -289,6 +289,8 @@ public:
     [[nodiscard]] const sansocket::close_info& close_info() const noexcept { return close_.info(); }
     /// Bytes accepted for sending that the transport has not taken.
     [[nodiscard]] std::size_t output_bytes() const noexcept { return out_.bytes(); }
+    /// Whether a message would be told `backpressure` now.
+    [[nodiscard]] bool output_full() const noexcept { return out_.full(); }
     /// Whether senders that were told `backpressure` may try again.
     [[nodiscard]] bool output_drained() const noexcept { return out_.drained(); }
     /// The opening handshake, for its request, response and subprotocol; null once released.

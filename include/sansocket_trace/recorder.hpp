@@ -314,6 +314,7 @@ public:
     [[nodiscard]] bool should_close() const noexcept { return core_.should_close(); }
     [[nodiscard]] const auto& close_info() const noexcept { return core_.close_info(); }
     [[nodiscard]] std::size_t output_bytes() const noexcept { return core_.output_bytes(); }
+    [[nodiscard]] bool output_full() const noexcept { return core_.output_full(); }
     [[nodiscard]] bool output_drained() const noexcept { return core_.output_drained(); }
     [[nodiscard]] const auto* handshake() const noexcept { return core_.handshake(); }
     [[nodiscard]] std::string_view subprotocol() const noexcept { return core_.subprotocol(); }

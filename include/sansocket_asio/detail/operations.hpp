@@ -4,23 +4,26 @@
 // for the shape.
 #pragma once
 
+#include <sansocket_asio/detail/message_handler.hpp>
+
 #include <sansocket/connection.hpp>
 #include <sansocket/wire/close_code.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/message.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 namespace sansocket_asio::detail {
+
+// What takes the messages.
+enum class receiver : std::uint8_t { none, receive, run };
 
 // The opening handshake is over, well or not. Whoever waits for that began it.
 struct opened {
@@ -87,13 +90,14 @@ struct receive_operation {
     template <class Session>
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
-        if (!mine && s.receiving_) return sansocket::errc::operation_in_progress;
+        if (!mine && s.receiver_ != receiver::none) return sansocket::errc::operation_in_progress;
         auto message = s.core_->messages().pop();
         if (!message && s.stalled()) {  // what try_receive took has made room
             s.drive();
             message = s.core_->messages().pop();
         }
-        s.receiving_ = mine = !message && !s.over();
+        mine = !message && !s.over();
+        s.receiver_ = mine ? receiver::receive : receiver::none;
         if (mine) return std::nullopt;
         if (!message) return s.core_->close_info().cause;
         value = sansocket::message{*message};
@@ -102,45 +106,103 @@ struct receive_operation {
     }
     template <class Session>
     void cancelled(Session& s) const noexcept {
-        s.receiving_ = false;
+        s.receiver_ = receiver::none;
     }
 };
 
-// Room for what `Send` sends. Senders that wait go on in the order in which they came.
-template <class Send>
+// Every message, to a handler, until the end: that one is told when all were handed over.
+struct run_operation {
+    using result = void;
+
+    std::shared_ptr<message_handler> handler;
+    bool waits_for_room;
+    bool mine = false;  // whether this is the session's one receiver
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.readable();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return sansocket::errc::not_open;
+        if (!mine && s.receiver_ != receiver::none) return sansocket::errc::operation_in_progress;
+        if (!std::exchange(mine, true)) {
+            s.receiver_ = receiver::run;
+            s.start_run(handler, waits_for_room);
+        }
+        const bool failed = !s.runs();  // the handler has thrown
+        if (!s.over() || (s.core_->messages().size() != 0 && !failed)) return std::nullopt;
+        cancelled(s);
+        return failed ? std::error_code{s.core_->close_info().cause} : s.ending();
+    }
+    template <class Session>
+    void cancelled(Session& s) const noexcept {
+        s.receiver_ = receiver::none;
+        s.stop_run();
+    }
+};
+
+// Where in the line of those that wait for room.
+enum class line : std::uint8_t { front, back };
+
+// Room for what `Send` sends. Senders that wait go on in the order in which they came; only what goes
+// to the `front` of the line does not wait for those that are there.
+template <class Send, class Session>
 struct send_operation {
     using result = void;
 
     Send send;  // errc(connection&)
-    std::optional<std::uint64_t> ticket{};
+    line where = line::back;
+    std::optional<typename Session::place> place{};
+
+    auto& timer(Session&) const noexcept { return **place; }
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return sansocket::errc::not_open;
+        const bool open = s.core_->state() == sansocket::connection_state::open;
+        sansocket::errc ec = sansocket::errc::backpressure;
+        if (where == line::front || !open || s.is_first(place)) ec = send(*s.core_);
+        if (waits(ec)) {
+            if (!place) place = s.line_up(where);
+            return std::nullopt;
+        }
+        leave(s);
+        if (ec == sansocket::errc::ok) s.drive();
+        return ec;
+    }
+    void cancelled(Session& s) noexcept { leave(s); }
+
+    // For room, or for the end of the message that is being sent.
+    static bool waits(sansocket::errc ec) noexcept {
+        return ec == sansocket::errc::backpressure || ec == sansocket::errc::message_in_progress;
+    }
+    void leave(Session& s) noexcept {
+        if (place) s.step_out(*place);
+        place.reset();
+    }
+};
+
+// Little enough waits to be sent, and nobody for room.
+struct drain_operation {
+    using result = void;
 
     template <class Session>
     auto& timer(Session& s) const noexcept {
         return s.changed();
     }
     template <class Session>
-    std::optional<std::error_code> look(Session& s) {
+    std::optional<std::error_code> look(Session& s) const {
         if (!s.core_) return sansocket::errc::not_open;
-        const bool first = s.senders_.empty() || (ticket && s.senders_.front() == *ticket);
-        sansocket::errc ec = sansocket::errc::backpressure;
-        if (first || s.core_->state() != sansocket::connection_state::open) ec = send(*s.core_);
-        if (ec == sansocket::errc::backpressure) {
-            if (!ticket) s.senders_.push_back(ticket.emplace(s.next_sender_++));
-            return std::nullopt;
+        switch (s.core_->state()) {
+        case sansocket::connection_state::opening: return sansocket::errc::not_open;
+        case sansocket::connection_state::open:
+        case sansocket::connection_state::closing: break;
+        case sansocket::connection_state::closed: return s.core_->close_info().cause;
         }
-        leave(s);
-        s.drive();
-        return ec;
+        const bool drained = s.core_->output_drained() && !s.senders_wait();
+        return drained ? std::optional{std::error_code{}} : std::nullopt;
     }
     template <class Session>
-    void cancelled(Session& s) noexcept {
-        leave(s);
-        s.drive();
-    }
-    template <class Session>
-    void leave(Session& s) noexcept {
-        if (ticket) std::erase(s.senders_, *ticket);
-    }
+    void cancelled(Session&) const noexcept {}
 };
 
 // The end of the closing handshake. Success if it was clean.

@@ -6,7 +6,8 @@
 //
 // `drive()` is the loop's body and runs after everything that may have changed
 // the core: write what it has, end the transport if it says so, read if it
-// wants to, wait until its deadline, wake who waits.
+// wants to, wait until its deadline, wake who waits. Where a run is on, what was
+// read goes to its handler at once, and what that sends goes out in one write.
 //
 // Everything here runs on the stream's executor. Reads and writes in flight own
 // the session; timers do not. Where the execution context is destroyed first, the
@@ -14,14 +15,15 @@
 #pragma once
 
 #include <sansocket_asio/detail/context_watch.hpp>
+#include <sansocket_asio/detail/message_handler.hpp>
 #include <sansocket_asio/detail/operations.hpp>
 #include <sansocket_asio/detail/outbox.hpp>
 #include <sansocket_asio/detail/stream_traits.hpp>
 #include <sansocket_asio/detail/wait_op.hpp>
+#include <sansocket_asio/when_full.hpp>
 
 #include <sansocket/connection.hpp>
 
-#include <asio/bind_executor.hpp>
 #include <asio/buffer.hpp>
 #include <asio/error.hpp>
 #include <asio/execution/context.hpp>
@@ -35,6 +37,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -71,6 +74,8 @@ public:
     using timer_type =
         ::asio::basic_waitable_timer<std::chrono::steady_clock,
                                      ::asio::wait_traits<std::chrono::steady_clock>, executor_type>;
+    // A sender's place in the line of those that wait for room; its timer wakes it.
+    using place = typename std::list<timer_type>::iterator;
 
     explicit session(Stream stream) : io_(std::in_place, std::move(stream)) {
         this->watch(context_of(io_->stream.get_executor()));
@@ -116,17 +121,53 @@ public:
         drive();
     }
 
-    // For who sends from other threads.
-    std::shared_ptr<outbox> shared_outbox(std::size_t max_bytes) {
+    // From now on messages go to `handler`, for as long as somebody else holds it.
+    void start_run(const std::shared_ptr<message_handler>& handler, bool waits_for_room) {
+        run_ = handler;
+        waits_for_room_ = waits_for_room;
+        lags_ = false;
+        drive();
+    }
+    void stop_run() noexcept { run_.reset(); }
+    bool runs() const noexcept { return !run_.expired(); }
+
+    // Whether somebody waits for room to send.
+    bool senders_wait() const noexcept { return io_ && !io_->senders.empty(); }
+    bool is_first(const std::optional<place>& at) noexcept {
+        return io_->senders.empty() || (at && *at == io_->senders.begin());
+    }
+    // `where`: the line's end, or its front.
+    place line_up(line where) {
+        auto& senders = io_->senders;
+        const auto before = where == line::front ? senders.begin() : senders.end();
+        return senders.emplace(before, stream().get_executor(), sansocket::never);
+    }
+    // Out of the line. The next goes on while there is room.
+    void step_out(place at) {
+        io_->senders.erase(at);
+        if (senders_wait()) {
+            if (!core_->output_full()) wake_first();
+            return;
+        }
+        changed().cancel();
+        hand_over_soon();
+    }
+
+    // What is sent from other threads, or must not wait.
+    std::shared_ptr<outbox> shared_outbox(const backlog_limits& limits = {}) {
         if (!outbox_)
             outbox_ = std::make_shared<outbox>(
-                max_bytes, answer(), [ex = stream().get_executor(), weak = this->weak_from_this()] {
+                limits, answer(), [ex = stream().get_executor(), weak = this->weak_from_this()] {
                     ::asio::post(ex, [weak] {
                         if (const auto self = weak.lock()) self->empty_outbox();
                     });
                 });
         return outbox_;
     }
+    drop_counters dropped_messages() const {
+        return outbox_ ? outbox_->dropped() : drop_counters{};
+    }
+    sansocket::errc post(outbox::item given);
 
     bool over() const noexcept {
         return !core_ || core_->state() == sansocket::connection_state::closed;
@@ -153,9 +194,7 @@ public:
     timer_type& changed() noexcept { return io_->changed; }
 
     std::optional<connection_type> core_;
-    bool receiving_ = false;
-    std::vector<std::uint64_t> senders_;  // who waits for room, in order
-    std::uint64_t next_sender_ = 0;
+    receiver receiver_ = receiver::none;
 
 private:
     // What belongs to the execution context.
@@ -169,6 +208,14 @@ private:
         timer_type deadline;
         timer_type readable;
         timer_type changed;
+        std::list<timer_type> senders;  // who waits for room, in order
+    };
+    // While there is one, `drive` does nothing: whoever made it drives afterwards.
+    struct corked {
+        explicit corked(session& owner) noexcept : s(owner) { ++s.corks_; }
+        corked(const corked&) = delete;
+        ~corked() { --s.corks_; }
+        session& s;
     };
 
     // As Asio's own objects find it.
@@ -189,6 +236,14 @@ private:
     void feed(std::span<std::byte> bytes);
     void arm_timer();
     void wake();
+    void wake_first() noexcept {
+        if (senders_wait()) io_->senders.front().cancel();
+    }
+    void wake_senders() noexcept;
+    bool brings_something() const noexcept;
+    bool may_hand_over() noexcept;
+    void hand_over();
+    void hand_over_soon();
     void empty_outbox();
     sansocket::errc answer() const noexcept;
 
@@ -201,6 +256,11 @@ private:
     bool writing_ = false;
     bool half_closed_ = false;
     bool dropped_ = false;
+    int corks_ = 0;
+    bool waits_for_room_ = true;  // the run, before it hands over
+    bool lags_ = false;           // and it does: the output was full and has not drained
+    bool hand_over_posted_ = false;
+    std::weak_ptr<message_handler> run_;
     sansocket::time_point armed_ = sansocket::never;
     std::optional<io> io_;                 // nothing once the execution context is gone
     std::vector<std::byte> leftover_;      // read, and not yet taken by the core
@@ -221,7 +281,7 @@ void session<Stream, Connection>::context_gone() noexcept {
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::drive() {
-    if (!io_) return;
+    if (!io_ || corks_ != 0) return;
     if (core_->next_deadline() == sansocket::immediately) core_->advance(now());
     if (attached()) take_leftover();
     if (attached()) write();
@@ -306,7 +366,8 @@ void session<Stream, Connection>::read_now() {
         take_leftover();
         const ::asio::mutable_buffer buffer = thread_read_buffer();
         std::size_t n = buffer.size();
-        for (int turn = 0; turn != 4 && n == buffer.size() && core_->wants_read(); ++turn) {
+        for (int turn = 0; turn != 4 && n == buffer.size(); ++turn) {
+            if (!leftover_.empty() || !core_->wants_read()) return;
             std::error_code ec;
             n = stream().read_some(buffer, ec);
             if (ec == ::asio::error::would_block || ec == ::asio::error::try_again) return;
@@ -318,6 +379,11 @@ void session<Stream, Connection>::read_now() {
 template <class Stream, class Connection>
 void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::error_code ec) {
     if (!bytes.empty()) feed(bytes);
+    hand_over();
+    while (!leftover_.empty() && core_->wants_read()) {  // what was handed over has made room
+        take_leftover();
+        hand_over();
+    }
     if (!ec) return;
     if (ec == ::asio::error::eof) core_->receive_end(now());
     else if (is_truncation(ec)) core_->receive_end(now(), sansocket::errc::tls_truncated);
@@ -353,23 +419,111 @@ void session<Stream, Connection>::arm_timer() {
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::wake() {
-    if (core_->messages().size() != 0 || over() || dropped_) readable().cancel();
+    if (brings_something()) readable().cancel();
     if (core_->state() != sansocket::connection_state::open || core_->output_drained() || dropped_)
         changed().cancel();
+    wake_senders();
     if (outbox_) outbox_->answer(answer());
+    hand_over_soon();
+}
+
+// The first in the line when there is room; all of them when there will be none any more.
+template <class Stream, class Connection>
+void session<Stream, Connection>::wake_senders() noexcept {
+    if (!senders_wait()) return;
+    if (core_->state() != sansocket::connection_state::open || dropped_)
+        for (auto& sender : io_->senders) sender.cancel();
+    else if (core_->output_drained()) wake_first();
+}
+
+// To whoever waits for messages.
+template <class Stream, class Connection>
+bool session<Stream, Connection>::brings_something() const noexcept {
+    const bool here = core_->messages().size() != 0;
+    if (receiver_ == receiver::run) return (over() && !(here && runs())) || dropped_;
+    return here || over() || dropped_;
+}
+
+template <class Stream, class Connection>
+bool session<Stream, Connection>::may_hand_over() noexcept {
+    if (!runs() || dropped_ || core_->messages().size() == 0) return false;
+    if (!waits_for_room_ || core_->state() != sansocket::connection_state::open) return true;
+    if (lags_) lags_ = !core_->output_drained() || senders_wait();
+    else lags_ = core_->output_full() || senders_wait();
+    return !lags_;
+}
+
+// Gives the run's handler what is here. Only in functions that the executor called: a handler is
+// never called by what it calls, and its exceptions leave through the executor.
+template <class Stream, class Connection>
+void session<Stream, Connection>::hand_over() {
+    const auto handler = run_.lock();
+    if (!handler) return;
+    try {
+        const corked until_all_are_handed_over(*this);
+        while (may_hand_over()) {
+            const auto message = core_->messages().pop();
+            (*handler)(*message);
+        }
+    } catch (...) {
+        stop_run();
+        (void)core_->close(sansocket::close_code::internal_error, {}, now());
+        drive();
+        throw;
+    }
+}
+
+// Of messages that no read brings: they came before the run, or had to wait for room.
+template <class Stream, class Connection>
+void session<Stream, Connection>::hand_over_soon() {
+    if (hand_over_posted_ || !may_hand_over()) return;
+    hand_over_posted_ = true;
+    ::asio::post(stream().get_executor(), [self = this->shared_from_this()] {
+        self->hand_over_posted_ = false;
+        if (!self->io_) return;
+        self->hand_over();
+        self->drive();
+    });
 }
 
 // What other threads sent waits its turn like any other sender.
 template <class Stream, class Connection>
 void session<Stream, Connection>::empty_outbox() {
+    if (core_ && outbox_->too_slow()) {
+        outbox_->close_slow(*core_, now());
+        drive();
+    }
     const auto pass_on = [this](Connection& core) {  // the operation keeps the session
         const auto ec = outbox_->pass_on(core, now());
         if (ec == sansocket::errc::backpressure) write();  // a part was taken
         return ec;
     };
     async_wait_op<void(std::error_code)>(this->shared_from_this(),
-                                         send_operation<decltype(pass_on)>{pass_on},
+                                         send_operation<decltype(pass_on), session>{pass_on},
                                          stream().get_executor(), [](std::error_code) {});
+}
+
+// Sends now, or does by the item's policy what there is to do instead.
+template <class Stream, class Connection>
+sansocket::errc session<Stream, Connection>::post(outbox::item given) {
+    if (!core_) return sansocket::errc::not_open;
+    sansocket::errc ec = sansocket::errc::backpressure;
+    if (!senders_wait() || core_->state() != sansocket::connection_state::open)
+        ec = outbox::hand_to(*core_, given, now());
+    if (ec == sansocket::errc::ok) drive();
+    if (ec != sansocket::errc::backpressure && ec != sansocket::errc::message_in_progress)
+        return ec;
+    if (const auto wrong = outbox::check(given); wrong != sansocket::errc::ok) return wrong;
+    const auto line = shared_outbox();
+    const bool in_line =
+        ec == sansocket::errc::message_in_progress || given.policy == when_full::drop_old;
+    if (in_line) return line->push(std::move(given));
+    if (given.policy == when_full::drop_new) line->count(&drop_counters::dropped_new);
+    if (given.policy == when_full::close) {
+        line->close_slow(*core_, now());
+        drive();
+    }
+    return ec;
 }
 
 // To who sends.
