@@ -52,7 +52,7 @@ public:
         return push({std::move(prepared)});
     }
     /// The same where `full` says what becomes of it if the handle holds as much as it may, or the
-    /// connection has no room for it when its turn comes. See `websocket::stats`.
+    /// connection has no room for it when its turn comes. See `websocket::dropped_messages`.
     sansocket::errc send(sansocket::message message, when_full full) const {
         return push({std::move(message), full});
     }

@@ -98,6 +98,11 @@ public:
     sansocket::errc post(sansocket::prepared_message prepared, when_full full) {
         return session() ? session()->post({std::move(prepared), full}) : sansocket::errc::closed;
     }
+    /// How often `when_full` was applied, by `post`, senders and groups.
+    [[nodiscard]] drop_counters dropped_messages() const {
+        const auto& s = static_cast<const Websocket&>(*this).session_;
+        return s ? s->dropped_messages() : drop_counters{};
+    }
     /// Limits what waits in front of the send queue: what `post` and `sender` keep. From now on.
     void limit_backlog(const backlog_limits& limits) {
         if (session()) session()->shared_outbox()->limit(limits);
