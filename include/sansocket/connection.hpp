@@ -211,9 +211,18 @@ public:
     /// context takeover, the context begins afresh behind it.
     errc send(const prepared_message& prepared);
 
+    /// Sends a message, copied, in frames of at most `send_limits::fragment_bytes`, so that control
+    /// frames go between. 5.4.
+    /// @throws what an allocation throws. The connection is aborted then.
+    errc send_fragmented(message_kind kind, std::span<const std::byte> payload,
+                         compression how = compression::automatic);
+
     /// Begins a message whose size is not known. 5.4.
     errc start(message_kind kind, compression how = compression::automatic);
-    /// Sends its next part as a frame. errc::no_message_in_progress.
+    /// Sends its next part, in frames of at most `send_limits::fragment_bytes`.
+    /// errc::no_message_in_progress.
+    /// @throws what an allocation throws. Where that was more than one frame, the connection is
+    ///         aborted then.
     errc append(std::span<const std::byte> part) { return send_part(part, false); }
     errc append(std::string_view part) { return append(std::as_bytes(std::span{part})); }
     /// Sends its last part, which may be empty. errc::no_message_in_progress.
@@ -289,6 +298,8 @@ public:
     [[nodiscard]] const sansocket::close_info& close_info() const noexcept { return close_.info(); }
     /// Bytes accepted for sending that the transport has not taken.
     [[nodiscard]] std::size_t output_bytes() const noexcept { return out_.bytes(); }
+    /// Most bytes of a part that are sent as one frame.
+    [[nodiscard]] std::size_t fragment_bytes() const noexcept { return writer_.fragment(); }
     /// Whether a message would be told `backpressure` now.
     [[nodiscard]] bool output_full() const noexcept { return out_.full(); }
     /// Whether senders that were told `backpressure` may try again.
@@ -309,6 +320,8 @@ public:
     [[nodiscard]] std::optional<duration> round_trip() const noexcept {
         return keepalive_.round_trip();
     }
+    /// What it has done so far.
+    [[nodiscard]] connection_counters counters() const noexcept;
     /// How it stands, all at once. Its views live as long as the handshake is held.
     [[nodiscard]] connection_snapshot explain() const noexcept;
 
@@ -376,6 +389,7 @@ private:
     }
     transport_phase phase() const noexcept;
 
+    connection_counters counters_;  // but for what the machines count
     duration close_timeout_;
     sansocket::after_close after_close_;
     request_decision decision_;

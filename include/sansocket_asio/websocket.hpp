@@ -229,6 +229,20 @@ public:
                                                               std::forward<Token>(token));
     }
 
+    /// What has come of a message, as it comes: for messages that are larger than what one wants to
+    /// hold. Signature void(std::error_code, sansocket::message_piece).
+    ///
+    /// Takes turns with `async_receive`, which takes the rest of a message that was begun so. Reading
+    /// pauses while `queue_limits::high_bytes` of the message wait; `message_limits::size` holds for
+    /// all of it. What was not taken of a message that the end cuts off is lost; then errors are those
+    /// of `async_receive`. Cancellation, total: nothing is lost.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_receive_some(Token&& token = Token{}) {
+        static_assert(sansocket::detail::check_piecewise_queue<typename Connection::queue_type>());
+        return run<void(std::error_code, sansocket::message_piece)>(
+            detail::receive_some_operation{}, std::forward<Token>(token));
+    }
+
     /// A message that is here already, without waiting.
     ///
     /// @return a view, valid until the next call of a function of this object that is not a query,
@@ -300,6 +314,10 @@ public:
     /// How the connection ended, or what is known so far.
     [[nodiscard]] sansocket::close_info close_info() const {
         return connection() ? connection()->close_info() : sansocket::close_info{};
+    }
+    /// What the connection has done so far; with `dropped_messages`, all that is counted.
+    [[nodiscard]] sansocket::connection_counters counters() const noexcept {
+        return connection() ? connection()->counters() : sansocket::connection_counters{};
     }
     /// The subprotocol agreed on; empty if none.
     [[nodiscard]] std::string_view subprotocol() const noexcept {

@@ -77,6 +77,47 @@ public:
             [prepared = std::move(prepared)](auto& core) { return core.send(prepared); },
             std::forward<Token>(token));
     }
+    /// Sends a message in frames of at most `send_limits::fragment_bytes`, so that Pings, Pongs and a
+    /// Close need not wait for all of it. It is copied, and taken at once.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_send_fragmented(sansocket::message_kind kind, std::span<const std::byte> payload,
+                               Token&& token = Token{}) {
+        return send_with(
+            [kind, payload](auto& core) { return core.send_fragmented(kind, payload); },
+            std::forward<Token>(token));
+    }
+
+    /// Begins a message that is sent in parts. RFC 6455 5.4. Where another one is, it waits for its
+    /// end, as `async_send` does until `async_finish` has completed.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_start(sansocket::message_kind kind, Token&& token = Token{}) {
+        return send_with([kind](auto& core) { return core.start(kind); },
+                         std::forward<Token>(token));
+    }
+    /// Sends its next part, frame by frame, as there is room. `part` must stay as it is until then.
+    /// Signature void(std::error_code, std::size_t): how many bytes were taken.
+    ///
+    /// errc::no_message_in_progress; errc::operation_in_progress where another part waits;
+    /// errc::text_not_utf8, where a code point may be cut at the end of a part. Cancellation, total:
+    /// the message is still in progress, and what was taken will be sent.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_append(std::span<const std::byte> part, Token&& token = Token{}) {
+        return append(part, false, std::forward<Token>(token));
+    }
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_append(std::string_view part, Token&& token = Token{}) {
+        return append(std::as_bytes(std::span{part}), false, std::forward<Token>(token));
+    }
+    /// Sends its last part, which may be empty, in the same way. Whoever waits goes on.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_finish(std::span<const std::byte> part, Token&& token = Token{}) {
+        return append(part, true, std::forward<Token>(token));
+    }
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_finish(std::string_view part, Token&& token = Token{}) {
+        return append(std::as_bytes(std::span{part}), true, std::forward<Token>(token));
+    }
+
     /// Sends at once, or says why not: errc::backpressure where `async_send` would wait.
     sansocket::errc try_send(sansocket::message_kind kind, std::span<const std::byte> payload) {
         return try_send_with([&](auto& core) { return core.send(kind, payload); });
@@ -85,8 +126,8 @@ public:
         return try_send_with([&](auto& core) { return core.send(prepared); });
     }
 
-    /// Sends without waiting. Where there is no room, `full` says what becomes of it; no room is also
-    /// while senders wait. While a message is sent in parts, it waits in the backlog for its end.
+    /// Sends without waiting. Where there is no room, `full` says what becomes of it. Behind senders
+    /// that wait, and while a message is sent in parts, it has its turn in the backlog first.
     ///
     /// @return success if it was sent, or waits in the backlog; or a name and it is not sent:
     ///         errc::backpressure as `full` says; errc::not_open, errc::closing, errc::closed,
@@ -154,6 +195,11 @@ private:
         return run<void(std::error_code)>(
             detail::send_operation<Send, Session>{std::move(send), where},
             std::forward<Token>(token));
+    }
+    template <class Token>
+    auto append(std::span<const std::byte> part, bool fin, Token&& token) {
+        return run<void(std::error_code, std::size_t)>(detail::append_operation<Session>{part, fin},
+                                                       std::forward<Token>(token));
     }
     template <class Signature, class Operation, class Token>
     auto run(Operation operation, Token&& token) {

@@ -71,8 +71,10 @@ enum class call : std::uint8_t {
     move,
     output_lost,
     send_prepared,
+    send_fragmented,
+    pop_piece,
 };
-inline constexpr std::array<std::string_view, 26> call_names{"",
+inline constexpr std::array<std::string_view, 28> call_names{"",
                                                              "receive",
                                                              "receive_end",
                                                              "transport_lost",
@@ -97,7 +99,9 @@ inline constexpr std::array<std::string_view, 26> call_names{"",
                                                              "release_handshake",
                                                              "move",
                                                              "output_lost",
-                                                             "send_prepared"};
+                                                             "send_prepared",
+                                                             "send_fragmented",
+                                                             "pop_piece"};
 
 /// One call. What a call does not have is empty.
 struct record {
@@ -298,7 +302,7 @@ void choices(Archive& a, sansocket::options& o) {
            o.messages.validate_utf8);
     values(a, o.queue.high_bytes, o.queue.low_bytes, o.queue.high_count, o.queue.low_count);
     values(a, o.sending.high_bytes, o.sending.low_bytes, o.sending.high_count,
-           o.sending.control_bytes);
+           o.sending.fragment_bytes, o.sending.control_bytes);
     values(a, o.keepalive.ping_interval, o.keepalive.pong_timeout, o.keepalive.idle_timeout,
            o.keepalive.write_timeout);
     values(a, o.http.line, o.http.fields, o.http.total);
@@ -348,7 +352,8 @@ constexpr shape shape_of(call what) noexcept {
     case call::send:
     case call::send_given:
     case call::send_shared:
-    case call::send_prepared: return {false, true, true, false, false};
+    case call::send_prepared:
+    case call::send_fragmented: return {false, true, true, false, false};
     case call::start:
     case call::abort: return {false, true, false, false, false};
     case call::append:
@@ -360,6 +365,7 @@ constexpr shape shape_of(call what) noexcept {
     case call::refuse: return {true, true, false, true, true};
     case call::output:
     case call::pop:
+    case call::pop_piece:
     case call::clear:
     case call::shrink:
     case call::release_handshake:
@@ -382,7 +388,7 @@ void contents(Archive& a, record& r, sansocket::time_point last) {
 }
 
 inline constexpr std::string_view magic = "sansocket trace\n";
-inline constexpr std::byte form{2};
+inline constexpr std::byte form{3};
 
 }  // namespace detail
 
@@ -430,8 +436,7 @@ public:
         from_.raw(what);
         r = {};
         r.what = static_cast<call>(what[0]);
-        if (r.what < call::receive || r.what > call::send_prepared)
-            from_.fail(trace_error::corrupt);
+        if (r.what < call::receive || r.what > call::pop_piece) from_.fail(trace_error::corrupt);
         else detail::contents(from_, r, last_);
         last_ = r.at;
         return from_.good();

@@ -11,10 +11,12 @@
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/message.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -23,7 +25,7 @@
 namespace sansocket_asio::detail {
 
 // What takes the messages.
-enum class receiver : std::uint8_t { none, receive, run };
+enum class receiver : std::uint8_t { none, receive, piece, run };
 
 // The opening handshake is over, well or not. Whoever waits for that began it.
 struct opened {
@@ -110,6 +112,40 @@ struct receive_operation {
     }
 };
 
+// What has come of a message, or the end.
+struct receive_some_operation {
+    using result = sansocket::message_piece;
+
+    sansocket::message_piece value{};
+    bool mine = false;
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.readable();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return sansocket::errc::not_open;
+        if (!mine && s.receiver_ != receiver::none) return sansocket::errc::operation_in_progress;
+        auto piece = s.core_->messages().pop_piece();
+        if (!piece && s.stalled()) {  // what was taken before has made room
+            s.drive();
+            piece = s.core_->messages().pop_piece();
+        }
+        mine = !piece && !s.over();
+        s.receiver_ = mine ? receiver::piece : receiver::none;
+        if (mine) return std::nullopt;
+        if (!piece) return s.core_->close_info().cause;
+        value = sansocket::message_piece{*piece};
+        s.drive();
+        return std::error_code{};
+    }
+    template <class Session>
+    void cancelled(Session& s) const noexcept {
+        s.receiver_ = receiver::none;
+    }
+};
+
 // Every message, to a handler, until the end: that one is told when all were handed over.
 struct run_operation {
     using result = void;
@@ -177,6 +213,53 @@ struct send_operation {
     }
     void leave(Session& s) noexcept {
         if (place) s.step_out(*place);
+        place.reset();
+    }
+};
+
+// Room for a part of a message, frame by frame. It waits ahead of those that send messages.
+template <class Session>
+struct append_operation {
+    using result = std::size_t;
+
+    std::span<const std::byte> rest;
+    bool fin;
+    std::size_t value = 0;  // bytes that were taken
+    std::optional<typename Session::place> place{};
+
+    auto& timer(Session&) const noexcept { return **place; }
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return sansocket::errc::not_open;
+        if (!place && s.appending_) return sansocket::errc::operation_in_progress;
+        const sansocket::errc ec = append(*s.core_);
+        if (ec == sansocket::errc::backpressure) {
+            if (!place) place = s.line_up(line::front);
+            s.appending_ = true;
+            s.drive();  // a part was taken
+            return std::nullopt;
+        }
+        leave(s);
+        s.drive();
+        return ec;
+    }
+    void cancelled(Session& s) noexcept { leave(s); }
+
+    template <class Connection>
+    sansocket::errc append(Connection& core) {
+        for (;;) {
+            const auto part = rest.first((std::min)(rest.size(), core.fragment_bytes()));
+            const bool last = part.size() == rest.size();
+            const sansocket::errc ec = fin && last ? core.finish(part) : core.append(part);
+            if (ec != sansocket::errc::ok) return ec;
+            value += part.size();
+            rest = rest.subspan(part.size());
+            if (last) return ec;
+        }
+    }
+    void leave(Session& s) noexcept {
+        if (!place) return;
+        s.appending_ = false;
+        s.step_out(*place);
         place.reset();
     }
 };

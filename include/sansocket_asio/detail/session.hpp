@@ -195,6 +195,7 @@ public:
 
     std::optional<connection_type> core_;
     receiver receiver_ = receiver::none;
+    bool appending_ = false;  // whether a part of a message waits for room
 
 private:
     // What belongs to the execution context.
@@ -439,7 +440,9 @@ void session<Stream, Connection>::wake_senders() noexcept {
 // To whoever waits for messages.
 template <class Stream, class Connection>
 bool session<Stream, Connection>::brings_something() const noexcept {
-    const bool here = core_->messages().size() != 0;
+    bool here = core_->messages().size() != 0;
+    if constexpr (requires { core_->messages().piece_ready(); })
+        here = here || (receiver_ == receiver::piece && core_->messages().piece_ready());
     if (receiver_ == receiver::run) return (over() && !(here && runs())) || dropped_;
     return here || over() || dropped_;
 }
@@ -507,17 +510,17 @@ void session<Stream, Connection>::empty_outbox() {
 template <class Stream, class Connection>
 sansocket::errc session<Stream, Connection>::post(outbox::item given) {
     if (!core_) return sansocket::errc::not_open;
+    const bool open = core_->state() == sansocket::connection_state::open;
+    const bool behind = open && senders_wait();
     sansocket::errc ec = sansocket::errc::backpressure;
-    if (!senders_wait() || core_->state() != sansocket::connection_state::open)
-        ec = outbox::hand_to(*core_, given, now());
+    if (!behind) ec = outbox::hand_to(*core_, given, now());
     if (ec == sansocket::errc::ok) drive();
     if (ec != sansocket::errc::backpressure && ec != sansocket::errc::message_in_progress)
         return ec;
     if (const auto wrong = outbox::check(given); wrong != sansocket::errc::ok) return wrong;
     const auto line = shared_outbox();
-    const bool in_line =
-        ec == sansocket::errc::message_in_progress || given.policy == when_full::drop_old;
-    if (in_line) return line->push(std::move(given));
+    const bool full = ec == sansocket::errc::backpressure && core_->output_full();
+    if (!full || given.policy == when_full::drop_old) return line->push(std::move(given));
     if (given.policy == when_full::drop_new) line->count(&drop_counters::dropped_new);
     if (given.policy == when_full::close) {
         line->close_slow(*core_, now());
