@@ -135,13 +135,7 @@ public:
 
     /// What is moved from is closed, and answers every query.
     connection(connection&& other) noexcept;
-    connection& operator=(connection&& other) noexcept {
-        if (this != &other) {
-            std::destroy_at(this);
-            std::construct_at(this, std::move(other));
-        }
-        return *this;
-    }
+    connection& operator=(connection&& other) noexcept;
     /// Diagnostics tell of it if the connection was open or closing.
     ~connection() { report_leak(); }
 
@@ -213,7 +207,6 @@ public:
 
     /// Sends a message, copied, in frames of at most `send_limits::fragment_bytes`, so that control
     /// frames go between. 5.4.
-    /// @throws what an allocation throws. The connection is aborted then.
     errc send_fragmented(message_kind kind, std::span<const std::byte> payload,
                          compression how = compression::automatic);
 
@@ -221,8 +214,6 @@ public:
     errc start(message_kind kind, compression how = compression::automatic);
     /// Sends its next part, in frames of at most `send_limits::fragment_bytes`.
     /// errc::no_message_in_progress.
-    /// @throws what an allocation throws. Where that was more than one frame, the connection is
-    ///         aborted then.
     errc append(std::span<const std::byte> part) { return send_part(part, false); }
     errc append(std::string_view part) { return append(std::as_bytes(std::span{part})); }
     /// Sends its last part, which may be empty. errc::no_message_in_progress.
@@ -341,10 +332,7 @@ private:
         const errc ec = may_close();
         return ec == errc::ok && out_.stopped() ? errc::closed : ec;
     }
-    bool compresses(std::size_t size) const noexcept {
-        if constexpr (deflates) return deflater_.wants(compression::automatic, size);
-        else return false;
-    }
+    bool compresses(std::size_t size) const noexcept;
     errc send_by_size(message_kind kind, std::span<const std::byte> payload, compression how);
     template <class Owned>
     errc give(message_kind kind, Owned&& payload);
@@ -354,10 +342,7 @@ private:
         if constexpr (is_client) return [&keys = keys_]() noexcept { return keys(); };
         else return []() noexcept { return masking_key{}; };
     }
-    void push_close(close_code code, std::string_view reason) {
-        out_.push(opcode::close, true, make_close_payload(code, reason).bytes(), key_source()());
-    }
-
+    void push_close(close_code code, std::string_view reason);
     [[nodiscard]] bool opening() const noexcept { return phase_ == opening_phase::running; }
     void receive_opening(std::span<std::byte>& in, time_point now);
     void opened(time_point now);

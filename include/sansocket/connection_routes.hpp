@@ -81,6 +81,16 @@ connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(connection&& oth
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+auto connection<Role, Queue, Keys, Diagnostics, Deflate>::operator=(connection&& other) noexcept
+    -> connection& {
+    if (this != &other) {
+        std::destroy_at(this);
+        std::construct_at(this, std::move(other));
+    }
+    return *this;
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 std::size_t connection<Role, Queue, Keys, Diagnostics, Deflate>::receive(std::span<std::byte> bytes,
                                                                          time_point now) {
     std::span<std::byte> in = bytes;
@@ -229,6 +239,12 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::close(close_code code,
     if (after_close_ == after_close::discard) queue_.clear();
     changed();
     return errc::ok;
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::push_close(close_code code,
+                                                                     std::string_view reason) {
+    out_.push(opcode::close, true, make_close_payload(code, reason).bytes(), key_source()());
 }
 
 // 7.1.7 "Fail the WebSocket Connection".

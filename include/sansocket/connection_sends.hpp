@@ -29,6 +29,13 @@ std::optional<deflate_agreement> connection<Role, Queue, Keys, Diagnostics, Defl
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+bool connection<Role, Queue, Keys, Diagnostics, Deflate>::compresses(
+    std::size_t size) const noexcept {
+    if constexpr (deflates) return deflater_.wants(compression::automatic, size);
+    else return false;
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 errc connection<Role, Queue, Keys, Diagnostics, Deflate>::send_by_size(
     message_kind kind, std::span<const std::byte> payload, compression how) {
     if constexpr (deflates) {
