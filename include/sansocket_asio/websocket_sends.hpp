@@ -160,7 +160,7 @@ public:
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_ping(std::span<const std::byte> payload, Token&& token = Token{}) {
         return send_with([payload](auto& core) { return core.send_ping(payload); },
-                         std::forward<Token>(token), detail::line::front);
+                         std::forward<Token>(token));
     }
 
     /// A handle to send with from other threads. Made on the websocket's executor, at any time.
@@ -191,10 +191,9 @@ private:
         return self.change(send);
     }
     template <class Send, class Token>
-    auto send_with(Send send, Token&& token, detail::line where = detail::line::back) {
-        return run<void(std::error_code)>(
-            detail::send_operation<Send, Session>{std::move(send), where},
-            std::forward<Token>(token));
+    auto send_with(Send send, Token&& token) {
+        return run<void(std::error_code)>(detail::send_operation<Send, Session>{std::move(send)},
+                                          std::forward<Token>(token));
     }
     template <class Token>
     auto append(std::span<const std::byte> part, bool fin, Token&& token) {

@@ -225,20 +225,6 @@ TEST_CASE("sending: a waiting sender that is refused or cancelled lets the next 
     b.p.server.abort();
 }
 
-TEST_CASE("sending: a Ping does not wait for messages") {
-    loop l;
-    blocked b(l);
-    const result waiting = send(b.p.server, "later"), pinged;
-    b.p.server.async_ping(bytes("p"), pinged);
-    l.until(pinged);
-    CHECK(!pinged.ec());
-    CHECK_FALSE(waiting.done());
-    b.p.peer.read(10 + 16 * 1024 * 1024);
-    CHECK(b.p.peer.read(3) == to_client(opcode::ping, bytes("p")));
-    l.until(waiting);
-    b.p.server.abort();
-}
-
 TEST_CASE("sending: a sender handle drops by the same policies") {
     loop l;
     blocked b(l);

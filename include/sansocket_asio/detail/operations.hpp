@@ -181,14 +181,12 @@ struct run_operation {
 // Where in the line of those that wait for room.
 enum class line : std::uint8_t { front, back };
 
-// Room for what `Send` sends. Senders that wait go on in the order in which they came; only what goes
-// to the `front` of the line does not wait for those that are there.
+// Room for what `Send` sends. Senders that wait go on in the order in which they came.
 template <class Send, class Session>
 struct send_operation {
     using result = void;
 
     Send send;  // errc(connection&)
-    line where = line::back;
     std::optional<typename Session::place> place{};
 
     auto& timer(Session&) const noexcept { return **place; }
@@ -196,9 +194,9 @@ struct send_operation {
         if (!s.core_) return sansocket::errc::not_open;
         const bool open = s.core_->state() == sansocket::connection_state::open;
         sansocket::errc ec = sansocket::errc::backpressure;
-        if (where == line::front || !open || s.is_first(place)) ec = send(*s.core_);
+        if (!open || s.is_first(place)) ec = send(*s.core_);
         if (waits(ec)) {
-            if (!place) place = s.line_up(where);
+            if (!place) place = s.line_up(line::back);
             return std::nullopt;
         }
         leave(s);
