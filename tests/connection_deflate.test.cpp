@@ -437,3 +437,26 @@ TEST_CASE("deflate: a size limit that is none does not overflow (RFC 6455 10.4)"
         e.connection.abort();
     });
 }
+
+TEST_CASE("connection: what is sent in frames is compressed through all of them (RFC 7692 6.1)") {
+    sansocket::options options = with_deflate();
+    options.sending.fragment_bytes = 4;
+    deflating<role::server> e(options);
+    deflating<role::client> peer(with_deflate());
+    e.open("permessage-deflate");
+    peer.receive(peer.opening_and({}, "permessage-deflate"));
+    CHECK(e.connection.send_fragmented(message_kind::text, bytes("one message")) == errc::ok);
+    CHECK(e.connection.send_fragmented(message_kind::text, bytes("as it is"), compression::off) ==
+          errc::ok);
+    CHECK(e.connection.start(message_kind::text) == errc::ok);
+    CHECK(e.connection.append("another one") == errc::ok);
+    CHECK(e.connection.finish() == errc::ok);
+    peer.receive(e.sent());
+    const auto got = peer.messages();
+    REQUIRE(got.size() == 3);
+    CHECK(got[0].data == "one message");
+    CHECK(got[1].data == "as it is");
+    CHECK(got[2].data == "another one");
+    CHECK(e.connection.explain().compressed_messages == 2);
+    e.left_open = peer.left_open = true;
+}

@@ -309,3 +309,57 @@ TEST_CASE("connection: what is thrown away unsent is counted, our Close aside") 
               }) == m);
     });
 }
+
+TEST_CASE(
+    "connection: control frames go between the frames of a message that is sent in parts (5.4)") {
+    sansocket::options options;
+    options.sending.fragment_bytes = 1000;
+    server e(options);
+    e.open();
+    CHECK(e.connection.fragment_bytes() == 1000);
+    const byte_vector payload(3000, std::byte{7});
+    CHECK(e.connection.send_fragmented(sansocket::message_kind::binary, payload) == errc::ok);
+    const byte_vector first(1000, std::byte{7});
+    byte_vector out = e.sent(500);
+    CHECK(e.connection.send_ping() == errc::ok);
+    out = out + e.sent();
+    CHECK(out == own_frame<role::server>(opcode::binary, first, false) +
+                     own_frame<role::server>(opcode::ping, {}) +
+                     own_frame<role::server>(opcode::continuation, first, false) +
+                     own_frame<role::server>(opcode::continuation, first));
+    e.connection.abort();
+}
+
+TEST_CASE(
+    "connection: a message larger than the queue comes in pieces, within the limit of its size") {
+    sansocket::options options;
+    options.queue.high_bytes = 64 * 1024;
+    options.queue.low_bytes = 16 * 1024;
+    options.messages.size = 4 * 1024 * 1024;
+    server e(options);
+    e.open();
+    auto& queue = e.connection.messages();
+    CHECK_FALSE(queue.pop_piece());
+    const auto transfer = [&](std::size_t size) {
+        byte_vector wire = frame<role::server>(opcode::binary, byte_vector(size));
+        std::size_t at = 0, got = 0;
+        bool last = false;
+        while (!last && e.connection.state() == connection_state::open) {
+            while (at != wire.size() && e.connection.wants_read()) {
+                const std::size_t n = (std::min)(wire.size() - at, std::size_t{64} * 1024);
+                at += e.connection.receive(std::span{wire}.subspan(at, n), e.now);
+                if (e.connection.state() != connection_state::open) break;
+            }
+            CHECK(queue.memory() <= 512 * 1024);
+            while (const auto p = queue.pop_piece()) {
+                got += p->bytes.size();
+                last = p->last;
+            }
+        }
+        return got;
+    };
+    CHECK(transfer(4 * 1024 * 1024) == 4 * 1024 * 1024);
+    (void)transfer(4 * 1024 * 1024 + 1);
+    CHECK(e.connection.close_info().cause == errc::message_too_big);
+    e.connection.abort();
+}

@@ -2,12 +2,14 @@
 
 #include "support/endpoint.hpp"
 
+#include <memory>
 #include <string>
 #include <vector>
 
 using namespace support;
 using sansocket::connection_snapshot;
 using sansocket::ended_by;
+using sansocket::message_kind;
 using sansocket::opcode;
 
 namespace {
@@ -123,4 +125,55 @@ TEST_CASE("snapshot: as a line of text") {
         CHECK_FALSE(name_of(by).empty());
     for (const auto state : {connection_state::opening, connection_state::closing})
         CHECK_FALSE(name_of(state).empty());
+}
+
+TEST_CASE("snapshot: what a connection has done is counted") {
+    in_both_roles([]<role Role> {
+        sansocket::options options;
+        options.keepalive.ping_interval = 10s;
+        endpoint<Role> e(options);
+        e.open();
+        auto& c = e.connection;
+        const auto start = c.counters();
+        CHECK(start.bytes_received > 100);
+        CHECK(start.bytes_sent > 100);
+        byte_vector in = frame<Role>(opcode::text, bytes("Hello"));
+        in = in + frame<Role>(opcode::binary, byte_vector(3000));
+        in = in + frame<Role>(opcode::text, bytes("a"), false);
+        in = in + frame<Role>(opcode::ping, bytes("?"));
+        in = in + frame<Role>(opcode::continuation, bytes("b"));
+        in = in + frame<Role>(opcode::pong, {});
+        e.receive(in);
+        CHECK(c.send_text("Hello") == errc::ok);
+        CHECK(c.send_text(std::string(5000, 'x')) == errc::ok);
+        const auto owner = std::make_shared<byte_vector>(9000);
+        CHECK(c.send_shared(message_kind::binary, {owner, *owner}) == errc::ok);
+        CHECK(c.send(sansocket::prepared_message("all")) == errc::ok);
+        CHECK(c.start(message_kind::text) == errc::ok);
+        CHECK(c.append("a") == errc::ok);
+        CHECK(c.send_text("Hello") == errc::message_in_progress);
+        CHECK(c.finish() == errc::ok);
+        CHECK(c.send_fragmented(message_kind::binary, bytes("f")) == errc::ok);
+        CHECK(c.send_ping() == errc::ok);
+        CHECK(c.send_pong() == errc::ok);
+        const std::size_t waiting = c.output_bytes();
+        CHECK(c.counters().most_output_bytes == waiting);
+        const std::size_t sent = e.sent().size();
+        e.pass(11s);
+        CHECK(e.messages().size() == 3);
+        const auto n = c.counters();
+        CHECK(n.bytes_received == start.bytes_received + in.size());
+        CHECK(n.bytes_sent == start.bytes_sent + sent);
+        CHECK(n.messages_received == 3);
+        CHECK(n.messages_sent == 6);
+        CHECK(n.pings_sent == 2);
+        CHECK(n.pings_answered == 1);
+        CHECK(n.pongs_received == 1);
+        CHECK(n.most_queued_bytes == 5 + 3000 + 2 + 3 * 64);
+        CHECK(n.most_output_bytes == waiting);
+        auto moved = std::move(e.connection);
+        CHECK(moved.counters().messages_sent == 6);
+        CHECK(to_string(moved.explain()).find("received messages 3") != std::string::npos);
+        moved.abort();
+    });
 }

@@ -136,13 +136,7 @@ public:
 
     /// What is moved from is closed, and answers every query.
     connection(connection&& other) noexcept;
-    connection& operator=(connection&& other) noexcept {
-        if (this != &other) {
-            std::destroy_at(this);
-            std::construct_at(this, std::move(other));
-        }
-        return *this;
-    }
+    connection& operator=(connection&& other) noexcept;
     /// Diagnostics tell of it if the connection was open or closing.
     ~connection() { report_leak(); }
 
@@ -212,9 +206,15 @@ public:
     /// context takeover, the context begins afresh behind it.
     errc send(const prepared_message& prepared);
 
+    /// Sends a message, copied, in frames of at most `send_limits::fragment_bytes`, so that control
+    /// frames go between. 5.4.
+    errc send_fragmented(message_kind kind, std::span<const std::byte> payload,
+                         compression how = compression::automatic);
+
     /// Begins a message whose size is not known. 5.4.
     errc start(message_kind kind, compression how = compression::automatic);
-    /// Sends its next part as a frame. errc::no_message_in_progress.
+    /// Sends its next part, in frames of at most `send_limits::fragment_bytes`.
+    /// errc::no_message_in_progress.
     errc append(std::span<const std::byte> part) { return send_part(part, false); }
     errc append(std::string_view part) { return append(std::as_bytes(std::span{part})); }
     /// Sends its last part, which may be empty. errc::no_message_in_progress.
@@ -293,6 +293,10 @@ public:
     [[nodiscard]] const sansocket::close_info& close_info() const noexcept { return close_.info(); }
     /// Bytes accepted for sending that the transport has not taken.
     [[nodiscard]] std::size_t output_bytes() const noexcept { return out_.bytes(); }
+    /// Most bytes of a part that are sent as one frame.
+    [[nodiscard]] std::size_t fragment_bytes() const noexcept { return writer_.fragment(); }
+    /// Whether a message would be told `backpressure` now.
+    [[nodiscard]] bool output_full() const noexcept { return out_.full(); }
     /// Whether senders that were told `backpressure` may try again.
     [[nodiscard]] bool output_drained() const noexcept { return out_.drained(); }
     /// The opening handshake, for its request, response and subprotocol; null once released.
@@ -311,6 +315,8 @@ public:
     [[nodiscard]] std::optional<duration> round_trip() const noexcept {
         return keepalive_.round_trip();
     }
+    /// What it has done so far.
+    [[nodiscard]] connection_counters counters() const noexcept;
     /// How it stands, all at once. Its views live as long as the handshake is held.
     [[nodiscard]] connection_snapshot explain() const noexcept;
 
@@ -330,10 +336,7 @@ private:
         const errc ec = may_close();
         return ec == errc::ok && out_.stopped() ? errc::closed : ec;
     }
-    bool compresses(std::size_t size) const noexcept {
-        if constexpr (deflates) return deflater_.wants(compression::automatic, size);
-        else return false;
-    }
+    bool compresses(std::size_t size) const noexcept;
     errc send_by_size(message_kind kind, std::span<const std::byte> payload, compression how);
     template <class Owned>
     errc give(message_kind kind, Owned&& payload);
@@ -343,10 +346,7 @@ private:
         if constexpr (is_client) return [&keys = keys_]() noexcept { return keys(); };
         else return []() noexcept { return masking_key{}; };
     }
-    void push_close(close_code code, std::string_view reason) {
-        out_.push(opcode::close, true, make_close_payload(code, reason).bytes(), key_source()());
-    }
-
+    void push_close(close_code code, std::string_view reason);
     [[nodiscard]] bool opening() const noexcept { return phase_ == opening_phase::running; }
     void receive_opening(std::span<std::byte>& in, time_point now);
     void opened(time_point now);
@@ -376,6 +376,7 @@ private:
     }
     transport_phase phase() const noexcept;
 
+    connection_counters counters_;  // but for what the machines count
     duration close_timeout_;
     sansocket::after_close after_close_;
     request_decision decision_;

@@ -23,7 +23,7 @@ connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(const sansocket:
       inflater_(options.deflate),
       deflater_(options.deflate),
       queue_(std::move(queue)),
-      writer_(options.check_sent_text),
+      writer_(options.check_sent_text, options.sending.fragment_bytes),
       out_(options.sending),
       keepalive_(options.keepalive),
       keys_(std::move(keys)),
@@ -60,7 +60,8 @@ connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(connection&& other) noexcept
-    : close_timeout_(other.close_timeout_),
+    : counters_(other.counters_),
+      close_timeout_(other.close_timeout_),
       after_close_(other.after_close_),
       decision_(other.decision_),
       phase_(other.phase_),
@@ -82,6 +83,16 @@ connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(connection&& oth
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+auto connection<Role, Queue, Keys, Diagnostics, Deflate>::operator=(connection&& other) noexcept
+    -> connection& {
+    if (this != &other) {
+        std::destroy_at(this);
+        std::construct_at(this, std::move(other));
+    }
+    return *this;
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 std::size_t connection<Role, Queue, Keys, Diagnostics, Deflate>::receive(std::span<std::byte> bytes,
                                                                          time_point now) {
     std::span<std::byte> in = bytes;
@@ -98,7 +109,10 @@ std::size_t connection<Role, Queue, Keys, Diagnostics, Deflate>::receive(std::sp
         }
     }
     given_up.done = true;
-    return bytes.size() - in.size();
+    const std::size_t taken = bytes.size() - in.size();
+    counters_.bytes_received += taken;
+    counters_.most_queued_bytes = (std::max)(counters_.most_queued_bytes, queue_.bytes());
+    return taken;
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
@@ -179,9 +193,13 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_control(const 
     const auto payload = messages_.receive_control(piece);
     if (!payload) return;
     if (piece.opcode == opcode::close) return receive_close(*payload, now);
-    if (piece.opcode == opcode::pong) return keepalive_.pong(*payload, now);
+    if (piece.opcode == opcode::pong) {
+        ++counters_.pongs_received;
+        return keepalive_.pong(*payload, now);
+    }
     // 5.5.2: "MUST send a Pong frame in response, unless it already received a Close frame."
-    (void)out_.push_control(opcode::pong, *payload, key_source()());
+    if (out_.push_control(opcode::pong, *payload, key_source()()) == errc::ok)
+        ++counters_.pings_answered;
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
@@ -230,6 +248,12 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::close(close_code code,
     if (after_close_ == after_close::discard) queue_.clear();
     changed();
     return errc::ok;
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::push_close(close_code code,
+                                                                     std::string_view reason) {
+    out_.push(opcode::close, true, make_close_payload(code, reason).bytes(), key_source()());
 }
 
 // 7.1.7 "Fail the WebSocket Connection".
@@ -335,7 +359,8 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now
     const auto [ping, ec] = keepalive_.advance(now, !out_.empty());
     if (ping) {
         shrink();  // so long a silence is idleness
-        (void)out_.push_control(opcode::ping, keepalive_.payload(), key_source()());
+        if (out_.push_control(opcode::ping, keepalive_.payload(), key_source()()) == errc::ok)
+            ++counters_.pings_sent;
     }
     if (ec != errc::ok) give_up(ec);
 }
@@ -350,6 +375,8 @@ template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::consume_output(std::size_t n,
                                                                          time_point now) {
     diagnostics_.at(now);
+    counters_.bytes_sent += n;
+    counters_.most_output_bytes = (std::max)(counters_.most_output_bytes, out_.bytes());
     out_.consume(n);
     if (n != 0) keepalive_.written(!out_.empty(), now);
     if (close_.state() == close_state::open || !out_.data_empty() || out_.stopped()) return;
@@ -443,6 +470,15 @@ transport_phase connection<Role, Queue, Keys, Diagnostics, Deflate>::phase() con
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+connection_counters connection<Role, Queue, Keys, Diagnostics, Deflate>::counters() const noexcept {
+    connection_counters c = counters_;
+    c.messages_received = messages_.count();
+    c.messages_sent = writer_.count();
+    c.most_output_bytes = (std::max)(c.most_output_bytes, out_.bytes());
+    return c;
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 connection_snapshot connection<Role, Queue, Keys, Diagnostics, Deflate>::explain() const noexcept {
     const auto code_of = [](const std::optional<close_frame>& f) {
         return f ? std::optional{f->code} : std::nullopt;
@@ -473,6 +509,7 @@ connection_snapshot connection<Role, Queue, Keys, Diagnostics, Deflate>::explain
         s.compressed_messages = deflater_.messages();
     }
     if (opening_) s.memory += opening_->memory();
+    s.counters = counters();
     s.subprotocol = subprotocol();
     s.round_trip = keepalive_.round_trip();
     s.last_received = keepalive_.last_received();

@@ -29,6 +29,13 @@ std::optional<deflate_agreement> connection<Role, Queue, Keys, Diagnostics, Defl
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+bool connection<Role, Queue, Keys, Diagnostics, Deflate>::compresses(
+    std::size_t size) const noexcept {
+    if constexpr (deflates) return deflater_.wants(compression::automatic, size);
+    else return false;
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 errc connection<Role, Queue, Keys, Diagnostics, Deflate>::send_by_size(
     message_kind kind, std::span<const std::byte> payload, compression how) {
     if constexpr (deflates) {
@@ -65,6 +72,7 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::send(const prepared_me
                 }
         }
         out_.push_frame(std::move(frame));
+        writer_.sent();
         return errc::ok;
     }
 }
@@ -83,11 +91,31 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::start(message_kind kin
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 errc connection<Role, Queue, Keys, Diagnostics, Deflate>::send_part(std::span<const std::byte> part,
                                                                     bool fin) {
-    if (const errc ec = may_send(); ec != errc::ok) return ec;
+    errc ec = may_send();
+    if (ec != errc::ok) return ec;
+    unless_done given_up{*this, part.size() <= writer_.fragment()};  // one frame is all or nothing
+    bool compressed = false;
     if constexpr (deflates) {
-        if (deflater_.inside()) return writer_.append(part, fin, out_, key_source(), deflater_);
+        compressed = deflater_.inside();
+        if (compressed) ec = writer_.append(part, fin, out_, key_source(), deflater_);
     }
-    return writer_.append(part, fin, out_, key_source());
+    if (!compressed) ec = writer_.append(part, fin, out_, key_source());
+    given_up.done = true;
+    return ec;
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+errc connection<Role, Queue, Keys, Diagnostics, Deflate>::send_fragmented(
+    message_kind kind, std::span<const std::byte> payload, [[maybe_unused]] compression how) {
+    errc ec = may_send();
+    if (ec != errc::ok) return ec;
+    unless_done given_up{*this};
+    if constexpr (deflates) {
+        if (!deflater_.wants(how, payload.size())) how = compression::off;
+        ec = writer_.send_fragmented(kind, payload, out_, key_source(), deflater_, how);
+    } else ec = writer_.send_fragmented(kind, payload, out_, key_source());
+    given_up.done = true;
+    return ec;
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
@@ -95,7 +123,9 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::send_control(
     opcode op, std::span<const std::byte> payload) {
     if (const errc ec = may_send(); ec != errc::ok) return ec;
     if (payload.size() > max_control_payload) return errc::control_too_long;
-    return out_.push_control(op, payload, key_source()());
+    const errc done = out_.push_control(op, payload, key_source()());
+    if (done == errc::ok && op == opcode::ping) ++counters_.pings_sent;
+    return done;
 }
 
 }  // namespace sansocket

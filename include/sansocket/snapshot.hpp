@@ -60,6 +60,19 @@ struct last_bytes {
     std::size_t size = 0;  ///< 0 to 16 of `data` are set.
 };
 
+/// What a connection has done so far. Bytes are the transport's, opening handshake included.
+struct connection_counters {
+    std::uint64_t bytes_received = 0;     ///< That `receive` took.
+    std::uint64_t bytes_sent = 0;         ///< That the transport took.
+    std::uint64_t messages_received = 0;  ///< Complete ones, taken or not.
+    std::uint64_t messages_sent = 0;      ///< Accepted for sending, their last part too.
+    std::uint64_t pings_sent = 0;         ///< For want of traffic, and by the application. 5.5.2.
+    std::uint64_t pings_answered = 0;     ///< A Pong was queued for them at once. 5.5.3.
+    std::uint64_t pongs_received = 0;     ///< Those that nobody asked for, too.
+    std::size_t most_queued_bytes = 0;    ///< Most that the message queue has held.
+    std::size_t most_output_bytes = 0;    ///< Most that has waited to be sent.
+};
+
 /// How a connection stands. Sizes are in bytes, where nothing else is said.
 struct connection_snapshot {
     std::uint64_t id = 0;  ///< Its number; 0 without diagnostics.
@@ -82,6 +95,7 @@ struct connection_snapshot {
     std::size_t output_frames = 0;    ///< Frames of data and Close among them.
     /// Held by the queues, the codec and the opening handshake; the connection is `sizeof` more.
     std::size_t memory = 0;
+    connection_counters counters;
 
     std::optional<deflate_agreement> deflate;  ///< As `connection::deflate()`.
     std::uint64_t compressed_messages = 0;     ///< Sent so.
@@ -159,6 +173,16 @@ struct connection_snapshot {
         const auto us = std::chrono::duration_cast<microseconds>(*s.round_trip).count();
         add("round trip in us ", std::to_string(us));
     }
+    const connection_counters& n = s.counters;
+    add("received messages ", std::to_string(n.messages_received));
+    add("received bytes ", std::to_string(n.bytes_received));
+    add("sent messages ", std::to_string(n.messages_sent));
+    add("sent bytes ", std::to_string(n.bytes_sent));
+    add("most bytes unread ", std::to_string(n.most_queued_bytes));
+    add("most bytes unsent ", std::to_string(n.most_output_bytes));
+    add("Pings sent ", std::to_string(n.pings_sent));
+    add("Pings answered ", std::to_string(n.pings_answered));
+    add("Pongs received ", std::to_string(n.pongs_received));
     if (s.input.size != 0) add("last bytes", "");
     for (std::size_t i = 0; i != s.input.size; ++i) {
         constexpr std::string_view digits = "0123456789abcdef";

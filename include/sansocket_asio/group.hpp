@@ -1,11 +1,14 @@
 // group.hpp
 //
-// Websockets that end together: a server that stops says goodbye to all of its
-// clients at once, within one time, and cuts off those that do not answer.
+// Websockets that are told the same and end together: a server that stops says
+// goodbye to all of its clients at once, within one time, and cuts off those that
+// do not answer.
 #pragma once
 
 #include <sansocket_asio/detail/group_member.hpp>
+#include <sansocket_asio/when_full.hpp>
 
+#include <sansocket/prepared_message.hpp>
 #include <sansocket/wire/close_code.hpp>
 #include <sansocket/wire/close_payload.hpp>
 #include <sansocket/wire/error.hpp>
@@ -37,11 +40,11 @@ struct shutdown_result {
         0;  ///< In any other way; those that were aborted at the deadline are among them.
 };
 
-/// Websockets that are to end together. Owns none of them: one that is destroyed, moved or over needs
+/// Websockets that are told the same, and end together. Owns none of them: one that is destroyed, moved or over needs
 /// not be taken out.
 ///
-/// Websockets may be of any type, each on an executor of its own: `join` may be called from any
-/// thread. `async_shutdown` is called, and the group destroyed, on the group's executor. The
+/// Websockets may be of any type, each on an executor of its own: `join` and `broadcast` may be called
+/// from any thread. `async_shutdown` is called, and the group destroyed, on the group's executor. The
 /// execution contexts of all members outlive them.
 class group {
 public:
@@ -60,6 +63,17 @@ public:
     template <class Websocket>
     [[nodiscard]] bool join(Websocket& websocket) {
         return websocket.session_ && members_->join(detail::member_of_session(websocket.session_));
+    }
+
+    /// Sends a message to all members that are open, without a copy for each. From any thread; what
+    /// one thread sends arrives in the order in which it was sent, also where it uses `sender` handles.
+    ///
+    /// @param full  what becomes of it where a member is too slow: its send queue has no room when the
+    ///              message's turn comes, or its backlog is full (`backlog_limits`).
+    /// @return to how many it was handed; `websocket::dropped_messages` tells what was dropped afterwards. 0
+    ///         where the message is text and not UTF-8.
+    std::size_t broadcast(const sansocket::prepared_message& message, when_full full) {
+        return message.error() == sansocket::errc::ok ? members_->send(message, full) : 0;
     }
 
     /// Closes all members, and waits for the end of their transports.

@@ -6,12 +6,13 @@
 #pragma once
 
 #include <sansocket_asio/detail/outbox.hpp>
+#include <sansocket_asio/when_full.hpp>
 
+#include <sansocket/prepared_message.hpp>
 #include <sansocket/wire/close_code.hpp>
 #include <sansocket/wire/close_payload.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/message.hpp>
-#include <sansocket/wire/utf8.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -21,6 +22,11 @@
 #include <utility>
 
 namespace sansocket_asio {
+
+namespace detail {
+template <class, class>
+class websocket_sends;
+}  // namespace detail
 
 /// Sends over one connection, from any thread. `websocket::sender` makes it; copies share it.
 ///
@@ -39,11 +45,19 @@ public:
     ///         errc::backpressure where as much waits as the handle may hold; errc::text_not_utf8.
     ///         What was taken is lost, like all that is unsent, if the connection ends before.
     [[nodiscard]] sansocket::errc send(sansocket::message message) const {
-        if (!outbox_) return sansocket::errc::closed;
-        const bool text = message.kind == sansocket::message_kind::text;
-        if (text && !sansocket::is_valid_utf8(message.bytes()))
-            return sansocket::errc::text_not_utf8;
-        return outbox_->push(std::move(message));
+        return push({std::move(message)});
+    }
+    /// Sends a message that is made once for many connections, in the same way.
+    [[nodiscard]] sansocket::errc send(sansocket::prepared_message prepared) const {
+        return push({std::move(prepared)});
+    }
+    /// The same where `full` says what becomes of it if the handle holds as much as it may, or the
+    /// connection has no room for it when its turn comes. See `websocket::dropped_messages`.
+    sansocket::errc send(sansocket::message message, when_full full) const {
+        return push({std::move(message), full});
+    }
+    sansocket::errc send(sansocket::prepared_message prepared, when_full full) const {
+        return push({std::move(prepared), full});
     }
     /// Sends a text message, in the same way.
     [[nodiscard]] sansocket::errc send_text(std::string text) const {
@@ -61,15 +75,20 @@ public:
         if (const auto ec = sansocket::check_close(code, reason); ec != sansocket::errc::ok)
             return ec;
         if (!outbox_) return sansocket::errc::closed;
-        return outbox_->push(sansocket::close_frame{code, std::string{reason}});
+        return outbox_->push({sansocket::close_frame{code, std::string{reason}}});
     }
     /// Bytes that wait to be handed to the connection, 64 more for each message.
     [[nodiscard]] std::size_t bytes() const { return outbox_ ? outbox_->bytes() : 0; }
 
 private:
-    template <sansocket::role, class, class>
-    friend class websocket;
+    template <class, class>
+    friend class websocket_sends;
     explicit sender(std::shared_ptr<detail::outbox> outbox) : outbox_(std::move(outbox)) {}
+    sansocket::errc push(detail::outbox::item given) const {
+        if (!outbox_) return sansocket::errc::closed;
+        if (const auto ec = detail::outbox::check(given); ec != sansocket::errc::ok) return ec;
+        return outbox_->push(std::move(given));
+    }
 
     std::shared_ptr<detail::outbox> outbox_;
 };

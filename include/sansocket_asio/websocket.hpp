@@ -32,7 +32,7 @@
 #include <sansocket_asio/detail/wait_op.hpp>
 #include <sansocket_asio/diagnostics.hpp>
 #include <sansocket_asio/entropy.hpp>
-#include <sansocket_asio/sender.hpp>
+#include <sansocket_asio/websocket_sends.hpp>
 
 #include <sansocket/connection.hpp>
 #include <sansocket/wire/url.hpp>
@@ -63,7 +63,15 @@ template <class, class>
 class server_state;
 }  // namespace detail
 
-/// One WebSocket connection.
+/// How `async_run` hands messages over.
+struct run_options {
+    /// Whether nothing is handed over from when the output is full until it has drained, and no sender
+    /// waits: then a handler that answers through `try_send` has room for an answer each time, and a
+    /// peer that does not read is not read from. Default on.
+    bool wait_for_room = true;
+};
+
+/// One WebSocket connection. What sends is in websocket_sends.hpp.
 ///
 /// @tparam Role    client or server.
 /// @tparam Stream  an Asio stream: `async_read_some`, `async_write_some`, `get_executor`, and
@@ -78,8 +86,10 @@ class server_state;
 /// errc::operation_in_progress, or errc::closed once the first connection is over.
 template <sansocket::role Role, class Stream = ::asio::ip::tcp::socket,
           class Connection = sansocket::connection<Role>>
-class websocket {
+class websocket : public websocket_sends<websocket<Role, Stream, Connection>,
+                                         detail::session<Stream, Connection>> {
     using session = detail::session<Stream, Connection>;
+    using sends = websocket_sends<websocket, session>;
     using source_location = sansocket::source_location;
     static constexpr bool is_client = Role == sansocket::role::client;
 
@@ -253,8 +263,22 @@ public:
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_receive(Token&& token = Token{}) {
         static_assert(sansocket::detail::check_poppable_queue<typename Connection::queue_type>());
-        return run<void(std::error_code, sansocket::message)>(detail::receive_operation{},
-                                                              std::forward<Token>(token));
+        return run<void(std::error_code, sansocket::message)>(
+            detail::receive_operation<detail::whole_messages>{}, std::forward<Token>(token));
+    }
+
+    /// What has come of a message, as it comes: for messages that are larger than what one wants to
+    /// hold. Signature void(std::error_code, sansocket::message_piece).
+    ///
+    /// Takes turns with `async_receive`, which takes the rest of a message that was begun so. Reading
+    /// pauses while `queue_limits::high_bytes` of the message wait; `message_limits::size` holds for
+    /// all of it. What was not taken of a message that the end cuts off is lost; then errors are those
+    /// of `async_receive`. Cancellation, total: nothing is lost.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_receive_some(Token&& token = Token{}) {
+        static_assert(sansocket::detail::check_piecewise_queue<typename Connection::queue_type>());
+        return run<void(std::error_code, sansocket::message_piece)>(
+            detail::receive_operation<detail::pieces>{}, std::forward<Token>(token));
     }
 
     /// A message that is here already, without waiting.
@@ -264,68 +288,40 @@ public:
     ///         async_receive waits.
     [[nodiscard]] std::optional<sansocket::message_view> try_receive() {
         static_assert(sansocket::detail::check_poppable_queue<typename Connection::queue_type>());
-        if (!connection() || session_->receiving_) return std::nullopt;
+        if (!connection() || session_->receiver_ != detail::receiver::none) return std::nullopt;
         session_->drive();
         return session_->core_->messages().pop();
     }
 
-    /// Sends a text message. Completes once the connection has taken it, at the latest when there is
-    /// room; `text` must stay as it is until then. errc::text_not_utf8, errc::closing, errc::closed.
-    /// Cancellation, total: nothing of it was sent, and the connection goes on.
-    template <class Token = ::asio::default_completion_token_t<executor_type>>
-    auto async_send_text(std::string_view text, Token&& token = Token{}) {
-        return async_send(sansocket::message_kind::text, std::as_bytes(std::span{text}),
-                          std::forward<Token>(token));
-    }
-    /// Sends a binary message, in the same way.
-    template <class Token = ::asio::default_completion_token_t<executor_type>>
-    auto async_send_binary(std::span<const std::byte> bytes, Token&& token = Token{}) {
-        return async_send(sansocket::message_kind::binary, bytes, std::forward<Token>(token));
-    }
-    /// Sends a message of either kind, in the same way.
-    template <class Token = ::asio::default_completion_token_t<executor_type>>
-    auto async_send(sansocket::message_kind kind, std::span<const std::byte> payload,
-                    Token&& token = Token{}) {
-        return send_with([kind, payload](auto& core) { return core.send(kind, payload); },
-                         std::forward<Token>(token));
-    }
-    /// The same, compressed or not where that was agreed on. RFC 7692 6.1. Cancellation as above.
-    template <class Token = ::asio::default_completion_token_t<executor_type>>
-    auto async_send(sansocket::message_kind kind, std::span<const std::byte> payload,
-                    sansocket::compression how, Token&& token = Token{}) {
-        return send_with([kind, payload, how](auto& core) { return core.send(kind, payload, how); },
-                         std::forward<Token>(token));
-    }
-    /// Sends a message that is given away; a large one is not copied. Cancellation as above.
-    template <class Token = ::asio::default_completion_token_t<executor_type>>
-    auto async_send(sansocket::message message, Token&& token = Token{}) {
-        return send_with(
-            [message = std::move(message)](auto& core) mutable {
-                return core.send(std::move(message));  // unchanged if it is not taken
-            },
+    /// Hands every message to `handler`, as it is read, until the connection ends.
+    ///
+    /// `handler(sansocket::message_view)` is called on the websocket's executor, and not inside of a
+    /// function of this object. The view is gone when it returns, or has called `abort` or
+    /// `async_close`. What it sends goes out together, once all that one read brought was handed over.
+    /// It may destroy the websocket. Where it throws, the connection is closed with 1011, no more is
+    /// handed over, and the exception leaves the executor's `run()`, as that of any handler does.
+    ///
+    /// Completes as `async_close` does, after all messages were handed over, and with the cause after
+    /// an exception. Meanwhile `try_receive` gives nothing, and another receive or run completes with
+    /// errc::operation_in_progress. Cancellation, total: the run stops, and the messages that were not
+    /// handed over are there to be received.
+    ///
+    /// Give a handler a name in a coroutine: gcc 12 destroys one that is made in a co_await expression
+    /// twice.
+    template <class Handler, class Token = ::asio::default_completion_token_t<executor_type>>
+    requires(std::invocable<std::decay_t<Handler>&, sansocket::message_view>) auto async_run(
+        Handler&& handler, const run_options& how, Token&& token = Token{}) {
+        static_assert(sansocket::detail::check_poppable_queue<typename Connection::queue_type>());
+        return run<void(std::error_code)>(
+            detail::run_operation{detail::make_message_handler(std::forward<Handler>(handler)),
+                                  how.wait_for_room},
             std::forward<Token>(token));
     }
-    /// Sends a message that is made once for many connections. Cancellation as above.
-    template <class Token = ::asio::default_completion_token_t<executor_type>>
-    auto async_send(sansocket::prepared_message prepared, Token&& token = Token{}) {
-        return send_with(
-            [prepared = std::move(prepared)](auto& core) { return core.send(prepared); },
-            std::forward<Token>(token));
-    }
-    /// Sends at once, or says why not: errc::backpressure where `async_send` would wait.
-    sansocket::errc try_send(sansocket::message_kind kind, std::span<const std::byte> payload) {
-        return try_send_with([&](auto& core) { return core.send(kind, payload); });
-    }
-    sansocket::errc try_send(const sansocket::prepared_message& prepared) {
-        return try_send_with([&](auto& core) { return core.send(prepared); });
-    }
-
-    /// Sends a Ping of at most 125 bytes. RFC 6455 5.5.2. errc::control_too_long.
-    /// Cancellation, total: nothing of it was sent, and the connection goes on.
-    template <class Token = ::asio::default_completion_token_t<executor_type>>
-    auto async_ping(std::span<const std::byte> payload, Token&& token = Token{}) {
-        return send_with([payload](auto& core) { return core.send_ping(payload); },
-                         std::forward<Token>(token));
+    template <class Handler, class Token = ::asio::default_completion_token_t<executor_type>>
+    requires(std::invocable<std::decay_t<Handler>&, sansocket::message_view> &&
+             !std::same_as<std::remove_cvref_t<Token>, run_options>) auto async_run(  //
+        Handler&& handler, Token&& token = Token{}) {
+        return async_run(std::forward<Handler>(handler), run_options{}, std::forward<Token>(token));
     }
 
     /// Closes: a Close frame behind all that was sent, and the peer's awaited. RFC 6455 7.1.2.
@@ -340,16 +336,6 @@ public:
     auto async_close(sansocket::close_code code, std::string_view reason, Token&& token = Token{}) {
         return run<void(std::error_code)>(detail::close_operation{code, std::string{reason}},
                                           std::forward<Token>(token));
-    }
-
-    /// A handle to send with from other threads. Made on the websocket's executor, at any time.
-    ///
-    /// @param max_bytes  at which it answers errc::backpressure, 64 more for each message; the first
-    ///                   call decides. It waits there no longer than until the executor has taken it
-    ///                   to the connection, which has limits of its own.
-    [[nodiscard]] sansocket_asio::sender sender(std::size_t max_bytes = std::size_t{1} << 20U) {
-        if (!session_) return {};
-        return sansocket_asio::sender(session_->shared_outbox(max_bytes));
     }
 
     /// Gives the connection up at once, without a Close frame.
@@ -369,6 +355,10 @@ public:
     [[nodiscard]] sansocket::close_info close_info() const {
         return connection() ? connection()->close_info() : sansocket::close_info{};
     }
+    /// What the connection has done so far; with `dropped_messages`, all that is counted.
+    [[nodiscard]] sansocket::connection_counters counters() const noexcept {
+        return connection() ? connection()->counters() : sansocket::connection_counters{};
+    }
     /// The subprotocol agreed on; empty if none.
     [[nodiscard]] std::string_view subprotocol() const noexcept {
         return connection() ? connection()->subprotocol() : std::string_view{};
@@ -384,6 +374,7 @@ private:
     friend class group;
     template <class, class>
     friend class detail::server_state;
+    friend sends;
 
     static sansocket::client_request request_of(const sansocket::url& url,
                                                 const client_options& options) {
@@ -440,18 +431,6 @@ private:
         const sansocket::errc ec = change(*session_->core_);
         session_->drive();
         return ec;
-    }
-    template <class Send>
-    sansocket::errc try_send_with(Send send) {
-        const bool others_wait = session_ && !session_->senders_.empty();
-        if (others_wait && state() == sansocket::connection_state::open)
-            return sansocket::errc::backpressure;
-        return change(send);
-    }
-    template <class Send, class Token>
-    auto send_with(Send send, Token&& token) {
-        return run<void(std::error_code)>(detail::send_operation<Send>{std::move(send)},
-                                          std::forward<Token>(token));
     }
     template <class Signature, class Operation, class Token>
     auto run(Operation operation, Token&& token) {

@@ -58,6 +58,15 @@ inline std::uint64_t hash_of(const std::optional<sansocket::message_view>& m) {
     return h.value();
 }
 
+/// The hash of a piece; 0 of none.
+inline std::uint64_t hash_of(const std::optional<sansocket::message_piece_view>& p) {
+    if (!p) return 0;
+    hash h;
+    h.add(static_cast<std::uint64_t>(p->kind) | (p->first ? 2U : 0U) | (p->last ? 4U : 0U));
+    h.add(p->bytes);
+    return h.value();
+}
+
 /// The hash of the first `n` bytes of `out`.
 inline std::uint64_t hash_of(const sansocket::output_buffers& out, std::size_t n) {
     hash h;
@@ -202,6 +211,12 @@ public:
         record r{.what = call::send_shared, .number = number(kind), .bytes = copy(payload.bytes)};
         return noted(std::move(r), core_.send_shared(kind, std::move(payload)));
     }
+    errc send_fragmented(sansocket::message_kind kind, bytes payload,
+                         sansocket::compression how = sansocket::compression::automatic) {
+        return noted(
+            {.what = call::send_fragmented, .number = number_of(kind, how), .bytes = copy(payload)},
+            core_.send_fragmented(kind, payload, how));
+    }
     errc start(sansocket::message_kind kind,
                sansocket::compression how = sansocket::compression::automatic) {
         return noted({.what = call::start, .number = number_of(kind, how)}, core_.start(kind, how));
@@ -293,6 +308,16 @@ public:
             owner_->note({.what = call::pop}, hash_of(m));
             return m;
         }
+        std::optional<sansocket::message_piece_view> pop_piece()  //
+            requires(sansocket::piecewise_message_queue<queue_type>) {
+            const auto p = owner_->core_.messages().pop_piece();
+            owner_->note({.what = call::pop_piece}, hash_of(p));
+            return p;
+        }
+        [[nodiscard]] bool piece_ready() const noexcept  //
+            requires(sansocket::piecewise_message_queue<queue_type>) {
+            return get().piece_ready();
+        }
         void clear() {
             owner_->core_.messages().clear();
             owner_->note({.what = call::clear}, 0);
@@ -324,10 +349,13 @@ public:
     [[nodiscard]] bool should_close() const noexcept { return core_.should_close(); }
     [[nodiscard]] const auto& close_info() const noexcept { return core_.close_info(); }
     [[nodiscard]] std::size_t output_bytes() const noexcept { return core_.output_bytes(); }
+    [[nodiscard]] std::size_t fragment_bytes() const noexcept { return core_.fragment_bytes(); }
+    [[nodiscard]] bool output_full() const noexcept { return core_.output_full(); }
     [[nodiscard]] bool output_drained() const noexcept { return core_.output_drained(); }
     [[nodiscard]] const auto* handshake() const noexcept { return core_.handshake(); }
     [[nodiscard]] std::string_view subprotocol() const noexcept { return core_.subprotocol(); }
     [[nodiscard]] auto deflate() const noexcept { return core_.deflate(); }
+    [[nodiscard]] auto counters() const noexcept { return core_.counters(); }
     [[nodiscard]] auto round_trip() const noexcept { return core_.round_trip(); }
     [[nodiscard]] auto explain() const noexcept { return core_.explain(); }
 

@@ -72,8 +72,10 @@ enum class call : std::uint8_t {
     output_lost,
     send_prepared,
     respond,
+    send_fragmented,
+    pop_piece,
 };
-inline constexpr std::array<std::string_view, 27> call_names{"",
+inline constexpr std::array<std::string_view, 29> call_names{"",
                                                              "receive",
                                                              "receive_end",
                                                              "transport_lost",
@@ -99,7 +101,9 @@ inline constexpr std::array<std::string_view, 27> call_names{"",
                                                              "move",
                                                              "output_lost",
                                                              "send_prepared",
-                                                             "respond"};
+                                                             "respond",
+                                                             "send_fragmented",
+                                                             "pop_piece"};
 
 /// One call. What a call does not have is empty.
 struct record {
@@ -300,7 +304,7 @@ void choices(Archive& a, sansocket::options& o) {
            o.messages.validate_utf8);
     values(a, o.queue.high_bytes, o.queue.low_bytes, o.queue.high_count, o.queue.low_count);
     values(a, o.sending.high_bytes, o.sending.low_bytes, o.sending.high_count,
-           o.sending.control_bytes);
+           o.sending.fragment_bytes, o.sending.control_bytes);
     values(a, o.keepalive.ping_interval, o.keepalive.pong_timeout, o.keepalive.idle_timeout,
            o.keepalive.write_timeout);
     values(a, o.http.line, o.http.fields, o.http.total, o.http.body);
@@ -350,7 +354,8 @@ constexpr shape shape_of(call what) noexcept {
     case call::send:
     case call::send_given:
     case call::send_shared:
-    case call::send_prepared: return {false, true, true, false, false};
+    case call::send_prepared:
+    case call::send_fragmented: return {false, true, true, false, false};
     case call::start:
     case call::abort: return {false, true, false, false, false};
     case call::append:
@@ -363,6 +368,7 @@ constexpr shape shape_of(call what) noexcept {
     case call::respond: return {true, true, false, true, true};
     case call::output:
     case call::pop:
+    case call::pop_piece:
     case call::clear:
     case call::shrink:
     case call::release_handshake:
@@ -433,7 +439,7 @@ public:
         from_.raw(what);
         r = {};
         r.what = static_cast<call>(what[0]);
-        if (r.what < call::receive || r.what > call::respond) from_.fail(trace_error::corrupt);
+        if (r.what < call::receive || r.what > call::pop_piece) from_.fail(trace_error::corrupt);
         else detail::contents(from_, r, last_);
         last_ = r.at;
         return from_.good();

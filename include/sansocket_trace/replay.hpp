@@ -78,6 +78,7 @@ public:
         case call::send_given: return number(core_.send(sansocket::message({kind, r.bytes})));
         case call::send_prepared: return number(core_.send(prepared(r)));
         case call::send_shared: return number(core_.send_shared(kind, shared(r.bytes)));
+        case call::send_fragmented: return number(core_.send_fragmented(kind, r.bytes, how));
         case call::start: return number(core_.start(kind, how));
         case call::append: return number(core_.append(std::span<const std::byte>{r.bytes}));
         case call::finish: return number(core_.finish(r.bytes));
@@ -95,6 +96,10 @@ public:
             const auto m = core_.messages().pop();
             if (m) watcher.popped(*m);
             return hash_of(m);
+        }
+        case call::pop_piece: {
+            if constexpr (!sansocket::piecewise_message_queue<Queue>) return 0;
+            else return hash_of(core_.messages().pop_piece());
         }
         case call::clear: return core_.messages().clear(), 0;
         case call::shrink: return core_.shrink(), 0;

@@ -352,3 +352,170 @@ TEST_CASE("message_queue: assigned to, it gives back what it held") {
     }
     CHECK(use.bytes == 0);
 }
+
+static_assert(piecewise_message_queue<message_queue<>>);
+
+namespace {
+
+// What `pop_piece` gives, as text: "<" first, ">" last, "-" nothing.
+std::string piece(message_queue<>& queue) {
+    const bool ready = queue.piece_ready();
+    const auto p = queue.pop_piece();
+    CHECK(p.has_value() == ready);
+    if (!p) return "-";
+    return (p->first ? "<" : "") + std::string{p->text()} + (p->last ? ">" : "");
+}
+
+}  // namespace
+
+TEST_CASE("message_queue: a message can be taken in pieces as it comes") {
+    message_queue<> queue;
+    CHECK(piece(queue) == "-");
+    push(queue, "whole");
+    CHECK(queue.begin(message_kind::binary));
+    CHECK(piece(queue) == "<whole>");
+    CHECK(piece(queue) == "-");
+    extend(queue, "a");
+    CHECK(piece(queue) == "<a");
+    CHECK(piece(queue) == "-");
+    extend(queue, "bcdefghijklmno");
+    extend(queue, "p");
+    CHECK(queue.pop_piece()->kind == message_kind::binary);
+    extend(queue, "q");
+    CHECK(piece(queue) == "q");
+    queue.finish();
+    CHECK(piece(queue) == ">");
+    push(queue, "next");
+    CHECK(piece(queue) == "<next>");
+    CHECK(queue.bytes() == 0);
+}
+
+TEST_CASE("message_queue: pop takes the rest of a message that was begun in pieces") {
+    message_queue<> queue;
+    CHECK(queue.begin(message_kind::text));
+    extend(queue, "one");
+    CHECK(piece(queue) == "<one");
+    extend(queue, "two");
+    CHECK_FALSE(queue.pop());
+    extend(queue, "three");
+    queue.finish();
+    push(queue, "behind");
+    CHECK(pop(queue) == "twothree");
+    CHECK(piece(queue) == "<behind>");
+}
+
+TEST_CASE("message_queue: what ends a message ends its pieces") {
+    message_queue<> queue;
+    CHECK(queue.begin(message_kind::text));
+    extend(queue, "one");
+    CHECK(piece(queue) == "<one");
+    SECTION("abandon") { queue.abandon(); }
+    SECTION("clear") { queue.clear(); }
+    SECTION("end") {
+        queue.end(errc::transport_lost);
+        CHECK(queue.at_eof());
+    }
+    SECTION("move") {
+        message_queue<> other(std::move(queue));
+        extend(other, "two");
+        CHECK(piece(other) == "two");
+    }
+    CHECK(piece(queue) == "-");
+    if (!queue.is_eof()) {
+        CHECK(queue.begin(message_kind::text));
+        extend(queue, "new");
+        CHECK(piece(queue) == "<new");
+    }
+}
+
+TEST_CASE("message_queue: a message larger than the queue passes through it in pieces") {
+    queue_limits limits;
+    limits.high_bytes = 4096;
+    limits.low_bytes = 1024;
+    message_queue<> queue(limits);
+    CHECK_FALSE(queue.pop_piece());  // from here on
+    CHECK(queue.begin(message_kind::binary));
+    const std::string part(700, 'x');
+    std::size_t taken = 0;
+    for (int round = 0; round != 50; ++round) {
+        while (!queue.paused()) extend(queue, part);
+        CHECK(queue.memory() <= 8 * 4096);
+        const auto p = queue.pop_piece();
+        REQUIRE(p);
+        CHECK(p->bytes.size() >= 4096);
+        taken += p->bytes.size();
+        CHECK_FALSE(queue.paused());
+    }
+    CHECK(taken > 50 * 4096);
+    while (!queue.paused()) extend(queue, part);
+    SECTION("who takes whole messages again is not held up") {
+        CHECK_FALSE(queue.pop());
+        CHECK_FALSE(queue.paused());
+        for (int i = 0; i != 100; ++i) extend(queue, part);
+        CHECK_FALSE(queue.paused());
+    }
+    SECTION("whole messages pause it as ever") {
+        queue.finish();
+        CHECK(queue.paused());
+        CHECK(queue.pop_piece()->last);
+        CHECK_FALSE(queue.paused());
+    }
+}
+
+TEST_CASE("message_queue: pieces and messages at random are what was put in") {
+    for (unsigned seed = 0; seed != 200; ++seed) {
+        std::mt19937 random(seed);
+        message_queue<> queue;
+        std::deque<std::string> expected;  // what is left of each message, the one begun last
+        bool inside = false, cut = false;  // a message is begun; pieces of the oldest were taken
+        for (int step = 0; step != 400; ++step) {
+            const std::string data(random() % 4 == 0 ? random() % 3000 : random() % 12,
+                                   static_cast<char>('a' + step % 26));
+            switch (random() % 5) {
+            case 0:
+                if (inside) break;
+                push(queue, data);
+                expected.push_back(data);
+                break;
+            case 1:
+                if (!inside) {
+                    REQUIRE(queue.begin(message_kind::text));
+                    expected.emplace_back();
+                }
+                inside = true;
+                extend(queue, data);
+                expected.back() += data;
+                break;
+            case 2:
+                if (inside) queue.finish();
+                inside = false;
+                break;
+            case 3: {
+                const bool whole = expected.size() > (inside ? 1U : 0U);
+                const auto p = queue.pop_piece();
+                if (expected.empty() || (!whole && expected.front().empty())) {
+                    REQUIRE_FALSE(p);
+                    break;
+                }
+                REQUIRE(p);
+                REQUIRE(p->text() == expected.front());
+                REQUIRE(p->first == !cut);
+                REQUIRE(p->last == whole);
+                cut = !whole;
+                if (whole) expected.pop_front();
+                else expected.front().clear();
+                break;
+            }
+            default: {
+                const auto m = queue.pop();
+                const bool whole = expected.size() > (inside ? 1U : 0U);
+                REQUIRE(m.has_value() == whole);
+                if (!whole) break;
+                REQUIRE(m->text() == expected.front());
+                expected.pop_front();
+                cut = false;
+            }
+            }
+        }
+    }
+}

@@ -235,3 +235,38 @@ TEST_CASE("message_writer: what is shared is copied while small, and referred to
     CHECK(out.frames[1].where == large->data());
     CHECK(large.use_count() == 2);
 }
+
+TEST_CASE("message_writer: parts larger than a frame may be are cut (5.4)") {
+    recorder out;
+    message_writer writer{true, 4};
+    CHECK(writer.fragment() == 4);
+    CHECK(writer.start(message_kind::text) == errc::ok);
+    CHECK(writer.append(bytes("12345678"), false, out, keys) == errc::ok);
+    CHECK(writer.append(bytes("abcde"), true, out, keys) == errc::ok);
+    CHECK(out.frames == std::vector{frame(opcode::text, false, "1234"),
+                                    frame(opcode::continuation, false, "5678"),
+                                    frame(opcode::continuation, false, "abcd"),
+                                    frame(opcode::continuation, true, "e")});
+    CHECK(writer.state() == writer_state::between);
+    CHECK(writer.count() == 1);
+}
+
+TEST_CASE("message_writer: a whole message in frames is all or nothing (5.4)") {
+    recorder out;
+    message_writer writer{true, 4};
+    CHECK(writer.send_fragmented(message_kind::text, bytes("12345678\xff"), out, keys) ==
+          errc::text_not_utf8);
+    out.is_full = true;
+    CHECK(writer.send_fragmented(message_kind::text, bytes("1"), out, keys) == errc::backpressure);
+    out.is_full = false;
+    CHECK(out.frames.empty());
+    // A code point may be cut.
+    CHECK(writer.send_fragmented(message_kind::text, bytes("123\xc3\xa9"), out, keys) == errc::ok);
+    CHECK(writer.send_fragmented(message_kind::binary, {}, out, keys) == errc::ok);
+    CHECK(out.frames == std::vector{frame(opcode::text, false, "123\xc3"),
+                                    frame(opcode::continuation, true, "\xa9"),
+                                    frame(opcode::binary, true, "")});
+    CHECK(writer.start(message_kind::text) == errc::ok);
+    CHECK(writer.send_fragmented(message_kind::text, {}, out, keys) == errc::message_in_progress);
+    CHECK(writer.count() == 2);
+}

@@ -103,6 +103,7 @@ void live(subject<Role>& s) {
     CHECK(c.append("one") == errc::ok);
     CHECK(c.finish(bytes("two")) == errc::ok);
     CHECK(c.finish() == errc::no_message_in_progress);
+    CHECK(c.send_fragmented(message_kind::binary, byte_vector(5000)) == errc::ok);
     CHECK(c.send_ping(bytes("?")) == errc::ok);
     CHECK(c.send_pong() == errc::ok);
     s.sent(10);
@@ -111,6 +112,11 @@ void live(subject<Role>& s) {
     s.feed(frame<Role>(opcode::ping, bytes("!")));
     s.feed(frame<Role>(opcode::binary, byte_vector(70'000)));
     CHECK(c.messages().pop()->text() == "hello");
+    s.feed(frame<Role>(opcode::text, bytes("in two"), false));
+    CHECK(c.messages().pop_piece()->last);
+    CHECK(c.messages().pop_piece()->text() == "in two");
+    CHECK_FALSE(c.messages().piece_ready());
+    s.feed(frame<Role>(opcode::continuation, bytes(".")));
     c.shrink();
     c.messages().clear();
     CHECK_FALSE(c.messages().pop());
@@ -185,6 +191,7 @@ TEST_CASE("recorder: options, request and policy are in the head") {
     options.messages.size = 77;
     options.queue.low_count = 3;
     options.sending.control_bytes = 99;
+    options.sending.fragment_bytes = 98;
     options.keepalive.idle_timeout = 5s;
     options.http.fields = 9;
     options.http.body = 8;
@@ -200,6 +207,7 @@ TEST_CASE("recorder: options, request and policy are in the head") {
         CHECK(o.messages.size == 77);
         CHECK(o.queue.low_count == 3);
         CHECK(o.sending.control_bytes == 99);
+        CHECK(o.sending.fragment_bytes == 98);
         CHECK(o.keepalive.idle_timeout == 5s);
         CHECK(o.http.fields == 9);
         CHECK(o.http.body == 8);
@@ -229,7 +237,7 @@ TEST_CASE("recorder: conversations at random replay bit for bit") {
             byte_vector behind;  // what was not taken yet
             for (int i = 0; i != 60; ++i) {
                 const std::size_t size = random() % 300;
-                switch (random() % 9) {
+                switch (random() % 11) {
                 case 0: behind = behind + frame<Role>(opcode::binary, byte_vector(size)); break;
                 case 1: behind = behind + frame<Role>(opcode::ping, byte_vector(size % 126)); break;
                 case 2: (void)c.send_binary(byte_vector(size)); break;
@@ -238,6 +246,8 @@ TEST_CASE("recorder: conversations at random replay bit for bit") {
                 case 5: s.now += std::chrono::seconds{random() % 5}, c.advance(s.now); break;
                 case 6: (void)c.start(message_kind::binary), (void)c.append("part"); break;
                 case 7: (void)c.finish(); break;
+                case 8: (void)c.messages().pop_piece(); break;
+                case 9: (void)c.send_fragmented(message_kind::text, byte_vector(size)); break;
                 default: break;
                 }
                 byte_vector part(behind.begin(),

@@ -41,6 +41,9 @@ public:
           buffer_(std::move(other.buffer_)),
           head_(std::exchange(other.head_, 0)),
           partial_(std::exchange(other.partial_, none)),
+          given_(std::exchange(other.given_, 0)),
+          begun_at_(std::exchange(other.begun_at_, none)),
+          streams_(other.streams_),
           end_(other.end_) {
         other.fill_.clear();
     }
@@ -59,7 +62,7 @@ public:
     bool begin(message_kind kind);
     /// Makes room at once for `n` bytes more of the message begun.
     void reserve(std::size_t n) {
-        if (buffer_.room() < n) grow(n);
+        if (buffer_.room() < n && !streams_) grow(n);
     }
     /// Room for the next `n` bytes of the message begun; written before the next call.
     [[nodiscard]] std::byte* extend(std::size_t n);
@@ -77,6 +80,18 @@ public:
     /// @return a view that stays valid until the next call that puts in or takes out; nothing
     ///         where no message is queued.
     [[nodiscard]] std::optional<message_view> pop() noexcept;
+
+    /// Takes out what is there of the oldest message, its end too where it is complete.
+    ///
+    /// From here on, until a `pop` finds nothing, an unfinished message pauses reading at the high mark,
+    /// too. `pop` takes the rest of a message of which pieces were taken.
+    ///
+    /// @return a view that stays valid as that of `pop` does; nothing where no byte is there.
+    [[nodiscard]] std::optional<message_piece_view> pop_piece() noexcept;
+    /// Whether `pop_piece` would give something.
+    [[nodiscard]] bool piece_ready() const noexcept {
+        return size() != 0 || (partial_ != none && unfinished() != 0);
+    }
 
     /// Forgets every message.
     void clear() noexcept;
@@ -105,6 +120,17 @@ private:
 
     SANSOCKET_ALWAYS_INLINE std::byte* room(std::size_t n);
     SANSOCKET_NOINLINE void grow(std::size_t n);
+    SANSOCKET_NOINLINE void settle() noexcept;
+    SANSOCKET_NOINLINE void stop_streaming() noexcept {
+        settle();
+        streams_ = false;
+        fill_.release();
+    }
+    void move_front(std::size_t to_front) noexcept;
+    // Bytes of the message begun that were not given, where it is the oldest.
+    std::size_t unfinished() const noexcept {
+        return buffer_.size() - partial_ - sizeof(word) - given_;
+    }
     void reset(std::size_t keep_at_most) noexcept;
 
     static word pack(message_kind kind, std::size_t size) noexcept {
@@ -115,6 +141,10 @@ private:
     detail::byte_buffer<Allocator> buffer_;
     std::size_t head_ = 0;        // where the oldest message's word stands
     std::size_t partial_ = none;  // where the word of the message begun stands
+    // Of a message that is taken in pieces.
+    std::size_t given_ = 0;        // bytes of the message begun that the view of `pop_piece` shows
+    std::size_t begun_at_ = none;  // where the word stands of the one whose beginning is gone
+    bool streams_ = false;
     detail::queue_end end_;
 };
 
@@ -128,8 +158,25 @@ SANSOCKET_ALWAYS_INLINE std::byte* message_queue<Allocator>::room(std::size_t n)
 template <class Allocator>
 void message_queue<Allocator>::grow(std::size_t n) {
     buffer_.make_room(n, head_, keep);
-    if (partial_ != none) partial_ -= head_;
+    move_front(head_);
+}
+
+// The buffer now begins where `n` was.
+template <class Allocator>
+void message_queue<Allocator>::move_front(std::size_t n) noexcept {
+    begun_at_ = begun_at_ == n ? 0 : none;
+    if (partial_ != none) partial_ -= n;
     head_ = 0;
+}
+
+// The piece that was given goes: the message's word moves behind it.
+template <class Allocator>
+void message_queue<Allocator>::settle() noexcept {
+    if (given_ == 0) return;
+    std::byte* const at = buffer_.data() + head_;
+    std::memmove(at + given_, at, sizeof(word));
+    head_ += std::exchange(given_, 0);
+    partial_ = begun_at_ = head_;
 }
 
 template <class Allocator>
@@ -156,12 +203,17 @@ bool message_queue<Allocator>::begin(message_kind kind) {
 
 template <class Allocator>
 std::byte* message_queue<Allocator>::extend(std::size_t n) {
-    return partial_ == none ? nullptr : room(n);
+    if (partial_ == none) return nullptr;
+    if (streams_) [[unlikely]]
+        fill_.hold(unfinished() + n);
+    return room(n);
 }
 
 template <class Allocator>
 void message_queue<Allocator>::finish() noexcept {
     if (partial_ == none) return;
+    if (given_ != 0) [[unlikely]]
+        settle();
     std::byte* const at = buffer_.data() + std::exchange(partial_, none);
     const auto payload =
         static_cast<std::size_t>(buffer_.data() + buffer_.size() - at) - sizeof(word);
@@ -174,17 +226,22 @@ void message_queue<Allocator>::finish() noexcept {
 
 template <class Allocator>
 void message_queue<Allocator>::abandon() noexcept {
-    if (partial_ != none) buffer_.truncate(std::exchange(partial_, none));
+    if (partial_ == none) return;
+    buffer_.truncate(std::exchange(partial_, none));
+    given_ = 0;
+    begun_at_ = none;
 }
 
 template <class Allocator>
 std::optional<message_view> message_queue<Allocator>::pop() noexcept {
     if (size() == 0) {
+        if (streams_) [[unlikely]]
+            stop_streaming();
         if (partial_ == none) reset(is_eof() ? 0 : keep);
         else if (head_ / 2 >= buffer_.size() - head_) {
             // A read ended inside a message. Now it moves alone, later with those behind it.
-            buffer_.drop_front(std::exchange(head_, 0));
-            partial_ = 0;
+            buffer_.drop_front(head_);
+            move_front(head_);
         }
         return std::nullopt;
     }
@@ -198,9 +255,35 @@ std::optional<message_view> message_queue<Allocator>::pop() noexcept {
 }
 
 template <class Allocator>
+std::optional<message_piece_view> message_queue<Allocator>::pop_piece() noexcept {
+    streams_ = true;
+    settle();
+    if (size() == 0 && partial_ == none) {
+        reset(is_eof() ? 0 : keep);
+        return std::nullopt;
+    }
+    const bool first = begun_at_ != head_;
+    if (size() != 0) {
+        begun_at_ = none;
+        const auto rest = pop();
+        return message_piece_view{rest->kind, rest->bytes, first, true};
+    }
+    fill_.release();
+    if (unfinished() == 0) return std::nullopt;
+    given_ = unfinished();
+    begun_at_ = head_;
+    word w = 0;
+    const std::byte* const at = buffer_.data() + head_;
+    std::memcpy(&w, at, sizeof w);
+    return message_piece_view{
+        static_cast<message_kind>(w & 1U), {at + sizeof w, given_}, first, false};
+}
+
+template <class Allocator>
 void message_queue<Allocator>::clear() noexcept {
     fill_.clear();
-    partial_ = none;
+    partial_ = begun_at_ = none;
+    given_ = 0;
     reset(0);
 }
 
@@ -214,6 +297,7 @@ void message_queue<Allocator>::end(errc cause) noexcept {
 template <class Allocator>
 void message_queue<Allocator>::reset(std::size_t keep_at_most) noexcept {
     head_ = 0;
+    begun_at_ = none;
     buffer_.truncate(0);
     if (buffer_.capacity() > keep_at_most) buffer_.release();
 }

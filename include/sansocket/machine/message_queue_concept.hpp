@@ -109,6 +109,12 @@ concept has_paused = requires(const Q& q) {
     noexcept->std::same_as<bool>;
 };
 template <class Q>
+concept has_pop_piece = requires(Q& q, const Q& c) {
+    { q.pop_piece() } -> std::same_as<std::optional<message_piece_view>>;
+    { c.piece_ready() }
+    noexcept->std::same_as<bool>;
+};
+template <class Q>
 concept has_pop = requires(Q& q) {
     { q.pop() } -> std::same_as<std::optional<message_view>>;
 };
@@ -155,7 +161,28 @@ concept message_queue_for_connection =
 template <class Q>
 concept poppable_message_queue = message_queue_for_connection<Q> && detail::has_pop<Q>;
 
+/// A message queue that also gives messages in pieces, before they are complete.
+///
+/// | call | what it must do |
+/// |---|---|
+/// | `pop_piece() -> std::optional<message_piece_view>` | what is there of the oldest message, valid until the next call; or nothing. The room is given back |
+/// | `piece_ready()` | whether it would give something |
+///
+/// From a `pop_piece` to a `pop` that finds nothing, `paused()` may be true while a message is
+/// unfinished, and is false once its pieces were taken.
+template <class Q>
+concept piecewise_message_queue = poppable_message_queue<Q> && detail::has_pop_piece<Q>;
+
 namespace detail {
+
+// Instantiated by who takes pieces out.
+template <class Q>
+consteval bool check_piecewise_queue() {
+    static_assert(has_pop_piece<Q>,
+                  "the message queue has no pop_piece() -> optional<message_piece_view> "
+                  "and piece_ready() const noexcept -> bool");
+    return true;
+}
 
 // Instantiated by who takes messages out, as `check_message_queue` by the connection.
 template <class Q>
@@ -214,6 +241,9 @@ public:
         if (bytes_ <= limits_.low_bytes && count_ <= limits_.low_count) paused_ = false;
     }
     void clear() noexcept { *this = queue_fill{limits_}; }
+    // Of a message that is taken in pieces, `bytes` wait.
+    void hold(std::size_t bytes) noexcept { paused_ = paused_ || bytes >= limits_.high_bytes; }
+    void release() noexcept { paused_ = paused_ && count_ != 0; }
 
     [[nodiscard]] std::size_t size() const noexcept { return count_; }
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }

@@ -97,6 +97,9 @@ public:
         return state_ != fragment_state::between || inside_frame_;
     }
 
+    /// Messages that were complete.
+    [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
+
 private:
     static constexpr bool masked = Role == role::server;
     static constexpr std::size_t straight_into_queue =
@@ -143,6 +146,7 @@ private:
     std::uint64_t fragments_ = 0;  // frames of the message
     utf8_validator utf8_;
     message_limits limits_;
+    std::uint64_t count_ = 0;
     std::size_t control_size_ = 0;
     std::array<std::byte, max_control_payload> control_{};
 };
@@ -173,6 +177,7 @@ SANSOCKET_ALWAYS_INLINE errc message_reader<Role>::receive(const frame_piece& pi
     if (text && !ascii && limits_.validate_utf8 && !is_valid_utf8(piece.payload)) [[unlikely]]
         return errc::invalid_utf8;
     const auto kind = text ? message_kind::text : message_kind::binary;
+    ++count_;
     return queue.push(kind, piece.payload) ? errc::ok : errc::queue_full;
 }
 
@@ -255,7 +260,9 @@ errc message_reader<Role>::end_frame(Queue& queue) {
     if (whole && must_be_utf8() && !utf8_.complete()) return errc::invalid_utf8;
     state_ = after_;
     inside_frame_ = false;
-    if (whole) queue.finish();  // last: it may hand the message on, and end the connection
+    if (!whole) return errc::ok;
+    ++count_;
+    queue.finish();  // last: it may hand the message on, and end the connection
     return errc::ok;
 }
 

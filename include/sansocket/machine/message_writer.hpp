@@ -17,6 +17,7 @@
 #include <sansocket/wire/message.hpp>
 #include <sansocket/wire/utf8.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -43,7 +44,10 @@ public:
     static constexpr std::size_t large = 4096;
 
     /// @param check_text  whether text must be UTF-8 (errc::text_not_utf8).
-    explicit message_writer(bool check_text) noexcept : check_text_(check_text) {}
+    /// @param fragment  most bytes of a message that is sent in parts in a frame; 0: any number.
+    explicit message_writer(bool check_text, std::size_t fragment = 0) noexcept
+        : check_text_(check_text),
+          fragment_(fragment == 0 ? static_cast<std::size_t>(-1) : fragment) {}
 
     /// A whole message, copied. errc::message_in_progress.
     template <class Out, class Keys>
@@ -52,7 +56,7 @@ public:
         if (const errc ec = may_send(kind, payload, out); ec != errc::ok) [[unlikely]]
             return ec;
         out.push(opcode_of(kind), true, payload, keys());
-        return errc::ok;
+        return sent();
     }
 
     /// A whole message, compressed by `deflater`. It is compressed once nothing is left to refuse it
@@ -64,11 +68,11 @@ public:
         const auto compressed = deflater.whole(payload);
         if (!compressed) {
             out.push(opcode_of(kind), true, payload, keys());
-            return errc::ok;
+            return sent();
         }
         out.push_compressed(opcode_of(kind), true, *compressed, keys());
         deflater.sent();
-        return errc::ok;
+        return sent();
     }
 
     /// A whole message that is given away. errc::message_in_progress.
@@ -80,7 +84,7 @@ public:
         auto owner = std::make_shared<std::remove_cvref_t<Owned>>(std::move(payload));
         const auto moved = std::as_writable_bytes(std::span{*owner});
         out.push_owned(opcode_of(kind), true, std::move(owner), moved, keys());
-        return errc::ok;
+        return sent();
     }
 
     /// A whole message that is shared. errc::message_in_progress.
@@ -89,7 +93,30 @@ public:
         if (payload.bytes.size() < large) return send(kind, payload.bytes, out, keys);
         if (const errc ec = may_send(kind, payload.bytes, out); ec != errc::ok) return ec;
         out.push_shared(opcode_of(kind), true, std::forward<Shared>(payload), keys());
-        return errc::ok;
+        return sent();
+    }
+
+    /// A whole message, copied, in several frames if it is larger than one may be. If pushing throws,
+    /// a part of it may be queued. errc::message_in_progress.
+    template <class Out, class Keys>
+    errc send_fragmented(message_kind kind, std::span<const std::byte> payload, Out& out,
+                         Keys&& keys) {
+        if (const errc ec = may_send(kind, payload, out); ec != errc::ok) return ec;
+        cut(payload, true, opcode_of(kind),
+            [&](opcode op, bool fin, auto frame) { out.push(op, fin, frame, keys()); });
+        return sent();
+    }
+    /// The same, compressed by `deflater`, or not where that does not begin.
+    template <class Out, class Keys, class Deflater>
+    errc send_fragmented(message_kind kind, std::span<const std::byte> payload, Out& out,
+                         Keys&& keys, Deflater& deflater, compression how) {
+        if (const errc ec = may_send(kind, payload, out); ec != errc::ok) return ec;
+        const bool compressed = deflater.start_message(how);
+        cut(payload, true, opcode_of(kind), [&](opcode op, bool fin, auto frame) {
+            if (compressed) push_part(op, fin, frame, out, keys, deflater);
+            else out.push(op, fin, frame, keys());
+        });
+        return sent();
     }
 
     /// Whether a whole frame may be pushed to `out` by somebody else. errc::message_in_progress.
@@ -108,27 +135,35 @@ public:
         return errc::ok;
     }
 
-    /// Its next part, as one frame; the last one where `fin`. errc::no_message_in_progress;
+    /// Its next part, in frames that are no larger than they may be; the last one where `fin`. If
+    /// pushing throws, and there is more than one, a part of it may be queued. errc::no_message_in_progress;
     /// errc::text_not_utf8, where a code point may be cut at a part's end but not at the last's.
     template <class Out, class Keys>
     errc append(std::span<const std::byte> part, bool fin, Out& out, Keys&& keys) {
-        return append_by(part, fin, out, [&](opcode op) { out.push(op, fin, part, keys()); });
+        return append_by(part, fin, out, [&](opcode op, bool last, auto frame) {
+            out.push(op, last, frame, keys());
+        });
     }
 
     /// The same of a message that `deflater` has begun to compress. 5.4, RFC 7692 6.1.
     template <class Out, class Keys, class Deflater>
     errc append(std::span<const std::byte> part, bool fin, Out& out, Keys&& keys,
                 Deflater& deflater) {
-        return append_by(part, fin, out, [&](opcode op) {
-            const auto compressed = deflater.part(part, fin);
-            // RFC 7692 6.1: the bit is set in the first frame of the message alone.
-            if (op == opcode::continuation) out.push(op, fin, compressed, keys());
-            else out.push_compressed(op, fin, compressed, keys());
-            deflater.sent();
+        return append_by(part, fin, out, [&](opcode op, bool last, auto frame) {
+            push_part(op, last, frame, out, keys, deflater);
         });
     }
 
+    /// A message was sent, by this machine or with its leave.
+    SANSOCKET_ALWAYS_INLINE errc sent() noexcept {
+        ++count_;
+        return errc::ok;
+    }
+    /// Messages that were sent.
+    [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
     [[nodiscard]] writer_state state() const noexcept { return state_; }
+    /// Most bytes of a message that is sent in parts in a frame, before they are compressed.
+    [[nodiscard]] std::size_t fragment() const noexcept { return fragment_; }
 
 private:
     template <class Out>
@@ -149,16 +184,42 @@ private:
         if (check_text_ && kind_ == message_kind::text) {
             if (!text.receive(part) || (fin && !text.complete())) return errc::text_not_utf8;
         }
-        push(state_ == writer_state::starting ? opcode_of(kind_) : opcode::continuation);
+        const bool starts = state_ == writer_state::starting;
+        cut(part, fin, starts ? opcode_of(kind_) : opcode::continuation, push);
         text_ = text;
         state_ = fin ? writer_state::between : writer_state::continuing;
-        return errc::ok;
+        return fin ? sent() : errc::ok;
+    }
+
+    // 5.4: "a fragmented message consists of a single frame with the FIN bit clear and an opcode other
+    // than 0, followed by zero or more frames with the FIN bit clear and the opcode set to 0, and
+    // terminated by a single frame with the FIN bit set and an opcode of 0."
+    template <class Push>
+    void cut(std::span<const std::byte> part, bool fin, opcode op, Push push) const {
+        do {
+            const auto frame = part.first((std::min)(part.size(), fragment_));
+            part = part.subspan(frame.size());
+            push(op, fin && part.empty(), frame);
+            op = opcode::continuation;
+        } while (!part.empty());
+    }
+
+    template <class Out, class Keys, class Deflater>
+    static void push_part(opcode op, bool fin, std::span<const std::byte> frame, Out& out,
+                          Keys&& keys, Deflater& deflater) {
+        const auto compressed = deflater.part(frame, fin);
+        // RFC 7692 6.1: the bit is set in the first frame of the message alone.
+        if (op == opcode::continuation) out.push(op, fin, compressed, keys());
+        else out.push_compressed(op, fin, compressed, keys());
+        deflater.sent();
     }
 
     writer_state state_ = writer_state::between;
     // Facts that decide no transition.
     message_kind kind_ = message_kind::text;
     bool check_text_;
+    std::size_t fragment_;
+    std::uint64_t count_ = 0;
     utf8_validator text_;
 };
 

@@ -44,6 +44,9 @@ struct send_limits {
     std::size_t low_bytes = 256 * 1024;
     /// Data frames waiting at which no further message is taken. Default 16384.
     std::size_t high_count = 16384;
+    /// Bytes of payload in a frame of a message that is sent in parts: larger parts are cut, so that
+    /// control frames go between. 5.4. 0: never. Default 64 KiB.
+    std::size_t fragment_bytes = 64 * 1024;
     /// Bytes of Pings and Pongs waiting beyond which only the latest Ping is still answered, which
     /// 5.5.3 allows, and no Ping is taken (`errc::backpressure`). Default 8 KiB.
     std::size_t control_bytes = 8 * 1024;

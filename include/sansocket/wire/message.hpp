@@ -34,6 +34,32 @@ struct message_view {
     }
 };
 
+/// A part of a message, as it came, that lies in somebody else's memory. Text may be cut inside of a
+/// code point.
+struct message_piece_view {
+    message_kind kind = message_kind::text;
+    std::span<const std::byte> bytes;  ///< May be empty where it is the last.
+    bool first = false;                ///< The message begins with it.
+    bool last = false;                 ///< The message is complete with it.
+
+    /// The bytes as characters.
+    [[nodiscard]] std::string_view text() const noexcept {
+        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    }
+};
+
+/// The same, and it owns its bytes.
+struct message_piece {
+    message_kind kind = message_kind::text;
+    std::string data;
+    bool first = false;
+    bool last = false;
+
+    message_piece() = default;
+    explicit message_piece(const message_piece_view& view)
+        : kind(view.kind), data(view.text()), first(view.first), last(view.last) {}
+};
+
 /// A message that owns its payload.
 struct message {
     message_kind kind = message_kind::text;

@@ -1,11 +1,14 @@
 // group_member.hpp
 //
-// What a group knows of its websockets: how to close and to abort each of them on
-// its own executor, and how many are left. See group.hpp.
+// What a group knows of its websockets: how to send to, to close and to abort each
+// of them on its own executor, and how many are left. See group.hpp.
 #pragma once
 
+#include <sansocket_asio/detail/outbox.hpp>
 #include <sansocket_asio/detail/wait_op.hpp>
+#include <sansocket_asio/when_full.hpp>
 
+#include <sansocket/prepared_message.hpp>
 #include <sansocket/wire/close_code.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/time.hpp>
@@ -14,6 +17,7 @@
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -72,12 +76,14 @@ struct group_member {
     std::function<bool()> gone;
     std::function<void(sansocket::close_code, const std::string& reason, member_done)> close;
     std::function<void()> abort;
+    std::function<sansocket::errc(const sansocket::prepared_message&, when_full)> send;
 };
 
 template <class Session>
 group_member member_of_session(const std::shared_ptr<Session>& session) {
     const auto executor = session->stream().get_executor();
     const std::weak_ptr<Session> weak = session;
+    const auto outbox = session->shared_outbox();
     return {
         [weak] { return weak.expired(); },
         [weak, executor](sansocket::close_code code, const std::string& reason, member_done done) {
@@ -94,6 +100,9 @@ group_member member_of_session(const std::shared_ptr<Session>& session) {
             ::asio::post(executor, [weak] {
                 if (const auto self = weak.lock()) self->abort(sansocket::errc::close_timeout);
             });
+        },
+        [outbox](const sansocket::prepared_message& prepared, when_full full) {
+            return outbox->push({prepared, full});
         }};
 }
 
@@ -131,6 +140,14 @@ public:
             m.close(code, reason,
                     member_done([self = shared_from_this()](bool clean) { self->count(clean); }));
         return true;
+    }
+    /// To how many it was handed.
+    std::size_t send(const sansocket::prepared_message& prepared, when_full full) {
+        const std::scoped_lock lock(mutex_);
+        return static_cast<std::size_t>(
+            std::count_if(members_.begin(), members_.end(), [&](const group_member& m) {
+                return m.send(prepared, full) == sansocket::errc::ok;
+            }));
     }
     void abort_all() {
         for (const auto& m : members_) m.abort();

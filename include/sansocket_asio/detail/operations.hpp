@@ -4,6 +4,8 @@
 // for the shape.
 #pragma once
 
+#include <sansocket_asio/detail/message_handler.hpp>
+
 #include <sansocket/connection.hpp>
 #include <sansocket/wire/close_code.hpp>
 #include <sansocket/wire/error.hpp>
@@ -12,15 +14,18 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 namespace sansocket_asio::detail {
+
+// What takes the messages.
+enum class receiver : std::uint8_t { none, receive, piece, run };
 
 // The opening handshake is over, well or not. Whoever waits for that began it.
 struct opened {
@@ -73,12 +78,41 @@ struct begin_operation {
     }
 };
 
-// A message, or the end: that one is told when the closing handshake is done. A message that is here
-// already is taken when the operation completes, and not before: cancelled in between, it stays.
-struct receive_operation {
+// What a receive takes: whole messages.
+struct whole_messages {
     using result = sansocket::message;
+    static constexpr receiver who = receiver::receive;
+    template <class Queue>
+    static bool ready(const Queue& q) noexcept {
+        return q.size() != 0;
+    }
+    template <class Queue>
+    static auto take(Queue& q) noexcept {
+        return q.pop();
+    }
+};
 
-    sansocket::message value{};
+// And what has come of one.
+struct pieces {
+    using result = sansocket::message_piece;
+    static constexpr receiver who = receiver::piece;
+    template <class Queue>
+    static bool ready(const Queue& q) noexcept {
+        return q.piece_ready();
+    }
+    template <class Queue>
+    static auto take(Queue& q) noexcept {
+        return q.pop_piece();
+    }
+};
+
+// A message or a piece, or the end: that one is told when the closing handshake is done. What is here
+// already is taken when the operation completes, and not before: cancelled in between, it stays.
+template <class What>
+struct receive_operation {
+    using result = typename What::result;
+
+    result value{};
     bool mine = false;     // whether this is the session's one receiver
     bool at_once = false;  // whether there is nothing to wait for
 
@@ -93,66 +127,172 @@ struct receive_operation {
     }
     template <class Session>
     void cancelled(Session& s) const noexcept {
-        s.receiving_ = false;
+        s.receiver_ = receiver::none;
     }
 
 private:
     template <class Session>
     std::optional<std::error_code> claim(Session& s) {
-        if (s.receiving_) return sansocket::errc::operation_in_progress;
-        if (s.core_->messages().size() == 0 && s.stalled()) s.drive();  // try_receive has made room
-        at_once = s.core_->messages().size() != 0;
+        if (s.receiver_ != receiver::none) return sansocket::errc::operation_in_progress;
+        const auto& queue = s.core_->messages();
+        if (!What::ready(queue) && s.stalled()) s.drive();  // what was taken before has made room
+        at_once = What::ready(queue);
         if (!at_once && s.over()) return s.core_->close_info().cause;
-        s.receiving_ = mine = true;
+        s.receiver_ = What::who;
+        mine = true;
         return std::nullopt;
     }
     template <class Session>
     std::optional<std::error_code> take(Session& s) {
-        auto message = s.core_->messages().pop();
-        s.receiving_ = mine = !message && !s.over();
+        auto taken = What::take(s.core_->messages());
+        mine = !taken && !s.over();
+        s.receiver_ = mine ? What::who : receiver::none;
         if (mine) return std::nullopt;
-        if (!message) return s.core_->close_info().cause;
-        value = sansocket::message{*message};
+        if (!taken) return s.core_->close_info().cause;
+        value = result{*taken};
         s.drive();  // there may be room again
         return std::error_code{};
     }
 };
 
-// Room for what `Send` sends. Senders that wait go on in the order in which they came.
-template <class Send>
-struct send_operation {
+// Every message, to a handler, until the end: that one is told when all were handed over.
+struct run_operation {
     using result = void;
 
-    Send send;  // errc(connection&)
-    std::optional<std::uint64_t> ticket{};
+    std::shared_ptr<message_handler> handler;
+    bool waits_for_room;
+    bool mine = false;  // whether this is the session's one receiver
 
     template <class Session>
     auto& timer(Session& s) const noexcept {
-        return s.changed();
+        return s.readable();
     }
     template <class Session>
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
-        const bool first = s.senders_.empty() || (ticket && s.senders_.front() == *ticket);
+        if (!mine && s.receiver_ != receiver::none) return sansocket::errc::operation_in_progress;
+        if (!std::exchange(mine, true)) {
+            s.receiver_ = receiver::run;
+            s.start_run(handler, waits_for_room);
+        }
+        const bool failed = !s.runs();  // the handler has thrown
+        if (!s.over() || (s.core_->messages().size() != 0 && !failed)) return std::nullopt;
+        cancelled(s);
+        return failed ? std::error_code{s.core_->close_info().cause} : s.ending();
+    }
+    template <class Session>
+    void cancelled(Session& s) const noexcept {
+        s.receiver_ = receiver::none;
+        s.stop_run();
+    }
+};
+
+// Where in the line of those that wait for room.
+enum class line : std::uint8_t { front, back };
+
+// Room for what `Send` sends. Senders that wait go on in the order in which they came.
+template <class Send, class Session>
+struct send_operation {
+    using result = void;
+
+    Send send;  // errc(connection&)
+    std::optional<typename Session::place> place{};
+
+    auto& timer(Session&) const noexcept { return **place; }
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return sansocket::errc::not_open;
+        const bool open = s.core_->state() == sansocket::connection_state::open;
         sansocket::errc ec = sansocket::errc::backpressure;
-        if (first || s.core_->state() != sansocket::connection_state::open) ec = send(*s.core_);
+        if (!open || s.is_first(place)) ec = send(*s.core_);
+        if (waits(ec)) {
+            if (!place) place = s.line_up(line::back);
+            return std::nullopt;
+        }
+        leave(s);
+        if (ec == sansocket::errc::ok) s.drive();
+        return ec;
+    }
+    void cancelled(Session& s) noexcept { leave(s); }
+
+    // For room, or for the end of the message that is being sent.
+    static bool waits(sansocket::errc ec) noexcept {
+        return ec == sansocket::errc::backpressure || ec == sansocket::errc::message_in_progress;
+    }
+    void leave(Session& s) noexcept {
+        if (place) s.step_out(*place);
+        place.reset();
+    }
+};
+
+// Room for a part of a message, frame by frame. It waits ahead of those that send messages.
+template <class Session>
+struct append_operation {
+    using result = std::size_t;
+
+    std::span<const std::byte> rest;
+    bool fin;
+    std::size_t value = 0;  // bytes that were taken
+    std::optional<typename Session::place> place{};
+
+    auto& timer(Session&) const noexcept { return **place; }
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return sansocket::errc::not_open;
+        if (!place && s.appending_) return sansocket::errc::operation_in_progress;
+        const sansocket::errc ec = append(*s.core_);
         if (ec == sansocket::errc::backpressure) {
-            if (!ticket) s.senders_.push_back(ticket.emplace(s.next_sender_++));
+            if (!place) place = s.line_up(line::front);
+            s.appending_ = true;
+            s.drive();  // a part was taken
             return std::nullopt;
         }
         leave(s);
         s.drive();
         return ec;
     }
-    template <class Session>
-    void cancelled(Session& s) noexcept {
-        leave(s);
-        s.drive();
+    void cancelled(Session& s) noexcept { leave(s); }
+
+    template <class Connection>
+    sansocket::errc append(Connection& core) {
+        for (;;) {
+            const auto part = rest.first((std::min)(rest.size(), core.fragment_bytes()));
+            const bool last = part.size() == rest.size();
+            const sansocket::errc ec = fin && last ? core.finish(part) : core.append(part);
+            if (ec != sansocket::errc::ok) return ec;
+            value += part.size();
+            rest = rest.subspan(part.size());
+            if (last) return ec;
+        }
     }
-    template <class Session>
     void leave(Session& s) noexcept {
-        if (ticket) std::erase(s.senders_, *ticket);
+        if (!place) return;
+        s.appending_ = false;
+        s.step_out(*place);
+        place.reset();
     }
+};
+
+// Little enough waits to be sent, and nobody for room.
+struct drain_operation {
+    using result = void;
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.changed();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) const {
+        if (!s.core_) return sansocket::errc::not_open;
+        switch (s.core_->state()) {
+        case sansocket::connection_state::opening: return sansocket::errc::not_open;
+        case sansocket::connection_state::open:
+        case sansocket::connection_state::closing: break;
+        case sansocket::connection_state::closed: return s.core_->close_info().cause;
+        }
+        const bool drained = s.core_->output_drained() && !s.senders_wait();
+        return drained ? std::optional{std::error_code{}} : std::nullopt;
+    }
+    template <class Session>
+    void cancelled(Session&) const noexcept {}
 };
 
 // The end of the closing handshake. Success if it was clean.

@@ -9,7 +9,8 @@
 //
 // `drive()` is the loop's body and runs after everything that may have changed
 // the core: write what it has, end the transport if it says so, read if it
-// wants to, wait until its deadline, wake who waits.
+// wants to, wait until its deadline, wake who waits. Where a run is on, what was
+// read goes to its handler at once, and what that sends goes out in one write.
 //
 // Everything here runs on the stream's executor. Reads and writes in flight own
 // the session; timers do not. Where the execution context is destroyed first, the
@@ -18,16 +19,17 @@
 
 #include <sansocket_asio/connect_failure.hpp>
 #include <sansocket_asio/detail/context_watch.hpp>
+#include <sansocket_asio/detail/message_handler.hpp>
 #include <sansocket_asio/detail/operations.hpp>
 #include <sansocket_asio/detail/outbox.hpp>
 #include <sansocket_asio/detail/read_buffer.hpp>
 #include <sansocket_asio/detail/stream_traits.hpp>
 #include <sansocket_asio/detail/wait_op.hpp>
 #include <sansocket_asio/detail/write_buffers.hpp>
+#include <sansocket_asio/when_full.hpp>
 
 #include <sansocket/connection.hpp>
 
-#include <asio/bind_executor.hpp>
 #include <asio/buffer.hpp>
 #include <asio/error.hpp>
 #include <asio/execution/context.hpp>
@@ -39,6 +41,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -57,6 +60,8 @@ public:
     using timer_type =
         ::asio::basic_waitable_timer<std::chrono::steady_clock,
                                      ::asio::wait_traits<std::chrono::steady_clock>, executor_type>;
+    // A sender's place in the line of those that wait for room; its timer wakes it.
+    using place = typename std::list<timer_type>::iterator;
 
     explicit session(Stream stream) : io_(std::in_place, std::move(stream)) {
         this->watch(context_of(io_->stream.get_executor()));
@@ -107,17 +112,53 @@ public:
         drive();
     }
 
-    // For who sends from other threads.
-    std::shared_ptr<outbox> shared_outbox(std::size_t max_bytes) {
+    // From now on messages go to `handler`, for as long as somebody else holds it.
+    void start_run(const std::shared_ptr<message_handler>& handler, bool waits_for_room) {
+        run_ = handler;
+        waits_for_room_ = waits_for_room;
+        lags_ = false;
+        drive();
+    }
+    void stop_run() noexcept { run_.reset(); }
+    bool runs() const noexcept { return !run_.expired(); }
+
+    // Whether somebody waits for room to send.
+    bool senders_wait() const noexcept { return io_ && !io_->senders.empty(); }
+    bool is_first(const std::optional<place>& at) noexcept {
+        return io_->senders.empty() || (at && *at == io_->senders.begin());
+    }
+    // `where`: the line's end, or its front.
+    place line_up(line where) {
+        auto& senders = io_->senders;
+        const auto before = where == line::front ? senders.begin() : senders.end();
+        return senders.emplace(before, stream().get_executor(), sansocket::never);
+    }
+    // Out of the line. The next goes on while there is room.
+    void step_out(place at) {
+        io_->senders.erase(at);
+        if (senders_wait()) {
+            if (!core_->output_full()) wake_first();
+            return;
+        }
+        changed().cancel();
+        hand_over_soon();
+    }
+
+    // What is sent from other threads, or must not wait.
+    std::shared_ptr<outbox> shared_outbox(const backlog_limits& limits = {}) {
         if (!outbox_)
             outbox_ = std::make_shared<outbox>(
-                max_bytes, answer(), [ex = stream().get_executor(), weak = this->weak_from_this()] {
+                limits, answer(), [ex = stream().get_executor(), weak = this->weak_from_this()] {
                     ::asio::post(ex, [weak] {
                         if (const auto self = weak.lock()) self->empty_outbox();
                     });
                 });
         return outbox_;
     }
+    drop_counters dropped_messages() const {
+        return outbox_ ? outbox_->dropped() : drop_counters{};
+    }
+    sansocket::errc post(outbox::item given);
 
     bool over() const noexcept {
         return !core_ || core_->state() == sansocket::connection_state::closed;
@@ -162,9 +203,8 @@ public:
     std::optional<connection_type> core_;
     std::unique_ptr<const connect_failure> failure_;  // of a connect; without the response
     connect_stage stage_ = connect_stage::url;        // how far a client has come
-    bool receiving_ = false;
-    std::vector<std::uint64_t> senders_;  // who waits for room, in order
-    std::uint64_t next_sender_ = 0;
+    receiver receiver_ = receiver::none;
+    bool appending_ = false;  // whether a part of a message waits for room
 
 private:
     // What belongs to the execution context.
@@ -178,6 +218,14 @@ private:
         timer_type deadline;
         timer_type readable;
         timer_type changed;
+        std::list<timer_type> senders;  // who waits for room, in order
+    };
+    // While there is one, `drive` does nothing: whoever made it drives afterwards.
+    struct corked {
+        explicit corked(session& owner) noexcept : s(owner) { ++s.corks_; }
+        corked(const corked&) = delete;
+        ~corked() { --s.corks_; }
+        session& s;
     };
 
     // As Asio's own objects find it.
@@ -207,6 +255,14 @@ private:
     void feed(std::span<std::byte> bytes);
     void arm_timer();
     void wake();
+    void wake_first() noexcept {
+        if (senders_wait()) io_->senders.front().cancel();
+    }
+    void wake_senders() noexcept;
+    bool brings_something() const noexcept;
+    bool may_hand_over() noexcept;
+    void hand_over();
+    void hand_over_soon();
     void empty_outbox();
     sansocket::errc answer() const noexcept;
 
@@ -226,6 +282,11 @@ private:
     bool writing_ = false;
     bool half_closed_ = false;
     bool dropped_ = false;
+    int corks_ = 0;
+    bool waits_for_room_ = true;  // the run, before it hands over
+    bool lags_ = false;           // and it does: the output was full and has not drained
+    bool hand_over_posted_ = false;
+    std::weak_ptr<message_handler> run_;
     sansocket::time_point armed_ = sansocket::never;
     sansocket::time_point end_by_ = sansocket::never;  // while agreeing on the end
     std::error_code tls_error_;
@@ -248,7 +309,7 @@ void session<Stream, Connection>::context_gone() noexcept {
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::drive() {
-    if (!io_) return;
+    if (!io_ || corks_ != 0) return;
     if (core_->next_deadline() == sansocket::immediately) core_->advance(now());
     if (attached()) take_leftover();
     if (attached()) write();
@@ -423,7 +484,8 @@ void session<Stream, Connection>::read_now() {
         take_leftover();
         const ::asio::mutable_buffer buffer = thread_read_buffer();
         std::size_t n = buffer.size();
-        for (int turn = 0; turn != 4 && n == buffer.size() && core_->wants_read(); ++turn) {
+        for (int turn = 0; turn != 4 && n == buffer.size(); ++turn) {
+            if (!leftover_.empty() || !core_->wants_read()) return;
             std::error_code ec;
             n = waiting_socket(stream()).read_some(buffer, ec);
             if (ec == ::asio::error::would_block || ec == ::asio::error::try_again) return;
@@ -435,6 +497,11 @@ void session<Stream, Connection>::read_now() {
 template <class Stream, class Connection>
 void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::error_code ec) {
     if (!bytes.empty()) feed(bytes);
+    hand_over();
+    while (!leftover_.empty() && core_->wants_read()) {  // what was handed over has made room
+        take_leftover();
+        hand_over();
+    }
     if (!ec) return;
     if (is_tls_error(ec)) tls_error_ = ec;
     if (ec == ::asio::error::eof) core_->receive_end(now());
@@ -472,23 +539,12 @@ void session<Stream, Connection>::arm_timer() {
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::wake() {
-    if (core_->messages().size() != 0 || over() || dropped_) readable().cancel();
+    if (brings_something()) readable().cancel();
     if (core_->state() != sansocket::connection_state::open || core_->output_drained() || dropped_)
         changed().cancel();
+    wake_senders();
     if (outbox_) outbox_->answer(answer());
-}
-
-// What other threads sent waits its turn like any other sender.
-template <class Stream, class Connection>
-void session<Stream, Connection>::empty_outbox() {
-    const auto pass_on = [this](Connection& core) {  // the operation keeps the session
-        const auto ec = outbox_->pass_on(core, now());
-        if (ec == sansocket::errc::backpressure) write();  // a part was taken
-        return ec;
-    };
-    async_wait_op<void(std::error_code)>(this->shared_from_this(),
-                                         send_operation<decltype(pass_on)>{pass_on},
-                                         stream().get_executor(), [](std::error_code) {});
+    hand_over_soon();
 }
 
 // To who sends.
@@ -505,3 +561,5 @@ sansocket::errc session<Stream, Connection>::answer() const noexcept {
 }
 
 }  // namespace sansocket_asio::detail
+
+#include <sansocket_asio/detail/session_messages.hpp>

@@ -1,0 +1,112 @@
+// session_messages.hpp
+//
+// How a session wakes who waits for messages or for room, hands messages to a run,
+// and sends what others left with it. Its class is in session.hpp.
+#pragma once
+
+#include <sansocket_asio/detail/session.hpp>
+
+namespace sansocket_asio::detail {
+
+// The first in the line when there is room; all of them when there will be none any more.
+template <class Stream, class Connection>
+void session<Stream, Connection>::wake_senders() noexcept {
+    if (!senders_wait()) return;
+    if (core_->state() != sansocket::connection_state::open || dropped_)
+        for (auto& sender : io_->senders) sender.cancel();
+    else if (core_->output_drained()) wake_first();
+}
+
+// To whoever waits for messages.
+template <class Stream, class Connection>
+bool session<Stream, Connection>::brings_something() const noexcept {
+    bool here = core_->messages().size() != 0;
+    if constexpr (requires { core_->messages().piece_ready(); })
+        here = here || (receiver_ == receiver::piece && core_->messages().piece_ready());
+    if (receiver_ == receiver::run) return (over() && !(here && runs())) || dropped_;
+    return here || over() || dropped_;
+}
+
+template <class Stream, class Connection>
+bool session<Stream, Connection>::may_hand_over() noexcept {
+    if (!runs() || dropped_ || core_->messages().size() == 0) return false;
+    if (!waits_for_room_ || core_->state() != sansocket::connection_state::open) return true;
+    if (lags_) lags_ = !core_->output_drained() || senders_wait();
+    else lags_ = core_->output_full() || senders_wait();
+    return !lags_;
+}
+
+// Gives the run's handler what is here. Only in functions that the executor called: a handler is
+// never called by what it calls, and its exceptions leave through the executor.
+template <class Stream, class Connection>
+void session<Stream, Connection>::hand_over() {
+    const auto handler = run_.lock();
+    if (!handler) return;
+    try {
+        const corked until_all_are_handed_over(*this);
+        while (may_hand_over()) {
+            const auto message = core_->messages().pop();
+            (*handler)(*message);
+        }
+    } catch (...) {
+        stop_run();
+        (void)core_->close(sansocket::close_code::internal_error, {}, now());
+        drive();
+        throw;
+    }
+}
+
+// Of messages that no read brings: they came before the run, or had to wait for room.
+template <class Stream, class Connection>
+void session<Stream, Connection>::hand_over_soon() {
+    if (hand_over_posted_ || !may_hand_over()) return;
+    hand_over_posted_ = true;
+    ::asio::post(stream().get_executor(), [self = this->shared_from_this()] {
+        self->hand_over_posted_ = false;
+        if (!self->io_) return;
+        self->hand_over();
+        self->drive();
+    });
+}
+
+// What other threads sent waits its turn like any other sender.
+template <class Stream, class Connection>
+void session<Stream, Connection>::empty_outbox() {
+    if (core_ && outbox_->too_slow()) {
+        outbox_->close_slow(*core_, now());
+        drive();
+    }
+    const auto pass_on = [this](Connection& core) {  // the operation keeps the session
+        const auto ec = outbox_->pass_on(core, now());
+        if (ec == sansocket::errc::backpressure) write();  // a part was taken
+        return ec;
+    };
+    async_wait_op<void(std::error_code)>(this->shared_from_this(),
+                                         send_operation<decltype(pass_on), session>{pass_on},
+                                         stream().get_executor(), [](std::error_code) {});
+}
+
+// Sends now, or does by the item's policy what there is to do instead.
+template <class Stream, class Connection>
+sansocket::errc session<Stream, Connection>::post(outbox::item given) {
+    if (!core_) return sansocket::errc::not_open;
+    const bool open = core_->state() == sansocket::connection_state::open;
+    const bool behind = open && senders_wait();
+    sansocket::errc ec = sansocket::errc::backpressure;
+    if (!behind) ec = outbox::hand_to(*core_, given, now());
+    if (ec == sansocket::errc::ok) drive();
+    if (ec != sansocket::errc::backpressure && ec != sansocket::errc::message_in_progress)
+        return ec;
+    if (const auto wrong = outbox::check(given); wrong != sansocket::errc::ok) return wrong;
+    const auto line = shared_outbox();
+    const bool full = ec == sansocket::errc::backpressure && core_->output_full();
+    if (!full || given.policy == when_full::drop_old) return line->push(std::move(given));
+    if (given.policy == when_full::drop_new) line->count(&drop_counters::dropped_new);
+    if (given.policy == when_full::close) {
+        line->close_slow(*core_, now());
+        drive();
+    }
+    return ec;
+}
+
+}  // namespace sansocket_asio::detail
