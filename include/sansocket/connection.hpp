@@ -58,7 +58,6 @@
 #include <sansocket/wire/time.hpp>
 
 #include <algorithm>
-#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -371,9 +370,7 @@ private:
         }
     };
     bool reads_frames() const noexcept { return close_.state() <= close_state::sent; }
-    bool incomplete() const noexcept {
-        return frames_.inside_frame() || messages_.inside_message();
-    }
+    bool incomplete() const noexcept;
     transport_phase phase() const noexcept;
 
     connection_counters counters_;  // but for what the machines count
@@ -398,5 +395,6 @@ private:
 
 }  // namespace sansocket
 
+#include <sansocket/connection_queries.hpp>
 #include <sansocket/connection_routes.hpp>
 #include <sansocket/connection_sends.hpp>

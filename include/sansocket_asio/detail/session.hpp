@@ -319,31 +319,6 @@ void session<Stream, Connection>::drive() {
     wake();
 }
 
-// The stream's own handshake, within the core's opening deadline.
-template <class Stream, class Connection>
-void session<Stream, Connection>::secure() {
-    if constexpr (tls_optional<Stream>) {
-        transport_ = transport::securing;
-        stream().async_handshake(
-            [self = this->shared_from_this()](std::error_code ec) { self->secured(ec); });
-        drive();
-    }
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::secured(std::error_code ec) {
-    if (transport_ != transport::securing) return;
-    if (ec) handshake_failed(ec);
-    else attach();
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::handshake_failed(std::error_code ec) {
-    tls_error_ = ec;
-    core_->transport_lost(now(), sansocket::errc::tls_handshake_failed);
-    drive();
-}
-
 template <class Stream, class Connection>
 void session<Stream, Connection>::attach() {
     if (!over()) stage_ = connect_stage::upgrade;
@@ -391,47 +366,6 @@ void session<Stream, Connection>::shut_down() {
     case sansocket::shutdown_request::abort:
         transport_ = transport::ended;
         return detail::abort(stream());
-    }
-}
-
-// TLS: close_notify out. Behind that, TLS takes no more data, and the core would throw it away: it is
-// read and thrown away beneath TLS, for a socket that is closed with input in it may lose its output.
-template <class Stream, class Connection>
-void session<Stream, Connection>::linger() {
-    if constexpr (tls_optional<Stream> && maybe_waitable<Stream>) {
-        transport_ = transport::lingering;
-        stream().async_shutdown([self = this->shared_from_this()](std::error_code) {});
-        std::error_code ignored;
-        waiting_socket(stream()).non_blocking(true, ignored);
-        discard_input();
-    }
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::discard_input() {
-    if constexpr (tls_optional<Stream> && maybe_waitable<Stream>)
-        waiting_socket(stream()).async_wait(
-            ::asio::socket_base::wait_read, [self = this->shared_from_this()](std::error_code ec) {
-                if (self->transport_ != transport::lingering) return;
-                if (!ec) waiting_socket(self->stream()).read_some(thread_read_buffer(), ec);
-                if (!ec || ec == ::asio::error::would_block) return self->discard_input();
-                self->core_->receive_end(self->now());
-                self->drive();
-            });
-}
-
-// TLS: close_notify out, and the peer's awaited, for a short time. RFC 8446 6.1. Whatever becomes of
-// that, the connection is over, and the transport ends.
-template <class Stream, class Connection>
-void session<Stream, Connection>::end_in_agreement() {
-    if constexpr (ends_by_agreement<Stream>) {
-        transport_ = transport::agreeing_on_end;
-        end_by_ = now() + shutdown_timeout(stream());
-        stream().async_shutdown([self = this->shared_from_this()](std::error_code) {
-            if (self->transport_ != transport::agreeing_on_end) return;
-            self->end();
-            self->drive();
-        });
     }
 }
 
@@ -563,3 +497,4 @@ sansocket::errc session<Stream, Connection>::answer() const noexcept {
 }  // namespace sansocket_asio::detail
 
 #include <sansocket_asio/detail/session_messages.hpp>
+#include <sansocket_asio/detail/session_tls.hpp>
