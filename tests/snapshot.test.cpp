@@ -115,11 +115,14 @@ TEST_CASE("snapshot: as a line of text") {
     s.round_trip = 1500us;
     s.input.data = {std::byte{0x88}, std::byte{0x0f}};
     s.input.size = 2;
+    s.counters.messages_received = 3;
+    s.counters.bytes_sent = 77;
     CHECK(to_string(s) ==
           "server 7, closed, ended by the peer: the peer started the closing handshake, clean, "
           "sent Close 1000, received Close 4001, a message was cut off, messages unread 2, bytes "
           "unread 300, reading is paused, bytes unsent 5, bytes discarded 9, memory 1024, "
-          "subprotocol chat, round trip in us 1500, last bytes 88 0f");
+          "subprotocol chat, round trip in us 1500, received messages 3, sent bytes 77, last bytes "
+          "88 0f");
     for (const auto by : {ended_by::nobody, ended_by::this_endpoint, ended_by::violation,
                           ended_by::transport, ended_by::timeout})
         CHECK_FALSE(name_of(by).empty());

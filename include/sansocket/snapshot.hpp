@@ -147,6 +147,9 @@ struct connection_snapshot {
     const auto add_code = [&add](std::string_view label, const std::optional<close_code>& code) {
         if (code) add(label, std::to_string(static_cast<std::uint16_t>(*code)));
     };
+    const auto add_count = [&add](std::string_view label, std::uint64_t count) {
+        if (count != 0) add(label, std::to_string(count));
+    };
     if (s.id != 0) out.append(" ").append(std::to_string(s.id));
     add("", name_of(s.state));
     if (s.cause != errc::ok) {
@@ -161,7 +164,7 @@ struct connection_snapshot {
     add("bytes unread ", std::to_string(s.queued_bytes));
     if (s.paused) add("", "reading is paused");
     add("bytes unsent ", std::to_string(s.output_bytes));
-    if (s.discarded != 0) add("bytes discarded ", std::to_string(s.discarded));
+    add_count("bytes discarded ", s.discarded);
     add("memory ", std::to_string(s.memory));
     if (!s.subprotocol.empty()) add("subprotocol ", s.subprotocol);
     if (s.deflate) {
@@ -174,15 +177,15 @@ struct connection_snapshot {
         add("round trip in us ", std::to_string(us));
     }
     const connection_counters& n = s.counters;
-    add("received messages ", std::to_string(n.messages_received));
-    add("received bytes ", std::to_string(n.bytes_received));
-    add("sent messages ", std::to_string(n.messages_sent));
-    add("sent bytes ", std::to_string(n.bytes_sent));
-    add("most bytes unread ", std::to_string(n.most_queued_bytes));
-    add("most bytes unsent ", std::to_string(n.most_output_bytes));
-    add("Pings sent ", std::to_string(n.pings_sent));
-    add("Pings answered ", std::to_string(n.pings_answered));
-    add("Pongs received ", std::to_string(n.pongs_received));
+    add_count("received messages ", n.messages_received);
+    add_count("received bytes ", n.bytes_received);
+    add_count("sent messages ", n.messages_sent);
+    add_count("sent bytes ", n.bytes_sent);
+    add_count("most bytes unread ", n.most_queued_bytes);
+    add_count("most bytes unsent ", n.most_output_bytes);
+    add_count("Pings sent ", n.pings_sent);
+    add_count("Pings answered ", n.pings_answered);
+    add_count("Pongs received ", n.pongs_received);
     if (s.input.size != 0) add("last bytes", "");
     for (std::size_t i = 0; i != s.input.size; ++i) {
         constexpr std::string_view digits = "0123456789abcdef";
