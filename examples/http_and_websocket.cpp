@@ -65,6 +65,11 @@ std::string metrics(const server_counters& n) {
     add("counter", "chat_http_requests_total", n.http_answered);
     add("counter", "chat_closed_clean_total", n.closed_clean);
     add("counter", "chat_closed_unclean_total", n.closed_unclean);
+    add("counter", "chat_received_messages_total", n.traffic.messages_received);
+    add("counter", "chat_received_bytes_total", n.traffic.bytes_received);
+    add("counter", "chat_sent_messages_total", n.traffic.messages_sent);
+    add("counter", "chat_sent_bytes_total", n.traffic.bytes_sent);
+    add("counter", "chat_dropped_messages_total", n.dropped.dropped_new);
     return out;
 }
 
@@ -83,7 +88,9 @@ asio::awaitable<void> talk(server& chat, websocket& ws) {
     for (;;) {
         const sansocket::message said = co_await ws.async_receive(asio::use_awaitable);
         const sansocket::prepared_message once(said.kind, said.bytes());
-        chat.for_each([&once](websocket& other) { (void)other.try_send(once); });
+        chat.for_each([&once](websocket& other) {
+            (void)other.post(once, sansocket_asio::when_full::drop_new);
+        });
     }
 }
 

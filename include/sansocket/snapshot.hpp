@@ -12,6 +12,7 @@
 #include <sansocket/wire/role.hpp>
 #include <sansocket/wire/time.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -71,6 +72,20 @@ struct connection_counters {
     std::uint64_t pongs_received = 0;     ///< Those that nobody asked for, too.
     std::size_t most_queued_bytes = 0;    ///< Most that the message queue has held.
     std::size_t most_output_bytes = 0;    ///< Most that has waited to be sent.
+
+    /// Those of two connections together: sums, and of the last two the greater.
+    connection_counters& operator+=(const connection_counters& other) noexcept {
+        bytes_received += other.bytes_received;
+        bytes_sent += other.bytes_sent;
+        messages_received += other.messages_received;
+        messages_sent += other.messages_sent;
+        pings_sent += other.pings_sent;
+        pings_answered += other.pings_answered;
+        pongs_received += other.pongs_received;
+        most_queued_bytes = (std::max)(most_queued_bytes, other.most_queued_bytes);
+        most_output_bytes = (std::max)(most_output_bytes, other.most_output_bytes);
+        return *this;
+    }
 };
 
 /// How a connection stands. Sizes are in bytes, where nothing else is said.

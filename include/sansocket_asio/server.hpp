@@ -170,8 +170,8 @@ public:
     void for_each(Function function) {
         state_->for_each(function);
     }
-    /// What it has done so far.
-    [[nodiscard]] server_counters counters() const noexcept { return state_->counters(); }
+    /// What it has done so far. Looks at each connection, for the traffic.
+    [[nodiscard]] server_counters counters() const { return state_->counters(); }
 
 private:
     std::shared_ptr<state> state_;

@@ -33,7 +33,14 @@ struct backlog_limits {
 struct drop_counters {
     std::uint64_t dropped_new = 0;  ///< Messages not sent for want of room.
     std::uint64_t dropped_old = 0;  ///< Messages that made room for newer ones.
-    std::uint64_t closed = 0;       ///< Closes with 1008: 0 or 1.
+    std::uint64_t closed = 0;       ///< Closes with 1008: of one connection, 0 or 1.
+
+    drop_counters& operator+=(const drop_counters& other) noexcept {
+        dropped_new += other.dropped_new;
+        dropped_old += other.dropped_old;
+        closed += other.closed;
+        return *this;
+    }
 };
 
 }  // namespace sansocket_asio

@@ -55,6 +55,8 @@ TEST_CASE("server: clients open, talk and close, and it is told and counted") {
     CHECK(s.server->connections() == 2);
     CHECK(echoed(l, *one, "hello") == "hello");
     CHECK(echoed(l, *two, "there") == "there");
+    CHECK(s.server->counters().traffic.messages_received == 2);
+    CHECK(s.server->counters().traffic.messages_sent == 2);
     close(l, *one);
     l.until([&] { return s.server->connections() == 1; });
     l.until([&] { return s.diary.ends.size() == 1; });
@@ -68,6 +70,10 @@ TEST_CASE("server: clients open, talk and close, and it is told and counted") {
     l.until([&] { return s.diary.ends.size() == 2; });
     const auto n = s.server->counters();
     CHECK(n.accepted == 2);
+    CHECK(n.traffic.messages_received == 2);
+    CHECK(n.traffic.messages_sent == 2);
+    CHECK(n.traffic.bytes_sent > 2 * (2 + 5));
+    CHECK(n.traffic.most_output_bytes >= 7);
     CHECK(n.opened == 2);
     CHECK(n.open == 0);
     CHECK(n.opening == 0);

@@ -1,4 +1,5 @@
 """http_and_websocket, asked by curl and by two chatting clients. usage: http_and_websocket.py CURL PROGRAM"""
+import re
 import subprocess
 import sys
 
@@ -35,6 +36,8 @@ with Program(sys.argv[2], "0") as server:
     for line in ("# TYPE chat_connections gauge", "chat_connections 2", "chat_opened_total 2",
                  "chat_handshake_failures_total 1", "chat_http_requests_total 7"):
         assert line + "\n" in metrics, metrics
+    for name in ("received_messages", "received_bytes", "sent_messages", "sent_bytes"):
+        assert re.search(rf"^chat_{name}_total [1-9]", metrics, re.MULTILINE), metrics
 
     server.terminate()
     assert one.close_as_asked() == 1001

@@ -3,6 +3,9 @@
 // What a server has done so far, as numbers.
 #pragma once
 
+#include <sansocket_asio/when_full.hpp>
+
+#include <sansocket/snapshot.hpp>
 #include <sansocket/wire/close_code.hpp>
 #include <sansocket/wire/close_info.hpp>
 #include <sansocket/wire/error.hpp>
@@ -30,6 +33,15 @@ struct server_counters {
     std::uint64_t closed_unclean = 0;      ///< Over in any other way.
     std::uint64_t accept_errors = 0;       ///< No connection could be taken.
     std::uint64_t handler_errors = 0;      ///< Exceptions that left the application's handlers.
+
+    /// Of all WebSockets together, those that are open among them.
+    sansocket::connection_counters traffic;
+    drop_counters dropped;  ///< Of the same.
+
+    void count_websocket(const sansocket::connection_counters& moved, const drop_counters& lost) {
+        traffic += moved;
+        dropped += lost;
+    }
 
     /// Handshakes that failed because of `cause`.
     [[nodiscard]] std::uint64_t handshake_failures(sansocket::errc cause) const noexcept {

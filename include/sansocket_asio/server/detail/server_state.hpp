@@ -78,11 +78,14 @@ public:
     ::asio::steady_timer& when_idle() noexcept { return io_->idle; }
     const ::asio::any_io_executor& executor() const noexcept { return executor_; }
 
-    server_counters counters() const noexcept {
+    server_counters counters() const {
         server_counters now = counters_;
         now.open = open_;
         now.refusing = refusing_;
         now.opening = opening_;
+        for (const auto& e : entries_)
+            if (e->was_open)
+                now.count_websocket(e->websocket.counters(), e->websocket.dropped_messages());
         return now;
     }
     template <class Function>
@@ -399,6 +402,7 @@ void server_state<Stream, Connection>::ended(entry& e) {
     const auto info = e.websocket.close_info();
     if (e.was_open) {
         counters_.count_end(info);
+        counters_.count_websocket(e.websocket.counters(), e.websocket.dropped_messages());
         tell([&](auto& o) { o.closed(e.peer, info); });
     }
     --count_of(e.state_);
