@@ -433,6 +433,16 @@ TEST_CASE("connection: the application may answer what is no upgrade (4.2.1)") {
     sansocket::options options;
     options.decision = sansocket::request_decision::manual_with_http;
     const std::string post = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
+    SECTION(
+        "it closes before the application has answered HEAD: without content (RFC 9110 9.3.2)") {
+        server s{options};
+        s.receive(bytes("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"));
+        CHECK(s.connection.deciding());
+        CHECK(s.connection.close(close_code::going_away, "", s.now) == errc::ok);
+        const auto answer = text_of(s.sent());
+        CHECK(answer.starts_with("HTTP/1.1 503 "));
+        CHECK(answer.ends_with("\r\n\r\n"));
+    }
     SECTION("respond") {
         server s{options};
         CHECK(s.receive(bytes(post + "body")) == post.size());

@@ -236,7 +236,7 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::close(close_code code,
     diagnostics_.at(now);
     if (opening()) {
         if constexpr (is_client) abort(errc::closed_locally);
-        else refuse_opening(errc::closed_locally, error_response(errc::closed_locally), now);
+        else refuse_opening(errc::closed_locally, opening_->answer_to(errc::closed_locally), now);
         return errc::ok;
     }
     if (const errc ec = may_close(); ec != errc::ok) return ec;

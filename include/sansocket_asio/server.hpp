@@ -96,14 +96,16 @@ public:
     /// `asio::awaitable<server_decision>`, of `const server_request&`. By default all are accepted.
     ///
     /// What cannot be sent, such as a subprotocol that was not offered, and an exception are answered
-    /// with 500.
+    /// with 500. A coroutine is cancelled (terminal) once its client is gone or out of time
+    /// (`options::opening_timeout`), and that of `on_http` likewise.
     template <class Handler>
     void on_request(Handler handler) {
         state_->on_request = std::move(handler);
     }
     /// Who answers requests that are no upgrade: `sansocket::http_response`, or
     /// `asio::awaitable<sansocket::http_response>`, of `const server_request&`. Of any method; a body
-    /// is not read; HEAD is answered like GET, and the body left out. The connection then ends.
+    /// is not read; HEAD is answered like GET, and the body left out. The connection then ends, within
+    /// `options::close_timeout`: a client that takes longer over the answer is cut off.
     /// Without it such requests are errors of the peer, answered with their status.
     template <class Handler>
     void on_http(Handler handler) {

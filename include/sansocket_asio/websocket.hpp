@@ -21,7 +21,8 @@
 //
 // Where the execution context is destroyed first, the connection ends with it,
 // and what is pending is destroyed. The websocket stays behind: queries answer,
-// it may be destroyed or moved, and no operation may be started.
+// it may be destroyed or moved, and no operation may be started. Only on a strand,
+// which has a place in its context, must it go first.
 #pragma once
 
 #include <sansocket_asio/client_options.hpp>

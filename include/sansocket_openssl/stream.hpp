@@ -27,6 +27,7 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -145,8 +146,11 @@ public:
             },
             token, this);
     }
-    /// How long a websocket waits for the peer's close_notify at the end. By default a second.
-    void shutdown_timeout(std::chrono::milliseconds timeout) noexcept { timeout_ = timeout; }
+    /// How long a websocket waits for the peer's close_notify at the end. By default a second, at most
+    /// a day.
+    void shutdown_timeout(std::chrono::milliseconds timeout) noexcept {
+        timeout_ = (std::min)(timeout, std::chrono::milliseconds{std::chrono::hours{24}});
+    }
     [[nodiscard]] std::chrono::milliseconds shutdown_timeout() const noexcept { return timeout_; }
 
     /// Reads some bytes. Signature void(std::error_code, std::size_t).

@@ -155,3 +155,12 @@ TEST_CASE("http_body: its memory is counted") {
     (void)body.receive(support::byte_vector(1000));
     CHECK(body.memory() >= 1000);
 }
+
+TEST_CASE("http_body: nothing is taken behind its end") {
+    http_body body{head_with("403", "Content-Length: 2\r\n"), 100};
+    CHECK(body.receive(bytes("no")).ec == errc::ok);
+    const auto [consumed, ec] = body.receive(bytes("more"));
+    CHECK(consumed == 0);
+    CHECK(ec == errc::ok);
+    CHECK(body.text() == "no");
+}

@@ -38,3 +38,16 @@ TEST_CASE("message: equal are those of one kind and one payload") {
     CHECK(text != message{message_kind::text, "b"});
     CHECK(message{} == message{message_kind::text, ""});
 }
+
+TEST_CASE("message: a piece that is kept outlives what it was made from") {
+    sansocket::message_piece piece;
+    {
+        const auto payload = support::hex("61 62");
+        piece = sansocket::message_piece{
+            sansocket::message_piece_view{message_kind::binary, payload, true, false}};
+    }
+    CHECK(piece.kind == message_kind::binary);
+    CHECK(piece.data == "ab");
+    CHECK(piece.first);
+    CHECK_FALSE(piece.last);
+}

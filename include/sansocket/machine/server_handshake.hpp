@@ -110,7 +110,7 @@ public:
     /// Takes bytes up to the end of the request's head, or to the first that is wrong. 4.2.1.
     ///
     /// With `plain_http::allowed`, a request whose Upgrade does not hold "websocket" only has to be
-    /// HTTP/1: any method, any of the four forms of target but that of CONNECT, and Host where it is
+    /// HTTP/1: any method but CONNECT (RFC 9110 9.3.6), a target that is of a request, and Host where it is
     /// HTTP/1.1 (RFC 9112 3.2). A body that it announces stays unread.
     ///
     /// @return errc::ok                             the request is in order: decide;
@@ -205,6 +205,11 @@ public:
 
     /// The complete answer to a request that failed; empty in every other state.
     [[nodiscard]] std::string_view response() const noexcept { return response_; }
+
+    /// The complete answer to this request where `cause` ends the connection before it is decided on.
+    [[nodiscard]] std::string answer_to(errc cause) const {
+        return error_response(cause, content());
+    }
 
     /// Moves that answer out.
     [[nodiscard]] std::string take_response() noexcept { return std::exchange(response_, {}); }
@@ -335,6 +340,8 @@ inline errc server_handshake::check_upgrade() const noexcept {
 // RFC 9112 3.2.
 inline errc server_handshake::check_http() const noexcept {
     const http_head& head = request();
+    // RFC 9110 9.3.6: an answer of 2xx would open a tunnel.
+    if (head.method() == "CONNECT") return errc::method_not_get;
     const bool of_server = head.method() == "OPTIONS" && head.target() == "*";
     if (!of_server && !detail::is_path_or_uri(head.target())) return errc::http_request_line;
     const auto host = head.find("Host");

@@ -15,6 +15,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 namespace sansocket_asio::detail {
@@ -39,9 +40,27 @@ struct server_entry {
     std::optional<server_refusal> refused_for;
     state state_;
     bool was_open = false;
+    bool asking = false;                                         // the application, what to answer
     sansocket::close_code code = sansocket::close_code::normal;  // when its handler is done
     ::asio::cancellation_signal stop;                            // ends a handler's coroutine
     typename std::list<std::shared_ptr<server_entry>>::iterator place{};
+};
+
+// Its request is decided on and it is open, or its client is gone.
+struct decided_or_gone {
+    using result = void;
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.changed();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) const noexcept {
+        const bool done = s.ended() || s.core_->was_opened();
+        return done ? std::optional{std::error_code{}} : std::nullopt;
+    }
+    template <class Session>
+    void cancelled(Session&) const noexcept {}
 };
 
 }  // namespace sansocket_asio::detail

@@ -118,6 +118,7 @@ private:
     void begin(websocket_type socket, const peer_address& peer, std::optional<server_refusal> over);
     void asked(const std::shared_ptr<entry>& e, std::error_code ec);
     void refuse_one_too_many(entry& e);
+    void ask_while_connected(const std::shared_ptr<entry>& e);
     void ask_about_upgrade(const std::shared_ptr<entry>& e);
     void ask_about_http(const std::shared_ptr<entry>& e);
     void decided(const std::shared_ptr<entry>& e, const std::exception_ptr& failed,
@@ -131,6 +132,10 @@ private:
     void ended(entry& e);
     void fail(entry& e);
     void report(const peer_address& peer, const std::exception_ptr& failed);
+    // A coroutine that was told that its client is gone may end in any way.
+    void report_unless_over(const entry& e, const std::exception_ptr& failed) {
+        if (e.websocket.state() == sansocket::connection_state::opening) report(e.peer, failed);
+    }
     std::size_t& count_of(state s) noexcept;
     void move(entry& e, state to) noexcept;
 
@@ -159,6 +164,7 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::context_gone() noexcept {
     stopping_ = true;
     io_.reset();
+    executor_ = {};  // a strand has its place in the context
 }
 
 template <class Stream, class Connection>
@@ -295,8 +301,20 @@ void server_state<Stream, Connection>::refuse_one_too_many(entry& e) {
                                   : "There are too many connections.\n");
 }
 
+// Who waits for an answer and is gone, or out of time, needs none: the application's coroutine is told.
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::ask_while_connected(const std::shared_ptr<entry>& e) {
+    e->asking = true;
+    async_wait_op<void(std::error_code)>(e->websocket.session_, decided_or_gone{}, executor_,
+                                         [e](std::error_code) {
+                                             if (e->asking)
+                                                 e->stop.emit(::asio::cancellation_type::terminal);
+                                         });
+}
+
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::ask_about_upgrade(const std::shared_ptr<entry>& e) {
+    ask_while_connected(e);
     on_request(executor_, e->stop.slot(), request_of(*e),
                [self = this->shared_from_this(), e](const std::exception_ptr& failed,
                                                     const server_decision& decision) {
@@ -306,6 +324,7 @@ void server_state<Stream, Connection>::ask_about_upgrade(const std::shared_ptr<e
 
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::ask_about_http(const std::shared_ptr<entry>& e) {
+    ask_while_connected(e);
     on_http(executor_, e->stop.slot(), request_of(*e),
             [self = this->shared_from_this(), e](const std::exception_ptr& failed,
                                                  const sansocket::http_response& answer) {
@@ -318,9 +337,10 @@ void server_state<Stream, Connection>::decided(const std::shared_ptr<entry>& e,
                                                const std::exception_ptr& failed,
                                                const server_decision& decision) {
     auto& ws = e->websocket;
+    e->asking = false;
     const auto& [status, fields, body] = decision.answer();
     sansocket::errc ec = sansocket::errc::invalid_response;
-    if (failed) report(e->peer, failed);
+    if (failed) report_unless_over(*e, failed);
     else if (!decision.accepts()) ec = ws.refuse(status, fields, body);
     else ec = ws.accept(decision.subprotocol().value_or(std::string{ws.subprotocol()}), fields);
     if (ec == sansocket::errc::ok && decision.accepts()) return opened(e);
@@ -335,7 +355,8 @@ void server_state<Stream, Connection>::answered(const std::shared_ptr<entry>& e,
                                                 const std::exception_ptr& failed,
                                                 const sansocket::http_response& answer) {
     auto& ws = e->websocket;
-    if (failed) report(e->peer, failed);
+    e->asking = false;
+    if (failed) report_unless_over(*e, failed);
     const bool done =
         !failed && ws.respond(answer.status, answer.fields, answer.body) == sansocket::errc::ok;
     if (done) {
@@ -403,6 +424,7 @@ void server_state<Stream, Connection>::ended(entry& e) {
     if (e.was_open) {
         counters_.count_end(info);
         counters_.count_websocket(e.websocket.counters(), e.websocket.dropped_messages());
+        e.was_open = false;  // and not twice
         tell([&](auto& o) { o.closed(e.peer, info); });
     }
     --count_of(e.state_);

@@ -37,7 +37,7 @@ public:
             if (state_->stopping())
                 return finish_later(self, sansocket::errc::operation_in_progress);
             state_->close_listeners();
-            deadline_ = std::chrono::steady_clock::now() + timeout_;
+            deadline_ = deadline_of(timeout_);
             step_ = step::closing;
             return state_->ends()->async_shutdown(timeout_, std::move(self));
         case step::closing:
@@ -62,6 +62,11 @@ public:
 private:
     enum class step : std::uint8_t { starting, closing, waiting, finishing };
 
+    // As late as there is, where the time goes beyond.
+    static sansocket::time_point deadline_of(sansocket::duration timeout) {
+        const auto now = std::chrono::steady_clock::now();
+        return timeout > sansocket::never - now ? sansocket::never : now + timeout;
+    }
     template <class Self>
     static bool cancelled(Self& self) {
         return self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none;
