@@ -519,3 +519,17 @@ TEST_CASE("message_queue: pieces and messages at random are what was put in") {
         }
     }
 }
+
+TEST_CASE("message_queue: room that was not needed does not pause who takes pieces") {
+    sansocket::message_queue<> queue({.high_bytes = 4096, .low_bytes = 1024});
+    queue.begin(sansocket::message_kind::text);
+    (void)queue.extend(10);
+    CHECK(queue.pop_piece());
+    (void)queue.extend(4096);
+    CHECK(queue.paused());
+    queue.retract(4096);
+    CHECK_FALSE(queue.paused());
+    (void)queue.extend(4096);
+    queue.retract(1);
+    CHECK(queue.paused());  // there is something to take
+}

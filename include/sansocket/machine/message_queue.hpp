@@ -68,7 +68,10 @@ public:
     [[nodiscard]] std::byte* extend(std::size_t n);
     /// The last `n` bytes of that room are not needed.
     void retract(std::size_t n) noexcept {
-        if (partial_ != none) buffer_.truncate(buffer_.size() - n);
+        if (partial_ == none) return;
+        buffer_.truncate(buffer_.size() - n);
+        if (streams_ && size() == 0 && unfinished() == 0) [[unlikely]]
+            fill_.release();
     }
     /// The message begun is complete.
     void finish() noexcept;

@@ -134,8 +134,11 @@ private:
     template <class Session>
     std::optional<std::error_code> claim(Session& s) {
         if (s.receiver_ != receiver::none) return sansocket::errc::operation_in_progress;
-        const auto& queue = s.core_->messages();
-        if (!What::ready(queue) && s.stalled()) s.drive();  // what was taken before has made room
+        auto& queue = s.core_->messages();
+        if (!What::ready(queue)) {
+            (void)What::take(queue);     // gives nothing: says what is taken, and that all was
+            if (s.stalled()) s.drive();  // that has made room
+        }
         at_once = What::ready(queue);
         if (!at_once && s.over()) return s.core_->close_info().cause;
         s.receiver_ = What::who;
@@ -173,6 +176,7 @@ struct run_operation {
         if (!mine && s.receiver_ != receiver::none) return sansocket::errc::operation_in_progress;
         if (!std::exchange(mine, true)) {
             s.receiver_ = receiver::run;
+            if (s.core_->messages().size() == 0) (void)s.core_->messages().pop();  // as above
             s.start_run(handler, waits_for_room);
         }
         const bool failed = !s.runs();  // the handler has thrown
@@ -203,7 +207,7 @@ struct send_operation {
         if (!s.core_) return sansocket::errc::not_open;
         const bool open = s.core_->state() == sansocket::connection_state::open;
         sansocket::errc ec = sansocket::errc::backpressure;
-        if (!open || s.is_first(place)) ec = send(*s.core_);
+        if (!open || s.is_first(place)) ec = attempt(s);
         if (waits(ec)) {
             if (!place) place = s.line_up(line::back);
             return std::nullopt;
@@ -214,6 +218,14 @@ struct send_operation {
     }
     void cancelled(Session& s) noexcept { leave(s); }
 
+    sansocket::errc attempt(Session& s) {
+        try {
+            return send(*s.core_);
+        } catch (...) {  // nobody waits behind what is gone
+            leave(s);
+            throw;
+        }
+    }
     // For room, or for the end of the message that is being sent.
     static bool waits(sansocket::errc ec) noexcept {
         return ec == sansocket::errc::backpressure || ec == sansocket::errc::message_in_progress;
@@ -238,7 +250,7 @@ struct append_operation {
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
         if (!place && s.appending_) return sansocket::errc::operation_in_progress;
-        const sansocket::errc ec = append(*s.core_);
+        const sansocket::errc ec = attempt(s);
         if (ec == sansocket::errc::backpressure) {
             if (!place) place = s.line_up(line::front);
             s.appending_ = true;
@@ -251,6 +263,14 @@ struct append_operation {
     }
     void cancelled(Session& s) noexcept { leave(s); }
 
+    sansocket::errc attempt(Session& s) {
+        try {
+            return append(*s.core_);
+        } catch (...) {
+            leave(s);
+            throw;
+        }
+    }
     template <class Connection>
     sansocket::errc append(Connection& core) {
         for (;;) {

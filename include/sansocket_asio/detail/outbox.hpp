@@ -78,6 +78,10 @@ public:
         const std::scoped_lock lock(mutex_);
         limits_ = limits;
     }
+    [[nodiscard]] bool waits() const {
+        const std::scoped_lock lock(mutex_);
+        return !items_.empty();
+    }
     [[nodiscard]] std::size_t bytes() const {
         const std::scoped_lock lock(mutex_);
         return bytes_;

@@ -109,6 +109,7 @@ public:
     void abort(sansocket::errc cause) noexcept {
         if (!core_) return;
         core_->abort(cause);
+        if (transport_ == transport::agreeing_on_end) end_by_ = now();
         drive();
     }
 
@@ -145,16 +146,7 @@ public:
     }
 
     // What is sent from other threads, or must not wait.
-    std::shared_ptr<outbox> shared_outbox(const backlog_limits& limits = {}) {
-        if (!outbox_)
-            outbox_ = std::make_shared<outbox>(
-                limits, answer(), [ex = stream().get_executor(), weak = this->weak_from_this()] {
-                    ::asio::post(ex, [weak] {
-                        if (const auto self = weak.lock()) self->empty_outbox();
-                    });
-                });
-        return outbox_;
-    }
+    std::shared_ptr<outbox> shared_outbox(const backlog_limits& limits = {});
     drop_counters dropped_messages() const {
         return outbox_ ? outbox_->dropped() : drop_counters{};
     }
@@ -445,7 +437,14 @@ void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::erro
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::feed(std::span<std::byte> bytes) {
-    const auto rest = bytes.subspan(core_->receive(bytes, now()));
+    std::size_t taken = 0;
+    try {
+        taken = core_->receive(bytes, now());
+    } catch (...) {  // it has given up: who waits is told, before the exception goes on
+        drive();
+        throw;
+    }
+    const auto rest = bytes.subspan(taken);
     leftover_.assign(rest.begin(), rest.end());
 }
 

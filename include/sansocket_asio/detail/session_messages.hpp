@@ -31,8 +31,10 @@ template <class Stream, class Connection>
 bool session<Stream, Connection>::may_hand_over() noexcept {
     if (!runs() || dropped_ || core_->messages().size() == 0) return false;
     if (!waits_for_room_ || core_->state() != sansocket::connection_state::open) return true;
-    if (lags_) lags_ = !core_->output_drained() || senders_wait();
-    else lags_ = core_->output_full() || senders_wait();
+    // A sender may also wait for the end of a message that the handler itself sends in parts.
+    const bool others_first = senders_wait() && core_->output_bytes() != 0;
+    if (lags_) lags_ = !core_->output_drained() || others_first;
+    else lags_ = core_->output_full() || others_first;
     return !lags_;
 }
 
@@ -48,6 +50,7 @@ void session<Stream, Connection>::hand_over() {
             const auto message = core_->messages().pop();
             (*handler)(*message);
         }
+        if (core_->messages().size() == 0) (void)core_->messages().pop();  // gives memory back
     } catch (...) {
         stop_run();
         (void)core_->close(sansocket::close_code::internal_error, {}, now());
@@ -67,6 +70,19 @@ void session<Stream, Connection>::hand_over_soon() {
         self->hand_over();
         self->drive();
     });
+}
+
+template <class Stream, class Connection>
+std::shared_ptr<outbox> session<Stream, Connection>::shared_outbox(const backlog_limits& limits) {
+    if (outbox_) return outbox_;
+    if (!io_) return outbox_ = std::make_shared<outbox>(limits, sansocket::errc::closed, [] {});
+    outbox_ = std::make_shared<outbox>(
+        limits, answer(), [ex = stream().get_executor(), weak = this->weak_from_this()] {
+            ::asio::post(ex, [weak] {
+                if (const auto self = weak.lock()) self->empty_outbox();
+            });
+        });
+    return outbox_;
 }
 
 // What other threads sent waits its turn like any other sender.
@@ -100,7 +116,12 @@ sansocket::errc session<Stream, Connection>::post(outbox::item given) {
     if (const auto wrong = outbox::check(given); wrong != sansocket::errc::ok) return wrong;
     const auto line = shared_outbox();
     const bool full = ec == sansocket::errc::backpressure && core_->output_full();
-    if (!full || given.policy == when_full::drop_old) return line->push(std::move(given));
+    if (!full || given.policy == when_full::drop_old) {
+        const bool alone = !line->waits();
+        ec = line->push(std::move(given));
+        if (ec == sansocket::errc::ok && alone) empty_outbox();  // nothing sent later overtakes it
+        return ec;
+    }
     if (given.policy == when_full::drop_new) line->count(&drop_counters::dropped_new);
     if (given.policy == when_full::close) {
         line->close_slow(*core_, now());
