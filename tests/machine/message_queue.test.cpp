@@ -533,3 +533,45 @@ TEST_CASE("message_queue: room that was not needed does not pause who takes piec
     queue.retract(1);
     CHECK(queue.paused());  // there is something to take
 }
+
+TEST_CASE("message_queue: what was given in pieces, or given up, marks no later message") {
+    sansocket::message_queue<> queue;
+    queue.begin(sansocket::message_kind::text);
+    (void)queue.extend(20);
+    const auto piece = queue.pop_piece();
+    REQUIRE(piece);
+    CHECK(piece->kind == sansocket::message_kind::text);
+    (void)queue.extend(1);
+    SECTION("given to its end") {
+        queue.finish();
+        CHECK(queue.pop_piece()->last);
+        CHECK_FALSE(queue.pop_piece());
+        queue.push(sansocket::message_kind::binary, bytes("twelve bytes"));
+        queue.push(sansocket::message_kind::binary, bytes("two"));
+        CHECK(queue.pop_piece()->first);
+    }
+    SECTION("given up") {
+        CHECK(queue.pop_piece());
+        queue.abandon();
+        queue.begin(sansocket::message_kind::text);
+        (void)queue.extend(3);
+    }
+    CHECK(queue.pop_piece()->first);
+}
+
+TEST_CASE("message_queue: memory goes with the last piece") {
+    sansocket::message_queue<> queue;
+    queue.push(sansocket::message_kind::binary, support::byte_vector(1 << 20));
+    CHECK(queue.pop_piece());
+    CHECK_FALSE(queue.pop_piece());
+    CHECK(queue.memory() <= 128 * 1024);
+    queue.push(sansocket::message_kind::binary, bytes("small"));
+    CHECK(queue.pop_piece());
+    CHECK_FALSE(queue.pop_piece());
+    CHECK(queue.memory() != 0);  // for the next
+    queue.push(sansocket::message_kind::binary, bytes("small"));
+    queue.end(sansocket::errc::closed_by_peer);
+    CHECK(queue.pop_piece());
+    CHECK_FALSE(queue.pop_piece());
+    CHECK(queue.memory() == 0);
+}

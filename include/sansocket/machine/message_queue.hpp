@@ -274,7 +274,6 @@ std::optional<message_piece_view> message_queue<Allocator>::pop_piece() noexcept
     fill_.release();
     if (unfinished() == 0) return std::nullopt;
     given_ = unfinished();
-    begun_at_ = head_;
     word w = 0;
     const std::byte* const at = buffer_.data() + head_;
     std::memcpy(&w, at, sizeof w);
