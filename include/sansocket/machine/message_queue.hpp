@@ -267,7 +267,6 @@ std::optional<message_piece_view> message_queue<Allocator>::pop_piece() noexcept
     }
     const bool first = begun_at_ != head_;
     if (size() != 0) {
-        begun_at_ = none;
         const auto rest = pop();
         return message_piece_view{rest->kind, rest->bytes, first, true};
     }
