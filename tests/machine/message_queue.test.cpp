@@ -532,6 +532,11 @@ TEST_CASE("message_queue: room that was not needed does not pause who takes piec
     (void)queue.extend(4096);
     queue.retract(1);
     CHECK(queue.paused());  // there is something to take
+    queue.finish();
+    queue.begin(sansocket::message_kind::text);
+    (void)queue.extend(4096);
+    queue.retract(4096);
+    CHECK(queue.paused());  // still
 }
 
 TEST_CASE("message_queue: what was given in pieces, or given up, marks no later message") {

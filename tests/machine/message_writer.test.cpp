@@ -117,6 +117,9 @@ TEST_CASE("message_writer: nothing comes between the parts of a message (5.4)") 
               errc::message_in_progress);
         CHECK(writer.send_shared(message_kind::text, recorder::shared{}, out, keys) ==
               errc::message_in_progress);
+        const byte_vector large(message_writer::large);
+        CHECK(writer.send_shared(message_kind::binary, recorder::shared{nullptr, large}, out,
+                                 keys) == errc::message_in_progress);
         CHECK(writer.start(message_kind::text) == errc::message_in_progress);
         CHECK(owned.size() == message_writer::large);
         CHECK(out.frames.size() == before);

@@ -243,7 +243,8 @@ public:
     void clear() noexcept { *this = queue_fill{limits_}; }
     // Of a message that is taken in pieces, `bytes` wait.
     void hold(std::size_t bytes) noexcept { paused_ = paused_ || bytes >= limits_.high_bytes; }
-    void release() noexcept { paused_ = paused_ && count_ != 0; }
+    // None of them waits any more, and no message does.
+    void release() noexcept { paused_ = false; }
 
     [[nodiscard]] std::size_t size() const noexcept { return count_; }
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
