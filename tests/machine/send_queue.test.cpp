@@ -615,6 +615,10 @@ TEMPLATE_TEST_CASE("send_queue: whatever is pushed and taken, data keeps its ord
     CHECK(queue.bytes() == 0);
 }
 
+TEST_CASE("send_queue: by default a frame of a message in parts has up to 64 KiB") {
+    CHECK(send_limits{}.fragment_bytes == 65536);
+}
+
 TEST_CASE("send_queue: the defaults are 1 MiB and 256 KiB, 16384 frames and 8 KiB of control") {
     constexpr send_limits defaults;
     static_assert(defaults.high_bytes == 1'048'576 && defaults.low_bytes == 262'144);
