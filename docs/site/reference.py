@@ -346,13 +346,12 @@ def error_table(enum, rows):
     missing = [value.name for value in enum.members if value.name not in rows]
     if missing:
         raise SystemExit(f"the table of errc has no {missing}")
-    out = "<tr><th>errc</th><th>kind</th><th>close code</th><th>what it says</th><th>section</th></tr>"
+    out = "<tr><th>errc</th><th>what it says</th><th>kind</th><th>close code</th><th>section</th></tr>"
     for value in enum.members:
         kind, code, sentence = rows[value.name]
-        code = "" if code == "normal" else f"<code>close_code::{code}</code>"
-        out += (f'<tr id="{anchor(value)}"><td><code>{value.name}</code></td><td>{kind}</td><td>{code}</td>'
-                f"<td>{html.escape(sentence)}</td><td>{sections.get(value.name, '')}</td></tr>")
-    return f'<div class="doc"><table>{out}</table></div>'
+        out += (f'<tr id="{anchor(value)}"><td><code>{value.name}</code></td><td>{html.escape(sentence)}</td><td>{kind}</td>'
+                f"<td>{'' if code == 'normal' else code}</td><td>{sections.get(value.name, '')}</td></tr>")
+    return f'<div class="doc errors"><table>{out}</table></div>'
 
 
 def bases_of(xml):
@@ -385,9 +384,10 @@ def index(headers, by_header):
         lines += [f"## {folder}", "", raw("<p>" + inline(words) + "</p>"), "", "| header | names |", "|---|---|"]
         for name in sorted(by_header):
             if folder_of(name) == folder:
-                names = dict.fromkeys(e.name for e in by_header[name])
-                lines.append(f"| [{name.rpartition('/')[2]}]({page_of(headers[name]).removeprefix('reference/')}) | "
-                             + ", ".join(f"`{n}`" for n in names) + " |")
+                page = page_of(headers[name]).removeprefix("reference/")
+                places = {e.name: f"{page}#{anchor(e)}" for e in by_header[name] if "operator" not in e.name}
+                lines.append(f"| [{name.rpartition('/')[2]}]({page}) | "
+                             + ", ".join(f"[`{n}`]({place})" for n, place in places.items()) + " |")
         lines.append("")
     return "\n".join(lines)
 
