@@ -104,7 +104,7 @@ def element(node):
         return f"<{name}>" + "".join(f"<li>{content(item)}</li>" for item in node) + f"</{name}>"
     if tag == "table":
         rows = ["".join(cell(entry) for entry in row.findall("entry")) for row in node.findall("row")]
-        return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
+        return '<table class="plain">' + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
     if tag == "ulink":
         return f'<a href="{node.get("url")}">{content(node)}</a>'
     if tag == "parameterlist":
@@ -351,7 +351,7 @@ def error_table(enum, rows):
         kind, code, sentence = rows[value.name]
         out += (f'<tr id="{anchor(value)}"><td><code>{value.name}</code></td><td>{html.escape(sentence)}</td><td>{kind}</td>'
                 f"<td>{'' if code == 'normal' else code}</td><td>{sections.get(value.name, '')}</td></tr>")
-    return f'<div class="doc errors"><table>{out}</table></div>'
+    return f'<div class="doc errors"><table class="plain">{out}</table></div>'
 
 
 def bases_of(xml):
