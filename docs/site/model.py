@@ -13,6 +13,7 @@ import sys
 import xml.etree.ElementTree as ET
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+INCLUDE = ROOT / "include"
 sys.path.insert(0, str(ROOT / "tests/structure"))
 from tree import without_comments  # noqa: E402
 
@@ -28,7 +29,7 @@ class Header:
 
     def __init__(self, name, without=None):
         self.name = name
-        self.text = (ROOT / "include" / name).read_text(encoding="utf-8")
+        self.text = (INCLUDE / name).read_text(encoding="utf-8")
         text = without.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), self.text) if without else self.text
         code = without_comments(text)
         self.code = re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", lambda m: re.sub(r"[^\n]", " ", m[0]), code,
@@ -138,7 +139,7 @@ def load(xml):
 
     def make(kind, qualified, node):
         place = node.find("location")
-        if place is None or not (ROOT / "include" / place.get("file")).is_file():
+        if place is None or not (INCLUDE / place.get("file")).is_file():
             return None
         entity = Entity(kind, qualified, header(place.get("file")), int(place.get("line")), node)
         entity.locate()
@@ -191,7 +192,7 @@ def share(entities):
     for before, entity in zip(entities, entities[1:]):
         together = before.header is entity.header and "\n\n" not in entity.header.text[
             entity.header.starts[before.last - 1]:entity.header.starts[entity.first - 1]]
-        if not entity.documented and entity.name == before.name and entity.kind == before.kind and together:
+        if not entity.documented and not excused(entity) and entity.name == before.name and entity.kind == before.kind and together:
             entity.shares = before.shares or before
 
 
@@ -221,11 +222,11 @@ def undocumented(entities):
             yield f"include/{entity.header.name}:{entity.first}: {entity.qualified} is not documented"
 
 
-def unseen(headers_dir, entities):
+def unseen(entities):
     """Types, concepts and aliases that stand in a header, but not among the entities."""
     known = {(entity.header.name, entity.name) for entity in walk(entities)}
-    for path in sorted(headers_dir.rglob("*.hpp")):
-        name = path.relative_to(headers_dir).as_posix()
+    for path in sorted(INCLUDE.rglob("*.hpp")):
+        name = path.relative_to(INCLUDE).as_posix()
         if "/detail/" in name:
             continue
         code = Header(name, without=DETAIL).code

@@ -70,7 +70,7 @@ struct server_policy {
 /// Whether a request that is no upgrade may be answered by the application, or is an error.
 enum class plain_http : std::uint8_t { refused, allowed };
 
-/// `deciding`: on an upgrade; `deciding_http`: on a request that is none.
+/// Where a server's opening handshake stands.
 enum class server_handshake_state : std::uint8_t {
     reading,        ///< The request has not come.
     deciding,       ///< It is an upgrade, and waits for the decision.
@@ -80,7 +80,7 @@ enum class server_handshake_state : std::uint8_t {
     answered,       ///< Plain HTTP was answered.
     failed          ///< Something was wrong with the request.
 };
-/// `request`: an upgrade is in order; `http_request`: a request that is none.
+/// What moves it.
 enum class server_handshake_event : std::uint8_t {
     request,       ///< A request came that is an upgrade in order.
     http_request,  ///< One came that is none.
