@@ -180,24 +180,25 @@ def signature(entity):
     """The declaration, without what only the compiler needs, in lines of a readable length."""
     text = re.sub(r"\b(SANSOCKET_ALWAYS_INLINE|SANSOCKET_NOINLINE|inline) |\[\[nodiscard\]\] ", "", entity.declaration)
     text = re.sub(r"\s*:\s*(public|private)\b.*$", "", text) if entity.kind in model.TYPES else text
-    text = text.replace("::asio::", "asio::").replace("requires (", "requires(")
+    text = text.replace("::asio::", "asio::")
+    text = re.sub(r"requires ?\( ?", "requires(", text)
     if entity.kind == "variable" and len(text) > WIDTH and "=" in text:
         text = text[:text.index("=")].rstrip()
     lines = []
     while match := re.match(r"template <", text):
         end = closing(text, match.end() - 1, "<>")
-        lines.append(text[:end + 1])
+        lines += wrapped(text[:end + 1], "<>")
         text = text[end + 1:].lstrip()
     if text.startswith("requires"):
         end = closing(text, text.index("("), "()")
-        lines.append("    " + text[:end + 1])
+        lines += condition(text[:end + 1])
         text = text[end + 1:].lstrip()
     tail = re.search(r"\s+requires\s*\(.*$|\s+requires\s+[\w:<>, ]+$", text) if entity.kind == "function" else None
     if tail:
         text = text[:tail.start()]
     lines += wrapped(text)
     if tail:
-        lines.append("    " + re.sub(r"requires\s*", "requires ", tail[0].strip(), count=1).replace("requires (", "requires("))
+        lines += condition(tail[0].strip())
     if entity.kind == "concept":
         lines = [line.replace(" && ", "\n    && ") for line in lines]
     return "\n".join(lines) + ("" if entity.kind in ("concept", "define") else ";")
@@ -212,12 +213,17 @@ def closing(text, at, pair):
     raise SystemExit(f"unbalanced: {text}")
 
 
-def wrapped(text):
+def condition(text):
+    """A requires clause."""
+    return [f"    {text}" if len(text) <= WIDTH else "    " + text.replace(" && ", "\n             && ")]
+
+
+def wrapped(text, pair="()"):
     """One line, or one for each parameter."""
-    if len(text) <= WIDTH or "(" not in text:
+    if len(text) <= WIDTH or pair[0] not in text:
         return [text]
-    begin = text.index("(")
-    end = closing(text, begin, "()")
+    begin = text.index(pair[0])
+    end = closing(text, begin, pair)
     parts, depth, start = [], 0, begin + 1
     for i in range(begin + 1, end + 1):
         depth += (text[i] in "(<{[") - (text[i] in ")>}]" and text[i - 1] != "-")
@@ -271,6 +277,14 @@ class Page:
                 continue
             if entity.qualified in done:
                 continue
+            same = self.alike(entities, entity)
+            if len(same) > 1:
+                self.note(last, entity.first, entity)
+                self.put(raw("".join(f'<span id="{name}"></span>' for name in dict.fromkeys(anchor(e) for e in same))
+                             + description(entity)), "```cpp\n" + "\n".join(signature(e) for e in same) + "\n```")
+                done |= {e.qualified for e in same}
+                last = same[-1].first
+                continue
             group = [e for e in entities if e.qualified == entity.qualified and has_place(e)]
             done.add(entity.qualified)
             self.note(last, entity.first, entity)
@@ -286,6 +300,14 @@ class Page:
                 self.scope(entity.members, min(level + 1, 4), entity)
         if special:
             self.put('<p class="label">Also</p>', "```cpp\n" + "\n".join(signature(e) for e in special) + "\n```")
+
+    @staticmethod
+    def alike(entities, entity):
+        """The functions or aliases of several names that one docstring speaks of, between @{ and @}, with `entity`."""
+        text = description(entity)
+        same = [e for e in entities if e.kind == entity.kind in ("function", "typedef") and has_place(e) and description(e) == text]
+        others = {e.qualified for e in entities if e not in same}
+        return same if len({e.name for e in same}) > 1 and not any(e.qualified in others for e in same) else []
 
     def note(self, after, before, entity):
         """A comment that stands alone between two declarations."""
@@ -330,7 +352,7 @@ class Page:
     def definitions(pairs):
         out = ""
         for entity, text in pairs:
-            code = re.sub(rf"\b{entity.name}\b(?!::)", lambda m: f"<b>{m[0]}</b>", html.escape(text, quote=False), count=0)
+            code = re.sub(rf"(?<!::)\b{entity.name}\b(?!::)", r"<b>\g<0></b>", html.escape(text, quote=False), count=1)
             out += f'<dt id="{anchor(entity)}"><code>{code}</code></dt><dd>{description(entity)}</dd>'
         return f'<dl class="fields">{out}</dl>'
 

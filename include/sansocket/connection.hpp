@@ -190,8 +190,8 @@ public:
     template <std::same_as<std::vector<std::byte>> Bytes>
     errc send_binary(Bytes&& bytes) {
         return give(message_kind::binary, std::move(bytes));
-    }  ///< The same with bytes.
-    errc send(message&& given) { return give(given.kind, std::move(given.data)); }  ///< The same.
+    }  ///< Sends bytes that are given away; many are not copied.
+    errc send(message&& given) { return give(given.kind, std::move(given.data)); }  ///< Given away.
     /// Sends a message whose payload is shared with others; a server does not copy it.
     errc send_shared(message_kind kind, shared_payload payload) {
         if (const errc ec = may_send(); ec != errc::ok) return ec;

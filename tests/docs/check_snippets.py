@@ -1,4 +1,5 @@
-"""The C++ in docs/guide/, and on the first page of the site, is what the build compiles, and the guide's first page leads to all others.
+"""The C++ in docs/guide/, and on the first page of the site, is what the build compiles, and the
+guide's first page leads to all others.
 
 A block of C++ follows a line `<!-- snippet: FILE name -->` and is the region between `// [name]` and
 `// [/name]` of examples/snippets/FILE, without the indentation that its lines share. Each region is
