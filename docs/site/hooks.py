@@ -13,10 +13,10 @@ QUALIFIED = re.compile(r'<span class="n">(sansocket\w*)</span><span class="o">::
 # In a declaration: a type, for what a comma, a parenthesis or an initializer follows is a parameter's name.
 WORD = re.compile(r'(<a\b[^>]*>.*?</a>|<span class="(?:o|p)">(?:::|\.|-&gt;)</span>)?<span class="n">(\w+)</span>'
                   r'(?!<span class="p">[,);{]|<span class="w"> </span><span class="o">=)', re.DOTALL)
-SPELLED = re.compile(r"(~?[a-z_]\w*(?:::~?\w+)*)(\(.*\))?", re.DOTALL | re.IGNORECASE)
+PARAMETER = re.compile(r'<span class="n">(\w+)</span>(?=<span class="p">[,)]|<span class="w"> </span><span class="o">=)')
+SPELLED = re.compile(r"(~?[a-z_]\w*(?:::~?\w+)*)(?:<.*>)?(\(.*\))?", re.DOTALL | re.IGNORECASE)
 FIRST = ("sansocket_asio::websocket", "sansocket_asio::websocket_sends", "sansocket::connection",
          "sansocket_asio::basic_server", "sansocket::options")
-ALIASES = {"client": "sansocket_asio::client", "server": "sansocket_asio::server"}
 names = {}
 
 
@@ -33,8 +33,8 @@ def on_config(config):
     return config
 
 
-def find(text, page):
-    """Where a name as it is spelled leads to, or None."""
+def find(text, page, parameters):
+    """Where a name as it is spelled leads to, or None. `parameters`: what the page's functions are given."""
     spelled = SPELLED.fullmatch(text)
     if not spelled:
         return None
@@ -42,7 +42,7 @@ def find(text, page):
     found = names.get(name, [])
     if "::" not in name and not call:
         # One word: of a member only where it can be nothing else.
-        found = [p for p in found if p[0].count("::") <= 1 or (p[2] == page or "_" in name)]
+        found = [p for p in found if name not in parameters and (p[0].count("::") <= 1 or p[2] == page or "_" in name)]
     if len(found) > 1:
         here = [p for p in found if p[2] == page]
         outer = [p for p in found if p[0].count("::") <= 1]
@@ -58,6 +58,7 @@ def find(text, page):
 
 def on_page_content(html, page, config, files):
     source = page.file.src_path
+    parameters = set(PARAMETER.findall(html)) if source.startswith("reference/") else set()
 
     def url(place):
         target = files.get_file_from_path(place[2])
@@ -65,7 +66,7 @@ def on_page_content(html, page, config, files):
         return f"{at}#{place[3]}"
 
     def link(match):
-        place = None if match[1] else find(match[2].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"), source)
+        place = None if match[1] else find(match[2].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"), source, parameters)
         return f'<a class="name" href="{url(place)}">{match[0]}</a>' if place else match[0]
 
     def link_qualified(match):
