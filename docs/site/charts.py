@@ -134,7 +134,7 @@ def slower(results):
     lines = ["| what | row | peer | its cost over ours |", "|---|---|---|---|"]
     for table, rows in tables_of(results).items():
         for row, values in rows.items():
-            lines += [f"| {TITLES.get(table, table.replace('_', ' '))} | {row} | {PEERS.get(peer, peer)} | {shown(ratio)} |"
+            lines += [f"| {TITLES.get(table, table.replace('_', ' ')).partition(' (')[0]} | {row} | {PEERS.get(peer, peer)} | {shown(ratio)} |"
                       for peer, ratio in values.items() if ratio < 1]
     words = f"Measured on {machine_of(results)}\n\n"
     return words + ("\n".join(lines) + "\n" if len(lines) > 2 else "In no row is a peer cheaper.\n")
