@@ -124,18 +124,23 @@ def write_pages():
     return places
 
 
+def run(*command):
+    if subprocess.run(command, check=False, timeout=300).returncode != 0:
+        sys.exit(f"{command[0]} has found something, see above")
+
+
 def main():
     os.chdir(ROOT)
     for folder in (PAGES, OUT / "doxygen", OUT / "site"):
         shutil.rmtree(folder, ignore_errors=True)
     PAGES.mkdir(parents=True)
-    subprocess.run(["doxygen", str(HERE / "Doxyfile")], check=True, timeout=300)
+    run("doxygen", str(HERE / "Doxyfile"))
     reference_nav = reference.write(OUT / "doxygen/xml", PAGES)
     places = write_pages()
     config = {"INHERIT": "../../docs/site/mkdocs.yml", "docs_dir": "pages", "site_dir": "site",
               "hooks": ["../../docs/site/hooks.py"], "nav": navigation(places, reference_nav)}
     (OUT / "mkdocs.yml").write_text(json.dumps(config, indent=1), encoding="utf-8")  # JSON is YAML
-    subprocess.run(["mkdocs", "build", "--strict", "--quiet", "--config-file", str(OUT / "mkdocs.yml")], check=True, timeout=300)
+    run("mkdocs", "build", "--strict", "--quiet", "--config-file", str(OUT / "mkdocs.yml"))
     problems = check_site.problems_of(OUT / "site")
     if problems:
         sys.exit("\n".join(problems))

@@ -1,4 +1,4 @@
-"""Draws docs/diagrams/parts.svg: the folders of include/, and which includes what of which.
+"""Draws docs/diagrams/parts.svg: the folders of include/, and which includes which.
 
 usage: parts.py [--check]     --check fails where the drawing is not what the include directives say
 """
@@ -22,18 +22,17 @@ def part_of(name):
 
 
 def edges():
-    """(part, part that it includes) -> how many of its headers do."""
-    found = {}
+    """Pairs: a part, and a part that it includes."""
+    found = set()
     for header in headers():
         part = part_of(name_of(header))
-        targets = {part_of(target) for _, target in includes_of(without_comments(read(header))) if target.startswith("sansocket")}
-        for target in targets - {part}:
-            found[part, target] = found.get((part, target), 0) + 1
-    return found
+        found |= {(part, part_of(target)) for _, target in includes_of(without_comments(read(header)))
+                  if target.startswith("sansocket") and part_of(target) != part}
+    return sorted(found)
 
 
 def words(found):
-    return "\n".join(f"{part} includes {target} in {count} headers" for (part, target), count in sorted(found.items()))
+    return "\n".join(f"{part} includes {target}" for part, target in found)
 
 
 def main():
@@ -43,10 +42,10 @@ def main():
             sys.exit("docs/diagrams/parts.svg is stale: run docs/site/parts.py, which needs graphviz")
         return
     dot = svg.GRAPH
-    # Two parts that include each other are one, drawn as two: `sansocket_asio` and its server.
-    for (part, target), count in sorted(found.items()):
-        back = ", constraint=false" if (target, part) in found and part < target else ""
-        dot += f'    "{part}" -> "{target}" [label=" {count} "{back}];\n'
+    for part, target in found:
+        # Two parts that include each other are one, drawn as two: `sansocket_asio` and its server.
+        back = " [constraint=false]" if (target, part) in found and part < target else ""
+        dot += f'    "{part}" -> "{target}"{back};\n'
     FILE.parent.mkdir(exist_ok=True)
     FILE.write_text(svg.drawn(dot + "}\n", "The parts of include/, and which includes which", words(found)), encoding="utf-8")
 

@@ -398,12 +398,12 @@ def folder_of(name):
     return name.rpartition("/")[0]
 
 
-def index(headers, by_header):
+def index(headers, by_header, folders):
     """The reference's first page."""
     lines = ["# Reference", "", "A page for each header, made from its comments. [All names](names.md) has every name in"
              " alphabetical order.", ""]
-    for folder, words in ROOTS.items():
-        lines += [f"## {folder}", "", raw("<p>" + inline(words) + "</p>"), "", "| header | names |", "|---|---|"]
+    for folder in folders:
+        lines += [f"## {folder}", "", raw("<p>" + inline(ROOTS.get(folder, "")) + "</p>"), "", "| header | names |", "|---|---|"]
         for name in sorted(by_header):
             if folder_of(name) == folder:
                 page = page_of(headers[name]).removeprefix("reference/")
@@ -439,20 +439,18 @@ def write(xml, pages):
     by_header = {}
     for entity in entities:
         by_header.setdefault(entity.header.name, []).append(entity)
-    unknown = {folder_of(name) for name in by_header} - set(ROOTS)
-    if unknown:
-        raise SystemExit(f"reference.py says nothing of {sorted(unknown)}")
+    folders = list(ROOTS) + sorted({folder_of(name) for name in by_header} - set(ROOTS))
     bases = bases_of(xml)
     for name, of_it in by_header.items():
         target = pages / page_of(headers[name])
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text("\n".join(Page(headers[name], of_it, bases).lines), encoding="utf-8")
-    (pages / "reference/index.md").write_text(index(headers, by_header), encoding="utf-8")
+    (pages / "reference/index.md").write_text(index(headers, by_header, folders), encoding="utf-8")
     (pages / "reference/names.md").write_text(names_page(entities), encoding="utf-8")
     names = [(e.qualified, e.kind, page_of(e.header), anchor(e)) for e in model.walk(entities) if has_place(e)]
     (pages.parent / "names.json").write_text(json.dumps(names), encoding="utf-8")
     nav = [{"Overview": "reference/index.md"}, {"All names": "reference/names.md"}]
-    for folder in ROOTS:
+    for folder in folders:
         nav.append({folder: [{name.rpartition("/")[2]: page_of(headers[name])} for name in sorted(by_header)
                              if folder_of(name) == folder]})
     return nav
