@@ -14,8 +14,11 @@ ROWS = []
 
 def record(table, row, values):
     """`values`: column -> cost, None or 0 where there is none."""
-    ROWS.extend({"table": table, "row": row, "column": column, "value": float(f"{value:.4g}")}
-                for column, value in sorted(values.items()) if value)
+    ROWS.extend(
+        {"table": table, "row": row, "column": column, "value": float(f"{value:.4g}")}
+        for column, value in sorted(values.items())
+        if value
+    )
 
 
 def first_match(pattern, file, otherwise):

@@ -21,8 +21,12 @@ OUT = ROOT / "build/docs"
 PAGES = OUT / "pages"
 REPOSITORY = "https://github.com/sansocket/sansocket"
 # Where files of the repository stand on the site; what is in docs/ stays where it is.
-ELSEWHERE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "docs/guide/README.md": "guide/index.md",
-             "docs/site/index.md": "index.md"}
+ELSEWHERE = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "docs/guide/README.md": "guide/index.md",
+    "docs/site/index.md": "index.md",
+}
 FENCE = re.compile(r"(^[ \t]*```.*?^[ \t]*```[ \t]*$)", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(!?\[(?:[^\]\[]|\[[^\]]*\])*\])\(([^)\s]+)\)")
 MERMAID = re.compile(r"^```mermaid\n(stateDiagram-v2\n.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -72,7 +76,9 @@ def figure(text, label):
 def page_text(page, places, problems):
     """A page's Markdown, with links that lead somewhere on the site, and drawings in it."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    text = MERMAID.sub(lambda m: figure(svg.state_diagram(m[1], "States and what moves them"), "state diagram"), text)
+    text = MERMAID.sub(
+        lambda m: figure(svg.state_diagram(m[1], "States and what moves them"), "state diagram"), text
+    )
 
     def link(match):
         target = target_of(page, match[2], places, problems)
@@ -99,11 +105,21 @@ def navigation(places, reference_nav):
     taken = set(guide + decisions + rfcs + behind + ["index.md", "changelog.md", "contributing.md"])
     behind += sorted(place for place in pages if place not in taken)
     background = [{title_of(place): place} for place in behind + rfcs]
-    background.append({"Decisions": ["decisions/index.md"] + [{title_of(place): place} for place in decisions if place != "decisions/index.md"]})
+    background.append(
+        {
+            "Decisions": ["decisions/index.md"]
+            + [{title_of(place): place} for place in decisions if place != "decisions/index.md"]
+        }
+    )
     # Not as repo_url: for that the theme asks GitHub how many stars there are.
     project = [{"Changelog": "changelog.md"}, {"Contributing": "contributing.md"}, {"Source": REPOSITORY}]
-    return [{"Home": "index.md"}, {"Guide": [{title_of(place): place} for place in guide]},
-            {"Background": background}, {"Reference": reference_nav}, {"Project": project}]
+    return [
+        {"Home": "index.md"},
+        {"Guide": [{title_of(place): place} for place in guide]},
+        {"Background": background},
+        {"Reference": reference_nav},
+        {"Project": project},
+    ]
 
 
 def write_pages():
@@ -117,7 +133,9 @@ def write_pages():
     decisions = sorted(place for place in places.values() if place.startswith("decisions/"))
     (PAGES / "decisions/index.md").write_text(
         "# Decisions\n\nWhat was decided, why, and what else there was.\n\n"
-        + "".join(f"- [{title_of(place)}]({posixpath.basename(place)})\n" for place in decisions), encoding="utf-8")
+        + "".join(f"- [{title_of(place)}]({posixpath.basename(place)})\n" for place in decisions),
+        encoding="utf-8",
+    )
     shutil.copy(HERE / "style.css", PAGES / "style.css")
     if problems:
         sys.exit("\n".join(problems))
@@ -137,8 +155,13 @@ def main():
     run("doxygen", str(HERE / "Doxyfile"))
     reference_nav = reference.write(OUT / "doxygen/xml", PAGES)
     places = write_pages()
-    config = {"INHERIT": "../../docs/site/mkdocs.yml", "docs_dir": "pages", "site_dir": "site",
-              "hooks": ["../../docs/site/hooks.py"], "nav": navigation(places, reference_nav)}
+    config = {
+        "INHERIT": "../../docs/site/mkdocs.yml",
+        "docs_dir": "pages",
+        "site_dir": "site",
+        "hooks": ["../../docs/site/hooks.py"],
+        "nav": navigation(places, reference_nav),
+    }
     (OUT / "mkdocs.yml").write_text(json.dumps(config, indent=1), encoding="utf-8")  # JSON is YAML
     run("mkdocs", "build", "--strict", "--quiet", "--config-file", str(OUT / "mkdocs.yml"))
     problems = check_site.problems_of(OUT / "site")

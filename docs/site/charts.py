@@ -35,7 +35,9 @@ def tables_of(results):
     costs = {}
     for row in results["rows"]:
         costs.setdefault(row["table"], {}).setdefault(row["row"], {})[row["column"]] = row["value"]
-    return {table: {row: ratios(of) for row, of in rows.items() if ratios(of)} for table, rows in costs.items()}
+    return {
+        table: {row: ratios(of) for row, of in rows.items() if ratios(of)} for table, rows in costs.items()
+    }
 
 
 def ratios(costs):
@@ -45,6 +47,10 @@ def ratios(costs):
         if ours and column not in NO_PEERS and not column.startswith("sansocket"):
             found[column] = costs[column] / ours
     return found
+
+
+def title_of(table):
+    return TITLES.get(table, table.replace("_", " "))
 
 
 def machine_of(results):
@@ -71,9 +77,13 @@ class Chart:
         ticks = ticks_for([value for row in rows.values() for value in row.values()])
         self.low, self.high = math.log(ticks[0]), max(math.log(ticks[-1]), math.log(ticks[0]) + 0.5)
         self.parts, peers = [], list(dict.fromkeys(peer for row in rows.values() for peer in row))
-        self.text(0, 18, title, "font-size=\"15\" font-weight=\"600\"")
-        self.text(0, 38, "Cost over sansocket's, logarithmic: right of the line sansocket is cheaper, left of it the peer is.",
-                  'font-size="12"')
+        self.text(0, 18, title, 'font-size="15" font-weight="600"')
+        self.text(
+            0,
+            38,
+            "Cost over sansocket's, logarithmic: right of the line sansocket is cheaper, left of it the peer.",
+            'font-size="12"',
+        )
         self.legend(peers)
         bottom = self.bars(rows, 92, ticks)
         self.text(0, bottom + 38, machine, 'font-size="11" fill-opacity="0.8"')
@@ -102,11 +112,19 @@ class Chart:
             drawn.append((LEFT - 10, round(middle + 4, 1), row, 'font-size="12" text-anchor="end"'))
             for peer, ratio in values.items():
                 one, end = self.x(1), self.x(ratio)
-                self.parts.append(f'<rect x="{min(one, end)}" y="{y}" width="{max(round(abs(end - one), 1), 1)}" '
-                                  f'height="{BAR - 2}" {look(peer)}/>')
+                self.parts.append(
+                    f'<rect x="{min(one, end)}" y="{y}" width="{max(round(abs(end - one), 1), 1)}" '
+                    f'height="{BAR - 2}" {look(peer)}/>'
+                )
                 right = ratio >= 1
-                drawn.append((end + 4 if right else end - 4, y + 9, shown(ratio),
-                              f'font-size="10" text-anchor="{"start" if right else "end"}"'))
+                drawn.append(
+                    (
+                        end + 4 if right else end - 4,
+                        y + 9,
+                        shown(ratio),
+                        f'font-size="10" text-anchor="{"start" if right else "end"}"',
+                    )
+                )
                 y += BAR
             y += GAP
         lines = []
@@ -134,8 +152,11 @@ def slower(results):
     lines = ["| what | row | peer | its cost over ours |", "|---|---|---|---|"]
     for table, rows in tables_of(results).items():
         for row, values in rows.items():
-            lines += [f"| {TITLES.get(table, table.replace('_', ' ')).partition(' (')[0]} | {row} | {PEERS.get(peer, peer)} | {shown(ratio)} |"
-                      for peer, ratio in values.items() if ratio < 1]
+            lines += [
+                f"| {title_of(table).partition(' (')[0]} | {row} | {PEERS.get(peer, peer)} | {shown(ratio)} |"
+                for peer, ratio in values.items()
+                if ratio < 1
+            ]
     words = f"Measured on {machine_of(results)}\n\n"
     return words + ("\n".join(lines) + "\n" if len(lines) > 2 else "In no row is a peer cheaper.\n")
 
@@ -148,7 +169,7 @@ def wanted(docs):
         words += slower(results)
         for table, rows in tables_of(results).items():
             if rows:
-                chart = Chart(TITLES.get(table, table.replace("_", " ")), rows, machine_of(results))
+                chart = Chart(title_of(table), rows, machine_of(results))
                 found[file.with_name(f"{file.stem}-{table.replace('_', '-')}.svg")] = chart.svg()
     page = docs / "benchmarks.md"
     text = page.read_text(encoding="utf-8")
@@ -165,7 +186,9 @@ def main():
     files = wanted(docs)
     old = [f for f in (docs / "benchmarks").glob("*.svg") if f not in files]
     if "--check" in sys.argv:
-        stale = [f.name for f, text in files.items() if not f.exists() or f.read_text(encoding="utf-8") != text] + [f.name for f in old]
+        stale = [
+            f.name for f, text in files.items() if not f.exists() or f.read_text(encoding="utf-8") != text
+        ] + [f.name for f in old]
         if stale:
             sys.exit(f"stale: {', '.join(stale)}: run tools/charts")
         return

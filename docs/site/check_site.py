@@ -23,8 +23,11 @@ class Page(html.parser.HTMLParser):
         for name, value in attributes:
             if name == "id" or (tag == "a" and name == "name"):
                 self.anchors.append(value)
-            elif (tag, name) in FETCHED or (tag == "link" and name == "href"
-                                            and dict(attributes).get("rel") in ("stylesheet", "icon", "preconnect")):
+            elif (tag, name) in FETCHED or (
+                tag == "link"
+                and name == "href"
+                and dict(attributes).get("rel") in ("stylesheet", "icon", "preconnect")
+            ):
                 self.fetched.add(value)
             elif tag == "a" and name == "href":
                 self.links.add(value)
@@ -32,10 +35,17 @@ class Page(html.parser.HTMLParser):
 
 def problems_of(folder):
     folder = pathlib.Path(folder)
-    pages = {file.relative_to(folder).as_posix(): Page(file.read_text(encoding="utf-8")) for file in folder.rglob("*.html")}
+    pages = {
+        file.relative_to(folder).as_posix(): Page(file.read_text(encoding="utf-8"))
+        for file in folder.rglob("*.html")
+    }
     found = []
     for name, page in sorted(pages.items()):
-        twice = {anchor for anchor in page.anchors if page.anchors.count(anchor) > 1 and not anchor.startswith("__")}
+        twice = {
+            anchor
+            for anchor in page.anchors
+            if page.anchors.count(anchor) > 1 and not anchor.startswith("__")
+        }
         found += [f"{name}: two anchors {anchor}" for anchor in sorted(twice)]
         for link in sorted(page.fetched | page.links):
             parts = urlsplit(link)
@@ -44,7 +54,11 @@ def problems_of(folder):
                     found.append(f"{name}: fetches {link}")
                 continue
             base = "" if parts.path.startswith("/") else posixpath.dirname(name)
-            target = posixpath.normpath(posixpath.join(base, unquote(parts.path).lstrip("/"))) if parts.path else name
+            target = (
+                posixpath.normpath(posixpath.join(base, unquote(parts.path).lstrip("/")))
+                if parts.path
+                else name
+            )
             if (folder / target).is_dir():
                 target = posixpath.normpath(posixpath.join(target, "index.html"))
             if not (folder / target).exists():

@@ -19,8 +19,11 @@ from tree import without_comments  # noqa: E402
 
 TYPES = ("class", "struct", "union")
 # Column 0, for nothing in a namespace is indented: what doxygen has to have seen.
-DEFINED = re.compile(r"^(?:class|struct|union|enum class|concept|using)\s+(\w+)\b(?!\s*;|::)|^template <[^;{]*?>\s*"
-                     r"(?:requires[^\n]*\n)?(?:class|struct|concept)\s+(\w+)\b(?![\w\s]*[;<]|::)", re.MULTILINE)
+DEFINED = re.compile(
+    r"^(?:class|struct|union|enum class|concept|using)\s+(\w+)\b(?!\s*;|::)|^template <[^;{]*?>\s*"
+    r"(?:requires[^\n]*\n)?(?:class|struct|concept)\s+(\w+)\b(?![\w\s]*[;<]|::)",
+    re.MULTILINE,
+)
 DETAIL = re.compile(r"^namespace detail \{.*?^\}  // namespace detail", re.MULTILINE | re.DOTALL)
 
 
@@ -32,8 +35,9 @@ class Header:
         self.text = (INCLUDE / name).read_text(encoding="utf-8")
         text = without.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), self.text) if without else self.text
         code = without_comments(text)
-        self.code = re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", lambda m: re.sub(r"[^\n]", " ", m[0]), code,
-                           flags=re.MULTILINE)
+        self.code = re.sub(
+            r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", lambda m: re.sub(r"[^\n]", " ", m[0]), code, flags=re.MULTILINE
+        )
         self.starts = [0] + [m.end() for m in re.finditer("\n", self.text)]
 
     def line_of(self, offset):
@@ -68,11 +72,18 @@ class Entity:
     def locate(self):
         """Finds the declaration, from the line that doxygen gives."""
         if self.kind == "define":
-            self.declaration = self.header.text[self.header.starts[self.line - 1]:].split("\n", 1)[0].split("//")[0].rstrip()
+            self.declaration = (
+                self.header.text[self.header.starts[self.line - 1] :]
+                .split("\n", 1)[0]
+                .split("//")[0]
+                .rstrip()
+            )
             return
         code, name = self.header.code, re.escape(self.name)
         start = self.header.starts[self.line - 1]
-        pattern = {"function": name + r"\s*\(", "friend": name + r"\s*\("}.get(self.kind, rf"(?<!\w){name}(?!\w)")
+        pattern = {"function": name + r"\s*\(", "friend": name + r"\s*\("}.get(
+            self.kind, rf"(?<!\w){name}(?!\w)"
+        )
         found = re.compile(pattern).search(code, start)
         if not found:
             raise SystemExit(f"{self.header.name}:{self.line}: no declaration of {self.qualified}")
@@ -91,7 +102,9 @@ def start_of(code, at):
             depth += 1
         elif c in "([" or c == "<":
             depth -= 1
-        elif depth <= 0 and (c in ";{}" or (c == ":" and re.search(r"\b(public|private|protected)$", code[:at - 1]))):
+        elif depth <= 0 and (
+            c in ";{}" or (c == ":" and re.search(r"\b(public|private|protected)$", code[: at - 1]))
+        ):
             break
         at -= 1
     return at + len(code[at:]) - len(code[at:].lstrip())
@@ -112,8 +125,10 @@ def end_of(code, at, kind):
             depth += 1
         elif c == "}" and kind == "variable":
             depth -= 1
-        elif depth == 0 and (c in ";{" or (c == ":" and "::" not in code[at - 1:at + 2] and kind != "concept"
-                                           and kind != "variable")):
+        elif depth == 0 and (
+            c in ";{"
+            or (c == ":" and "::" not in code[at - 1 : at + 2] and kind != "concept" and kind != "variable")
+        ):
             break
         at += 1
     return at
@@ -146,7 +161,11 @@ def load(xml):
         return entity
 
     for name, node in sorted(compounds.items()):
-        if node.get("kind") in TYPES + ("concept",) and node.get("prot") in (None, "public") and not is_detail(name):
+        if (
+            node.get("kind") in TYPES + ("concept",)
+            and node.get("prot") in (None, "public")
+            and not is_detail(name)
+        ):
             made[name] = make(node.get("kind"), name, node)
     for name, node in compounds.items():
         if is_detail(name) or not (name in made or node.get("kind") in ("namespace", "file")):
@@ -157,7 +176,9 @@ def load(xml):
                 continue  # else a namespace's members would be listed twice
             if member.get("kind") == "friend" and not member.findtext("argsstring"):
                 continue  # a class, which it names and does not declare
-            if member.get("prot") == "public" and (entity := make(member.get("kind"), qualified_name(name, member), member)):
+            if member.get("prot") == "public" and (
+                entity := make(member.get("kind"), qualified_name(name, member), member)
+            ):
                 if re.search(rf"[\w>]::{re.escape(entity.name)}\s*\(", entity.declaration):
                     continue  # a body whose declaration doxygen did not recognize: a private one's
                 into.append(entity)
@@ -183,16 +204,29 @@ def enumerator(enum, node):
     body = code.index("{", enum.header.starts[enum.line - 1])
     found = re.compile(rf"[{{,\s]{value.name}\s*[,}}=]").search(code, body)
     value.first = value.last = enum.header.line_of(found.start() + 1)
-    value.declaration = value.name + (node.findtext("initializer") and " " + node.findtext("initializer") or "")
+    value.declaration = value.name + (
+        node.findtext("initializer") and " " + node.findtext("initializer") or ""
+    )
     return value
 
 
 def share(entities):
     """Gives overloads that stand together the docstring of the first of them."""
     for before, entity in zip(entities, entities[1:]):
-        together = before.header is entity.header and "\n\n" not in entity.header.text[
-            entity.header.starts[before.last - 1]:entity.header.starts[entity.first - 1]]
-        if not entity.documented and not excused(entity) and entity.name == before.name and entity.kind == before.kind and together:
+        together = (
+            before.header is entity.header
+            and "\n\n"
+            not in entity.header.text[
+                entity.header.starts[before.last - 1] : entity.header.starts[entity.first - 1]
+            ]
+        )
+        if (
+            not entity.documented
+            and not excused(entity)
+            and entity.name == before.name
+            and entity.kind == before.kind
+            and together
+        ):
             entity.shares = before.shares or before
 
 
@@ -204,8 +238,11 @@ def walk(entities):
 
 def excused(entity):
     if entity.kind in ("function", "friend"):
-        return (entity.name.startswith("~") or re.match(r"operator\s*=$", entity.name)
-                or re.search(r"=\s*(default|delete)$", entity.declaration))
+        return (
+            entity.name.startswith("~")
+            or re.match(r"operator\s*=$", entity.name)
+            or re.search(r"=\s*(default|delete)$", entity.declaration)
+        )
     return False
 
 

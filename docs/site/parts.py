@@ -26,8 +26,11 @@ def edges():
     found = set()
     for header in headers():
         part = part_of(name_of(header))
-        found |= {(part, part_of(target)) for _, target in includes_of(without_comments(read(header)))
-                  if target.startswith("sansocket") and part_of(target) != part}
+        found |= {
+            (part, part_of(target))
+            for _, target in includes_of(without_comments(read(header)))
+            if target.startswith("sansocket") and part_of(target) != part
+        }
     return sorted(found)
 
 
@@ -47,7 +50,10 @@ def main():
         back = " [constraint=false]" if (target, part) in found and part < target else ""
         dot += f'    "{part}" -> "{target}"{back};\n'
     FILE.parent.mkdir(exist_ok=True)
-    FILE.write_text(svg.drawn(dot + "}\n", "The parts of include/, and which includes which", words(found)), encoding="utf-8")
+    FILE.write_text(
+        svg.drawn(dot + "}\n", "The parts of include/, and which includes which", words(found)),
+        encoding="utf-8",
+    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import json
 import re
 
 import model
+from declarations import signature
+from prose import comment_html, description, inline
 
 SOURCE = "https://github.com/sansocket/sansocket/blob/main/"
 ROOTS = {
@@ -21,219 +23,7 @@ ROOTS = {
     "sansocket_trace": "A connection that writes down what it is told, and the replay of that.",
     "sansocket_simulation": "A simulated network, to test programs without sockets.",
 }
-QUALIFIED = re.compile(r"(?<![\w:])[a-z_]\w*(?:::~?\w+)+(?:\(\))?")
 COMMENT_LINES = re.compile(r"(?:^[ \t]*//(?!/)[^\n]*\n)+(?=[ \t]*\n|[ \t]*///)", re.MULTILINE)
-WIDTH = 84
-
-
-# Text.
-
-
-def escaped(text):
-    """Plain text as HTML, with names that are qualified as code."""
-    return QUALIFIED.sub(lambda m: f"<code>{m[0]}</code>", html.escape(text, quote=False))
-
-
-def inline(text):
-    """A comment's text as HTML: `code` and **strong**."""
-    parts = re.split(r"`([^`]+)`", text)
-    out = "".join(f"<code>{html.escape(part, quote=False)}</code>" if i % 2 else escaped(part)
-                  for i, part in enumerate(parts))
-    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", out)
-
-
-def comment_html(text):
-    """A comment's paragraphs; lines that are indented are kept as they stand."""
-    out = []
-    for block in re.split(r"\n[ \t]*\n", text.strip("\n")):
-        lines = block.split("\n")
-        shared = min(len(line) - len(line.lstrip()) for line in lines)
-        if shared == 0:
-            shared = min((len(line) - len(line.lstrip()) for line in lines if line.startswith("  ")), default=0)
-        while lines:
-            kept = lines[0].startswith("  ")
-            n = next((i for i, line in enumerate(lines) if line.startswith("  ") != kept), len(lines))
-            if kept:
-                if out and out[-1].startswith("<pre>"):  # a blank line within
-                    out[-1] = out[-1][:-len("</code></pre>")] + "&#10;&#10;"
-                else:
-                    out.append("<pre><code>")
-                out[-1] += "&#10;".join(html.escape(line[shared:], quote=False) for line in lines[:n]) + "</code></pre>"
-            else:
-                out.append("<p>" + inline(" ".join(lines[:n])) + "</p>")
-            lines = lines[n:]
-    return "".join(out)
-
-
-def listed(text):
-    """A list where text is one: of errors, each with what it means."""
-    items = re.split(r";\s+(?=<code>errc::|or an error|or <code>)", text)
-    if len(items) < 4:
-        return f"<p>{text}</p>"
-    lead, found, first = items[0].partition("<code>errc::")
-    rest = [found + first] + items[1:]
-    return (f"<p>{lead}</p>" if lead.strip() else "") + "<ul>" + "".join(f"<li>{item.strip()}</li>" for item in rest) + "</ul>"
-
-
-def content(node):
-    """The HTML of what stands in a node of doxygen's."""
-    out = escaped(node.text or "")
-    for child in node:
-        out += element(child) + escaped(child.tail or "")
-    return out
-
-
-def plain(node):
-    return html.escape("".join(node.itertext()), quote=False)
-
-
-def element(node):
-    tag = node.tag
-    if tag == "para":
-        return paragraphs(node)
-    if tag == "computeroutput":
-        return f"<code>{plain(node)}</code>"
-    if tag == "ref":  # doxygen takes words for names; those that can be nothing else stay
-        text = plain(node)
-        return f"<code>{text}</code>" if re.search(r"_|::|\(", text) else text
-    if tag in ("bold", "emphasis"):
-        name = {"bold": "strong", "emphasis": "em"}[tag]
-        return f"<{name}>{content(node)}</{name}>"
-    if tag in ("itemizedlist", "orderedlist"):
-        name = "ul" if tag == "itemizedlist" else "ol"
-        return f"<{name}>" + "".join(f"<li>{content(item)}</li>" for item in node) + f"</{name}>"
-    if tag == "table":
-        rows = ["".join(cell(entry) for entry in row.findall("entry")) for row in node.findall("row")]
-        return '<table class="plain">' + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
-    if tag == "ulink":
-        return f'<a href="{node.get("url")}">{content(node)}</a>'
-    if tag == "parameterlist":
-        return parameters(node)
-    if tag == "simplesect" and node.get("kind") == "return":
-        return '<div class="returns"><p class="label">Returns</p>' + "".join(element(p) for p in node) + "</div>"
-    if tag == "verbatim":
-        return f"<pre><code>{plain(node)}</code></pre>".replace("\n", "&#10;")
-    if tag in ("ndash", "mdash", "linebreak"):
-        return {"ndash": "–", "mdash": "—", "linebreak": "<br>"}[tag]
-    raise SystemExit(f"reference.py does not know doxygen's <{tag}> {node.attrib}")
-
-
-def cell(entry):
-    name = "th" if entry.get("thead") == "yes" else "td"
-    return f"<{name}>" + "".join(content(p) for p in entry.findall("para")) + f"</{name}>"
-
-
-BLOCKS = ("itemizedlist", "orderedlist", "table", "parameterlist", "simplesect", "verbatim")
-
-
-def paragraphs(para):
-    """A para of doxygen's may hold blocks, which no <p> may."""
-    out, run = [], escaped(para.text or "")
-    for child in para:
-        if child.tag in BLOCKS:
-            out += [listed(run.strip())] * bool(run.strip()) + [element(child)]
-            run = escaped(child.tail or "")
-        else:
-            run += element(child) + escaped(child.tail or "")
-    return "".join(out + [listed(run.strip())] * bool(run.strip()))
-
-
-def parameters(node):
-    label = {"param": "Parameters", "templateparam": "Template parameters", "exception": "Throws"}[node.get("kind")]
-    items = []
-    for item in node.findall("parameteritem"):
-        name = plain(item.find("parameternamelist/parametername"))
-        text = "".join(element(p) for p in item.find("parameterdescription"))
-        text = re.sub(r"^<p>(.*?)</p>", r"\1", text)
-        items.append(f"{name} {text}" if label == "Throws" else f"<code>{name}</code>: {text}")
-    return f'<p class="label">{label}</p><ul>' + "".join(f"<li>{item}</li>" for item in items) + "</ul>"
-
-
-def brief(entity):
-    return "".join(content(p) for p in entity.brief.findall("para")).strip()
-
-
-def description(entity):
-    """The docstring. A first sentence and what follows it on the same line are one paragraph."""
-    entity = entity.shares or entity
-    first, rest = brief(entity), "".join(element(p) for p in entity.detail.findall("para"))
-    if first and rest.startswith("<p>") and not entity_breaks(entity):
-        return f"<p>{first} {rest[3:]}"
-    return (listed(first) if first else "") + rest
-
-
-def entity_breaks(entity):
-    """Whether an empty line follows the first sentence in the docstring."""
-    lines = entity.header.text.split("\n")[:entity.first - 1]
-    doc = []
-    while lines and lines[-1].lstrip().startswith("///"):
-        doc.insert(0, lines.pop().strip()[3:].strip())
-    text = " ".join(line or "\x00" for line in doc)
-    sentence = re.match(r"(?:@\{ )?[^\x00]*?\.(?=\s|$)", text)
-    return bool(sentence) and text[sentence.end():].lstrip(" ").startswith("\x00")
-
-
-# Declarations.
-
-
-def signature(entity):
-    """The declaration, without what only the compiler needs, in lines of a readable length."""
-    text = re.sub(r"\b(SANSOCKET_ALWAYS_INLINE|SANSOCKET_NOINLINE|inline) |\[\[nodiscard\]\] ", "", entity.declaration)
-    text = re.sub(r"\s*:\s*(public|private)\b.*$", "", text) if entity.kind in model.TYPES else text
-    text = text.replace("::asio::", "asio::")
-    text = re.sub(r"requires ?\( ?", "requires(", text)
-    if entity.kind == "variable" and len(text) > WIDTH and "=" in text:
-        text = text[:text.index("=")].rstrip()
-    lines = []
-    while match := re.match(r"template <", text):
-        end = closing(text, match.end() - 1, "<>")
-        lines += wrapped(text[:end + 1], "<>")
-        text = text[end + 1:].lstrip()
-    if text.startswith("requires"):
-        end = closing(text, text.index("("), "()")
-        lines += condition(text[:end + 1])
-        text = text[end + 1:].lstrip()
-    tail = re.search(r"\s+requires\s*\(.*$|\s+requires\s+[\w:<>, ]+$", text) if entity.kind == "function" else None
-    if tail:
-        text = text[:tail.start()]
-    lines += wrapped(text)
-    if tail:
-        lines += condition(tail[0].strip())
-    if entity.kind == "concept":
-        lines = [line.replace(" && ", "\n    && ") for line in lines]
-    return "\n".join(lines) + ("" if entity.kind in ("concept", "define") else ";")
-
-
-def closing(text, at, pair):
-    depth = 0
-    for i in range(at, len(text)):
-        depth += (text[i] == pair[0]) - (text[i] == pair[1])
-        if depth == 0:
-            return i
-    raise SystemExit(f"unbalanced: {text}")
-
-
-def condition(text):
-    """A requires clause."""
-    return [f"    {text}" if len(text) <= WIDTH else "    " + text.replace(" && ", "\n             && ")]
-
-
-def wrapped(text, pair="()"):
-    """One line, or one for each parameter."""
-    if len(text) <= WIDTH or pair[0] not in text:
-        return [text]
-    begin = text.index(pair[0])
-    end = closing(text, begin, pair)
-    parts, depth, start = [], 0, begin + 1
-    for i in range(begin + 1, end + 1):
-        depth += (text[i] in "(<{[") - (text[i] in ")>}]" and text[i - 1] != "-")
-        if (text[i] == "," and depth == 0) or i == end:
-            parts.append(text[start:i].strip())
-            start = i + 1
-    return [text[:begin + 1]] + [f"    {part}," for part in parts[:-1]] + [f"    {parts[-1]}{text[end:]}"]
-
-
-# Pages.
 
 
 def page_of(header):
@@ -242,7 +32,11 @@ def page_of(header):
 
 def anchor(entity):
     scope = entity.qualified.split("::")
-    return re.sub(r"[^\w.~=<>+*!-]", "-", ".".join(scope[1:] if len(scope) > 1 else scope)).replace("<", "lt").replace(">", "gt")
+    return (
+        re.sub(r"[^\w.~=<>+*!-]", "-", ".".join(scope[1:] if len(scope) > 1 else scope))
+        .replace("<", "lt")
+        .replace(">", "gt")
+    )
 
 
 def raw(text):
@@ -256,11 +50,17 @@ class Page:
     def __init__(self, header, entities, bases):
         self.header, self.entities, self.bases, self.lines = header, entities, bases, []
         name = header.name
-        self.put(f"# {name.rpartition('/')[2]}", raw(comment_html(header.intro())),
-                 f"```cpp\n#include <{name}>\n```",
-                 f'<p class="source"><a href="{SOURCE}include/{name}">{name}</a></p>')
-        self.notes = [(header.line_of(m.start()), header.line_of(m.end()), m[0]) for m in COMMENT_LINES.finditer(header.text)
-                      if m.start() > 0]
+        self.put(
+            f"# {name.rpartition('/')[2]}",
+            raw(comment_html(header.intro())),
+            f"```cpp\n#include <{name}>\n```",
+            f'<p class="source"><a href="{SOURCE}include/{name}">{name}</a></p>',
+        )
+        self.notes = [
+            (header.line_of(m.start()), header.line_of(m.end()), m[0])
+            for m in COMMENT_LINES.finditer(header.text)
+            if m.start() > 0
+        ]
         self.scope(entities, 2)
 
     def put(self, *blocks):
@@ -280,8 +80,15 @@ class Page:
             same = self.alike(entities, entity)
             if len(same) > 1:
                 self.note(last, entity.first, entity)
-                self.put(raw("".join(f'<span id="{name}"></span>' for name in dict.fromkeys(anchor(e) for e in same))
-                             + description(entity)), "```cpp\n" + "\n".join(signature(e) for e in same) + "\n```")
+                self.put(
+                    raw(
+                        "".join(
+                            f'<span id="{name}"></span>' for name in dict.fromkeys(anchor(e) for e in same)
+                        )
+                        + description(entity)
+                    ),
+                    "```cpp\n" + "\n".join(signature(e) for e in same) + "\n```",
+                )
                 done |= {e.qualified for e in same}
                 last = same[-1].first
                 continue
@@ -299,20 +106,28 @@ class Page:
                 self.fields(entity)
                 self.scope(entity.members, min(level + 1, 4), entity)
         if special:
-            self.put('<p class="label">Also</p>', "```cpp\n" + "\n".join(signature(e) for e in special) + "\n```")
+            self.put(
+                '<p class="label">Also</p>', "```cpp\n" + "\n".join(signature(e) for e in special) + "\n```"
+            )
 
     @staticmethod
     def alike(entities, entity):
-        """The functions or aliases of several names that one docstring speaks of, between @{ and @}, with `entity`."""
+        """`entity`, and the others of another name that its docstring speaks of, between @{ and @}."""
         text = description(entity)
-        same = [e for e in entities if e.kind == entity.kind in ("function", "typedef") and has_place(e) and description(e) == text]
+        same = [
+            e
+            for e in entities
+            if e.kind == entity.kind in ("function", "typedef") and has_place(e) and description(e) == text
+        ]
         others = {e.qualified for e in entities if e not in same}
-        return same if len({e.name for e in same}) > 1 and not any(e.qualified in others for e in same) else []
+        return (
+            same if len({e.name for e in same}) > 1 and not any(e.qualified in others for e in same) else []
+        )
 
     def note(self, after, before, entity):
         """A comment that stands alone between two declarations."""
         for first, last, text in self.notes:
-            between = self.header.code[self.header.starts[last - 1]:self.header.starts[before - 1]]
+            between = self.header.code[self.header.starts[last - 1] : self.header.starts[before - 1]]
             if after < first and last <= before and not between.strip() and "//" not in entity.declaration:
                 words = re.sub(r"^[ \t]*// ?", "", text, flags=re.MULTILINE)
                 if words.strip():
@@ -326,15 +141,20 @@ class Page:
         while group:
             text = description(group[0])
             n = next((i for i, e in enumerate(group) if description(e) != text), len(group))
-            self.put("```cpp\n" + "\n\n".join(signature(e) for e in group[:n]) + "\n```" if n > 1 and any(
-                "\n" in signature(e) for e in group[:n]) else "```cpp\n" + "\n".join(signature(e) for e in group[:n]) + "\n```")
+            self.put(
+                "```cpp\n" + "\n\n".join(signature(e) for e in group[:n]) + "\n```"
+                if n > 1 and any("\n" in signature(e) for e in group[:n])
+                else "```cpp\n" + "\n".join(signature(e) for e in group[:n]) + "\n```"
+            )
             self.put(raw(text))
             group = group[n:]
 
     def fields(self, entity):
         base = self.bases.get(entity.qualified)
         if base:
-            self.put(raw("<p>Has all that " + ", ".join(f"<code>{name}</code>" for name in base) + " has.</p>"))
+            self.put(
+                raw("<p>Has all that " + ", ".join(f"<code>{name}</code>" for name in base) + " has.</p>")
+            )
         fields = [e for e in entity.members if e.kind == "variable"]
         if fields:
             self.put(self.definitions((e, signature(e).removesuffix(";")) for e in fields))
@@ -346,13 +166,23 @@ class Page:
         elif any(e.documented for e in enum.members):
             self.put(self.definitions((e, e.declaration) for e in enum.members))
         else:
-            self.put(raw("<p>" + ", ".join(f'<code id="{anchor(e)}">{html.escape(e.declaration)}</code>' for e in enum.members) + "</p>"))
+            self.put(
+                raw(
+                    "<p>"
+                    + ", ".join(
+                        f'<code id="{anchor(e)}">{html.escape(e.declaration)}</code>' for e in enum.members
+                    )
+                    + "</p>"
+                )
+            )
 
     @staticmethod
     def definitions(pairs):
         out = ""
         for entity, text in pairs:
-            code = re.sub(rf"(?<!::)\b{entity.name}\b(?!::)", r"<b>\g<0></b>", html.escape(text, quote=False), count=1)
+            code = re.sub(
+                rf"(?<!::)\b{entity.name}\b(?!::)", r"<b>\g<0></b>", html.escape(text, quote=False), count=1
+            )
             out += f'<dt id="{anchor(entity)}"><code>{code}</code></dt><dd>{description(entity)}</dd>'
         return f'<dl class="fields">{out}</dl>'
 
@@ -364,26 +194,35 @@ def error_rows(header):
 
 
 def error_table(enum, rows):
-    sections = dict(re.findall(r"^    (\w+)(?: = 0)?,\s*// ((?:RFC \d+ )?[\d.]+)$", enum.header.text, re.MULTILINE))
+    sections = dict(
+        re.findall(r"^    (\w+)(?: = 0)?,\s*// ((?:RFC \d+ )?[\d.]+)$", enum.header.text, re.MULTILINE)
+    )
     missing = [value.name for value in enum.members if value.name not in rows]
     if missing:
         raise SystemExit(f"the table of errc has no {missing}")
     out = "<tr><th>errc</th><th>what it says</th><th>kind</th><th>close code</th><th>section</th></tr>"
     for value in enum.members:
         kind, code, sentence = rows[value.name]
-        out += (f'<tr id="{anchor(value)}"><td><code>{value.name}</code></td><td>{html.escape(sentence)}</td><td>{kind}</td>'
-                f"<td>{'' if code == 'normal' else code}</td><td>{sections.get(value.name, '')}</td></tr>")
+        out += (
+            f'<tr id="{anchor(value)}"><td><code>{value.name}</code></td>'
+            f"<td>{html.escape(sentence)}</td><td>{kind}</td>"
+            f"<td>{'' if code == 'normal' else code}</td><td>{sections.get(value.name, '')}</td></tr>"
+        )
     return f'<div class="doc errors"><table class="plain">{out}</table></div>'
 
 
 def bases_of(xml):
     """class -> its public bases outside detail."""
     import xml.etree.ElementTree as ET
+
     found = {}
     for file in list(xml.glob("class*.xml")) + list(xml.glob("struct*.xml")):
         for node in ET.parse(file).getroot().iter("compounddef"):
-            names = [re.sub(r"\s*<.*", "", b.text) for b in node.findall("basecompoundref")
-                     if b.get("prot") == "public" and not re.match(r"std::|detail|.*::detail", b.text)]
+            names = [
+                re.sub(r"\s*<.*", "", b.text)
+                for b in node.findall("basecompoundref")
+                if b.get("prot") == "public" and not re.match(r"std::|detail|.*::detail", b.text)
+            ]
             if names:
                 found[node.findtext("compoundname")] = names
     return found
@@ -400,16 +239,31 @@ def folder_of(name):
 
 def index(headers, by_header, folders):
     """The reference's first page."""
-    lines = ["# Reference", "", "A page for each header, made from its comments. [All names](names.md) has every name in"
-             " alphabetical order.", ""]
+    lines = [
+        "# Reference",
+        "",
+        "A page for each header, made from its comments. [All names](names.md) has every name in"
+        " alphabetical order.",
+        "",
+    ]
     for folder in folders:
-        lines += [f"## {folder}", "", raw("<p>" + inline(ROOTS.get(folder, "")) + "</p>"), "", "| header | names |", "|---|---|"]
+        lines += [
+            f"## {folder}",
+            "",
+            raw("<p>" + inline(ROOTS.get(folder, "")) + "</p>"),
+            "",
+            "| header | names |",
+            "|---|---|",
+        ]
         for name in sorted(by_header):
             if folder_of(name) == folder:
                 page = page_of(headers[name]).removeprefix("reference/")
                 places = {e.name: f"{page}#{anchor(e)}" for e in by_header[name] if "operator" not in e.name}
-                lines.append(f"| [{name.rpartition('/')[2]}]({page}) | "
-                             + ", ".join(f"[`{n}`]({place})" for n, place in places.items()) + " |")
+                lines.append(
+                    f"| [{name.rpartition('/')[2]}]({page}) | "
+                    + ", ".join(f"[`{n}`]({place})" for n, place in places.items())
+                    + " |"
+                )
         lines.append("")
     return "\n".join(lines)
 
@@ -418,15 +272,26 @@ def names_page(entities):
     """All names but those of fields and values, in alphabetical order."""
     letters = {}
     for e in sorted(model.walk(entities), key=lambda e: (e.name.lower(), e.qualified)):
-        if e.kind not in ("variable", "enumvalue") and has_place(e) and re.match(r"[A-Za-z]", e.name) and "operator" not in e.name:
-            row = (e.name, "::".join(e.qualified.split("::")[:-1]), f"{page_of(e.header).removeprefix('reference/')}#{anchor(e)}")
+        if (
+            e.kind not in ("variable", "enumvalue")
+            and has_place(e)
+            and re.match(r"[A-Za-z]", e.name)
+            and "operator" not in e.name
+        ):
+            row = (
+                e.name,
+                "::".join(e.qualified.split("::")[:-1]),
+                f"{page_of(e.header).removeprefix('reference/')}#{anchor(e)}",
+            )
             rows = letters.setdefault(e.name[0].upper(), [])
             if row not in rows:
                 rows.append(row)
     out = ["# All names", ""]
     for letter, rows in letters.items():
         out += [f"## {letter}", ""]
-        out += [f"- [`{name}`]({link})" + (f" of `{scope}`" if scope else "") for name, scope, link in rows] + [""]
+        out += [
+            f"- [`{name}`]({link})" + (f" of `{scope}`" if scope else "") for name, scope, link in rows
+        ] + [""]
     return "\n".join(out)
 
 
@@ -447,10 +312,19 @@ def write(xml, pages):
         target.write_text("\n".join(Page(headers[name], of_it, bases).lines), encoding="utf-8")
     (pages / "reference/index.md").write_text(index(headers, by_header, folders), encoding="utf-8")
     (pages / "reference/names.md").write_text(names_page(entities), encoding="utf-8")
-    names = [(e.qualified, e.kind, page_of(e.header), anchor(e)) for e in model.walk(entities) if has_place(e)]
+    names = [
+        (e.qualified, e.kind, page_of(e.header), anchor(e)) for e in model.walk(entities) if has_place(e)
+    ]
     (pages.parent / "names.json").write_text(json.dumps(names), encoding="utf-8")
     nav = [{"Overview": "reference/index.md"}, {"All names": "reference/names.md"}]
     for folder in folders:
-        nav.append({folder: [{name.rpartition("/")[2]: page_of(headers[name])} for name in sorted(by_header)
-                             if folder_of(name) == folder]})
+        nav.append(
+            {
+                folder: [
+                    {name.rpartition("/")[2]: page_of(headers[name])}
+                    for name in sorted(by_header)
+                    if folder_of(name) == folder
+                ]
+            }
+        )
     return nav

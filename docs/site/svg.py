@@ -18,8 +18,10 @@ svg.sansocket .edge polygon { fill: var(--line); stroke: var(--line); }
 
 def opening(width, height, title, description=""):
     desc = f"<desc>{html.escape(description, quote=False)}</desc>" if description else ""
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" class="sansocket" role="img" width="{width}" height="{height}" '
-            f'viewBox="0 0 {width} {height}">\n<title>{html.escape(title, quote=False)}</title>{desc}\n{STYLE}\n')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="sansocket" role="img" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}">\n<title>{html.escape(title, quote=False)}</title>{desc}\n{STYLE}\n'
+    )
 
 
 def description(svg):
@@ -32,8 +34,10 @@ def drawn(dot, title, text):
     """A graph, drawn by Graphviz. Fonts are measured by it and replaced by the reader's, of about their width."""
     run = subprocess.run(["dot", "-Tsvg"], input=dot, capture_output=True, text=True, check=True, timeout=60)
     svg = run.stdout
-    width, height = (round(float(x)) for x in re.search(r'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', svg).groups())
-    body = svg[svg.index("<g id="):svg.index("</svg>")]
+    width, height = (
+        round(float(x)) for x in re.search(r'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', svg).groups()
+    )
+    body = svg[svg.index("<g id=") : svg.index("</svg>")]
     body = re.sub(r"<!--.*?-->\n|<title>.*?</title>\n", "", body, flags=re.DOTALL)
     body = re.sub(r'<polygon fill="(?:white|none)" stroke="transparent"[^>]*/>\n', "", body, count=1)
     body = re.sub(r' (?:fill|stroke|font-family)="[^"]*"', "", body)

@@ -12,9 +12,18 @@ PAGE = "# Benchmarks\n\n<!-- from the results -->\n<!-- end -->\n\n![a](benchmar
 RESULTS = {
     "machine": {"processor": "A & B", "cpus": 2, "system": "Here", "compiler": "c++ 12"},
     "quick": False,
-    "rows": [{"table": "echo_server", "row": row, "column": column, "value": value} for row, column, value in (
-        ("small", "sansocket", 10), ("small", "beast", 20), ("small", "memcpy", 1), ("small", "websocketpp", 5),
-        ("small", "sansocket_copied", 40), ("small", "beast_copied", 60), ("large", "beast", 7))],
+    "rows": [
+        {"table": "echo_server", "row": row, "column": column, "value": value}
+        for row, column, value in (
+            ("small", "sansocket", 10),
+            ("small", "beast", 20),
+            ("small", "memcpy", 1),
+            ("small", "websocketpp", 5),
+            ("small", "sansocket_copied", 40),
+            ("small", "beast_copied", 60),
+            ("large", "beast", 7),
+        )
+    ],
 }
 
 
@@ -31,8 +40,13 @@ class Charts(unittest.TestCase):
         (self.docs / "benchmarks.md").write_text(page, encoding="utf-8")
 
     def run_it(self, *options):
-        return subprocess.run([sys.executable, CHARTS, *options, str(self.docs)], capture_output=True, text=True, check=False,
-                              timeout=60)
+        return subprocess.run(
+            [sys.executable, CHARTS, *options, str(self.docs)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
 
     def drawing(self):
         self.assertEqual(self.run_it().returncode, 0)
@@ -41,13 +55,27 @@ class Charts(unittest.TestCase):
     def test_bars(self):
         svg = self.drawing()
         line = float(re.search(r'<line x1="([\d.]+)"[^>]*var\(--ink\)', svg)[1])  # the one of 1
-        bars = [(float(x), float(w)) for x, w in re.findall(r'<rect x="([\d.]+)" y="(?!50")[\d.]+" width="([\d.]+)"', svg)]
-        beast, copied, websocketpp = bars  # 2, 1.5 and a half; memcpy is nobody's, and `large` has nothing of ours
+        bars = [
+            (float(x), float(w))
+            for x, w in re.findall(r'<rect x="([\d.]+)" y="(?!50")[\d.]+" width="([\d.]+)"', svg)
+        ]
+        (
+            beast,
+            copied,
+            websocketpp,
+        ) = bars  # 2, 1.5 and a half; memcpy is nobody's, and `large` has nothing of ours
         self.assertEqual([beast[0], copied[0]], [line, line])
         self.assertGreater(beast[1], copied[1])
         self.assertAlmostEqual(sum(websocketpp), line, delta=0.2)
         self.assertAlmostEqual(websocketpp[1], beast[1], delta=0.2)
-        for words in (">2.00<", ">1.50<", ">0.50<", ">echo server<", "A &amp; B, 2 CPUs", "prefers-color-scheme: dark"):
+        for words in (
+            ">2.00<",
+            ">1.50<",
+            ">0.50<",
+            ">echo server<",
+            "A &amp; B, 2 CPUs",
+            "prefers-color-scheme: dark",
+        ):
             self.assertIn(words, svg)
 
     def test_page_names_who_is_faster(self):

@@ -7,9 +7,13 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "docs/site"))
 import check_site  # noqa: E402
 
-INDEX = ('<html><head><link rel="stylesheet" href="style.css"></head><body><h1 id="top">One</h1>'
-         '<a href="two/#part">2</a><a href="#top">top</a><a href="https://example.com/">away</a></body></html>')
-TWO = '<html><body><h2 id="part">Two</h2><a href="..">back</a><a href="../index.html#top">top</a></body></html>'
+INDEX = (
+    '<html><head><link rel="stylesheet" href="style.css"></head><body><h1 id="top">One</h1>'
+    '<a href="two/#part">2</a><a href="#top">top</a><a href="https://example.com/">away</a></body></html>'
+)
+TWO = (
+    '<html><body><h2 id="part">Two</h2><a href="..">back</a><a href="../index.html#top">top</a></body></html>'
+)
 
 
 class CheckSite(unittest.TestCase):
@@ -43,10 +47,15 @@ class CheckSite(unittest.TestCase):
         self.finds("two anchors part", two=TWO.replace("</h2>", '</h2><p id="part">again</p>'))
 
     def test_style_of_another_host(self):
-        self.finds("fetches https://example.com/s.css", index=INDEX.replace("style.css", "https://example.com/s.css"))
+        self.finds(
+            "fetches https://example.com/s.css", index=INDEX.replace("style.css", "https://example.com/s.css")
+        )
 
     def test_script_of_another_host(self):
-        self.finds("fetches //example.com/s.js", index=INDEX.replace("</body>", '<script src="//example.com/s.js"></script></body>'))
+        self.finds(
+            "fetches //example.com/s.js",
+            index=INDEX.replace("</body>", '<script src="//example.com/s.js"></script></body>'),
+        )
 
 
 unittest.main()

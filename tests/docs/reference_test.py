@@ -10,6 +10,7 @@ import unittest
 
 SITE = pathlib.Path(__file__).resolve().parents[2] / "docs/site"
 sys.path.insert(0, str(SITE))
+import declarations  # noqa: E402
 import model  # noqa: E402
 import reference  # noqa: E402
 
@@ -95,11 +96,23 @@ constexpr int twice(int n) { return 2 * n; }
 """
 # What each docstring is of.
 OF = {
-    "A macro.": "ONE_VERSION", "A constant.": "one::limit", "An alias.": "one::number", "A concept.": "one::small",
-    "An enum.": "one::colour", "Blue.": "one::colour::blue", "An enum that speaks of all: yes and no.": "one::answer",
-    "A struct.": "one::point", "Across.": "one::point::x", "A class.": "one::box", "A constructor.": "one::box::box",
-    "A member's alias.": "one::box::value_type", "A member.": "one::box::get", "A template.": "one::box::set",
-    "A nested class.": "one::box::inner", "Down.": "one::box::inner::y", "Two queries.": "one::box::first",
+    "A macro.": "ONE_VERSION",
+    "A constant.": "one::limit",
+    "An alias.": "one::number",
+    "A concept.": "one::small",
+    "An enum.": "one::colour",
+    "Blue.": "one::colour::blue",
+    "An enum that speaks of all: yes and no.": "one::answer",
+    "A struct.": "one::point",
+    "Across.": "one::point::x",
+    "A class.": "one::box",
+    "A constructor.": "one::box::box",
+    "A member's alias.": "one::box::value_type",
+    "A member.": "one::box::get",
+    "A template.": "one::box::set",
+    "A nested class.": "one::box::inner",
+    "Down.": "one::box::inner::y",
+    "Two queries.": "one::box::first",
     "A function.": "one::twice",
 }
 
@@ -111,8 +124,14 @@ class Reference(unittest.TestCase):
             for folder in ("include/one", "build/docs"):
                 (root / folder).mkdir(parents=True)
             (root / "include/one/one.hpp").write_text(text, encoding="utf-8")
-            run = subprocess.run(["doxygen", str(SITE / "Doxyfile")], cwd=root, capture_output=True, text=True, check=False,
-                                 timeout=60)
+            run = subprocess.run(
+                ["doxygen", str(SITE / "Doxyfile")],
+                cwd=root,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
             self.assertEqual(run.returncode, 0, run.stderr)
             model.INCLUDE = root / "include"
             headers, entities = model.load(root / "build/docs/doxygen/xml")
@@ -123,10 +142,15 @@ class Reference(unittest.TestCase):
 
     def test_each_docstring_is_needed(self):
         for text, name in OF.items():
-            lines = [line.split("  ///<")[0] if line.endswith(f"///< {text}") else line
-                     for line in HEADER.splitlines() if line.strip() != f"/// {text}"]
+            lines = [
+                line.split("  ///<")[0] if line.endswith(f"///< {text}") else line
+                for line in HEADER.splitlines()
+                if line.strip() != f"/// {text}"
+            ]
             problems = self.load("\n".join(lines) + "\n")[2]
-            self.assertTrue(any(f" {name} is not documented" in problem for problem in problems), f"{name}: {problems}")
+            self.assertTrue(
+                any(f" {name} is not documented" in problem for problem in problems), f"{name}: {problems}"
+            )
 
     def test_what_doxygen_has_not_seen(self):
         headers, entities, _ = self.load(HEADER)
@@ -136,29 +160,45 @@ class Reference(unittest.TestCase):
         model.INCLUDE = pathlib.Path(folder.name)
         (model.INCLUDE / "one").mkdir()
         (model.INCLUDE / "one/one.hpp").write_text(HEADER, encoding="utf-8")
-        self.assertEqual([p.rpartition(": ")[2] for p in model.unseen(without)], ["doxygen has not seen small"])
+        self.assertEqual(
+            [p.rpartition(": ")[2] for p in model.unseen(without)], ["doxygen has not seen small"]
+        )
 
     def test_signatures(self):
         entities = {(e.kind, e.qualified): e for e in model.walk(self.load(HEADER)[1])}
         for kind, name, signature in (
-                ("function", "one::box::box", "explicit box(T value, int more = {})\n    requires(sizeof(T) > 1);"),
-                ("function", "one::box::set",
-                 "template <class U>\n    requires(small<U>)\nvoid set(const U& value) noexcept(true);"),
-                ("class", "one::box", "template <small T = int>\nclass box;"),
-                ("concept", "one::small", "template <class T>\nconcept small = sizeof(T) <= 4"),
-                ("function", "one::twice", "constexpr int twice(int n);")):
+            (
+                "function",
+                "one::box::box",
+                "explicit box(T value, int more = {})\n    requires(sizeof(T) > 1);",
+            ),
+            (
+                "function",
+                "one::box::set",
+                "template <class U>\n    requires(small<U>)\nvoid set(const U& value) noexcept(true);",
+            ),
+            ("class", "one::box", "template <small T = int>\nclass box;"),
+            ("concept", "one::small", "template <class T>\nconcept small = sizeof(T) <= 4"),
+            ("function", "one::twice", "constexpr int twice(int n);"),
+        ):
             if name == "one::box::box":
                 found = next(e for e in model.walk(entities.values()) if e.qualified == name and e.documented)
             else:
                 found = entities[kind, name]
-            self.assertEqual(reference.signature(found), signature)
+            self.assertEqual(declarations.signature(found), signature)
         self.assertNotIn("one::detail::hidden", {name for _, name in entities})
         self.assertNotIn("one::box::unseen_", {name for _, name in entities})
 
     def test_page(self):
         headers, entities, _ = self.load(HEADER)
         page = "\n".join(reference.Page(headers["one/one.hpp"], entities, {}).lines)
-        for text in list(OF) + ["#include <one/one.hpp>", "## box {#box}", "### get {#box.get}", 'id="point.x"', 'id="colour.red"']:
+        for text in list(OF) + [
+            "#include <one/one.hpp>",
+            "## box {#box}",
+            "### get {#box.get}",
+            'id="point.x"',
+            'id="colour.red"',
+        ]:
             self.assertIn(text, page)
 
 
