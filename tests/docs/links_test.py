@@ -20,6 +20,8 @@ NAMES = [
     ["one::jar::size", "function", "reference/one/jar.md", "jar.size"],
     ["sansocket_asio::websocket", "class", "reference/ws.md", "websocket"],
     ["sansocket_asio::websocket::get", "function", "reference/ws.md", "websocket.get"],
+    ["one::jar::close_it", "function", "reference/one/jar.md", "jar.close_it"],
+    ["one::lid::close_it", "function", "reference/one/jar.md", "lid.close_it"],
     ["one::colour::red", "enumvalue", "reference/one/jar.md", "colour.red"],
 ]
 
@@ -94,6 +96,8 @@ class Names(unittest.TestCase):
     def test_several_of_a_name(self):
         self.assertEqual(self.found("get()"), "sansocket_asio::websocket::get")  # in a program's hands
         self.assertEqual(self.found("get()", "reference/one/jar.md"), "one::jar::get")  # the page's own
+
+        self.assertIsNone(self.found("close_it()", "reference/one/jar.md"))  # which of the two?
 
     def test_a_parameter_is_no_name(self):
         self.assertEqual(self.found("value", "reference/one/box.md"), "one::box::value")

@@ -152,6 +152,10 @@ class Reference(unittest.TestCase):
                 any(f" {name} is not documented" in problem for problem in problems), f"{name}: {problems}"
             )
 
+    def test_an_overload_elsewhere_needs_its_own(self):
+        text = HEADER.replace("    [[nodiscard]] T get(int) const", "\n    [[nodiscard]] T get(int) const")
+        self.assertIn("one::box::get is not documented", " ".join(self.load(text)[2]))
+
     def test_what_doxygen_has_not_seen(self):
         headers, entities, _ = self.load(HEADER)
         without = [e for e in entities if e.name != "small"]
