@@ -1,5 +1,4 @@
-"""The C++ in docs/guide/, and on the first page of the site, is what the build compiles, and the
-guide's first page leads to all others.
+"""The C++ in docs/guide/ is what the build compiles, and the guide's first page leads to all others.
 
 A block of C++ follows a line `<!-- snippet: FILE name -->` and is the region between `// [name]` and
 `// [/name]` of examples/snippets/FILE, without the indentation that its lines share. Each region is
@@ -89,7 +88,7 @@ def main():
     problems, shown = [], set()
     regions = {(s.name, name): text for s in sources
                for name, text in regions_of(s, problems.append).items()}
-    for page in pages + sorted((root / "docs/site").glob("index.md")):
+    for page in pages:
         check_blocks(page, regions, shown, problems.append)
     for file, name in sorted(set(regions) - shown):
         problems.append(f"{file}: no page shows [{name}]")
