@@ -6,7 +6,7 @@ with its version; curl copies from this tree; apt-get and sudo check that the pa
 installed; and vcpkg is a repository whose toolchain file finds this library, installed. The manifest,
 its configuration and the port that they name are only looked at.
 
-usage: readme_ways.py        with the Python that has python3-websockets
+usage: readme_ways.py [WAY...]      header, fetch_content, vcpkg; with a Python that has python3-websockets
 """
 import asyncio
 import json
@@ -68,12 +68,21 @@ def version():
     return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
 
 
+def headings():
+    """The numbers of the lines that are headings."""
+    numbers, in_block = [], False
+    for number, line in enumerate(README.read_text(encoding="utf-8").splitlines(), 1):
+        in_block ^= line.startswith("```")
+        if line.startswith("#") and not in_block:
+            numbers.append(number)
+    return numbers
+
+
 def read_page():
     """What is to be run -> (its text, the files shown under the same heading)."""
-    lines = README.read_text(encoding="utf-8").splitlines()
     runs, files, heading = {}, {}, None
     for number, before, _, text in blocks_of(README):
-        under = max((n for n, line in enumerate(lines[:number]) if line.startswith("#")), default=None)
+        under = max(n for n in headings() if n < number)
         if under != heading:
             heading, files = under, {}
         if (marker := MARKER.fullmatch(before)) and not marker[2]:
@@ -234,7 +243,7 @@ def main():
         work = pathlib.Path(temporary)
         environment = stand_ins(work)
         install(work)
-        for way in WAYS:
+        for way in sys.argv[1:] or WAYS:
             text, files = runs[way]
             folder = build(way, text, programs | files, work, environment)
             with Server(["./echo_server", "8080"], folder) as server:
