@@ -14,7 +14,6 @@ import os
 import pathlib
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,9 +21,11 @@ import tempfile
 
 import websockets
 
-from check_snippets import MARKER, blocks_of
-
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/release"))
+from check_snippets import MARKER, blocks_of  # noqa: E402
+from scratch import copy_tree, repository  # noqa: E402
+
 README = ROOT / "README.md"
 PROJECT = "https://github.com/sansocket/sansocket"
 RAW = "https://raw.githubusercontent.com/sansocket/sansocket"
@@ -100,28 +101,6 @@ def script(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     path.chmod(0o755)
-
-
-def repository(path, tag=None):
-    git = ["git", "-C", path, "-c", "user.name=test", "-c", "user.email=test@localhost"]
-    call(*git, "init", "-q", "-b", "main")
-    call(*git, "add", "-A")
-    call(*git, "commit", "-qm", "As it is")
-    if tag:
-        call(*git, "tag", tag)
-
-
-def copy_tree(to):
-    """The files of this tree that are its own, not what is built in it."""
-    if (ROOT / ".git").exists():
-        names = call("git", "-C", ROOT, "ls-files", "-co", "--exclude-standard", "-z").split("\0")
-        files = [ROOT / name for name in names if name and (ROOT / name).is_file()]
-    else:
-        files = [f for f in ROOT.rglob("*") if f.is_file() and f.relative_to(ROOT).parts[0] != "build"]
-    for file in files:
-        target = to / file.relative_to(ROOT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, target)
 
 
 def stand_ins(work):
