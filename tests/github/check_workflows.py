@@ -25,7 +25,7 @@ ACTION = re.compile(r"actions/[\w-]+@(v\d+|[0-9a-f]{40})")
 EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 HARMLESS = re.compile(r"github\.(workflow|ref|sha|token|run_id|repository|workspace|event_name == '\w+')|"
                       r"(matrix|steps)\.[\w.-]+")
-PATH = re.compile(r"(?<![\w./-])((?:tools|tests|docs|ports|examples|cmake)/[\w./-]*[\w])")
+PATH = re.compile(r"(?<![\w./-])(?:sansocket/)?((?:tools|tests|docs|ports|examples|cmake)/[\w./-]*[\w])")
 PRESET = re.compile(r"\b(cmake --build|ctest|cmake)\b[^\n&|]*? --preset (\S+)")
 KINDS = {"cmake": "configurePresets", "cmake --build": "buildPresets", "ctest": "testPresets"}
 
