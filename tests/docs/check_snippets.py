@@ -1,4 +1,5 @@
-"""The code in README.md and the C++ in docs/guide/ is what the build compiles, or what a test runs.
+"""The code in README.md, and the C++ in docs/guide/ and on the first page of the site, is what the build
+compiles, or what a test runs.
 
 A block follows a line `<!-- snippet: FILE name -->` and is the region between `// [name]` and
 `// [/name]` of examples/snippets/FILE, without the indentation that its lines share. Where FILE has a
@@ -113,7 +114,8 @@ def main():
     guide = sorted((root / "docs/guide").glob("*.md"))
     problems, shown = [], set()
     sources = sources_under(root, problems.append)
-    for page in [root / "README.md", *guide]:
+    pages = [root / "README.md", *guide, *sorted((root / "docs/site").glob("index.md"))]
+    for page in pages:
         check_page(root, page, sources, shown, problems.append)
     for file, name in sorted(set(sources) - shown, key=str):
         problems.append(f"{file}: no page shows " + (f"[{name}]" if name else "it"))
@@ -124,7 +126,7 @@ def main():
                  if page.name != "README.md" and page.name not in index]
     for problem in problems:
         print(problem)
-    print(f"snippets: {len(guide) + 1} pages, {len(sources)} regions and files, {len(problems)} problems")
+    print(f"snippets: {len(pages)} pages, {len(sources)} regions and files, {len(problems)} problems")
     sys.exit(1 if problems else 0)
 
 
