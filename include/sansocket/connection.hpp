@@ -381,16 +381,16 @@ private:
     std::unique_ptr<opening_handshake> opening_;
     reader_type frames_;
     message_reader<Role> messages_;
-    [[no_unique_address]] if_deflates<message_inflater<Deflate>> inflater_;
-    [[no_unique_address]] if_deflates<message_deflater<Deflate>> deflater_;
+    SANSOCKET_NO_UNIQUE_ADDRESS if_deflates<message_inflater<Deflate>> inflater_;
+    SANSOCKET_NO_UNIQUE_ADDRESS if_deflates<message_deflater<Deflate>> deflater_;
     Queue queue_;
     message_writer writer_;
     send_queue<Role> out_;
     close_handshake close_;
     keepalive keepalive_;
     transport_shutdown<Role> shutdown_;
-    [[no_unique_address]] own_keys keys_;
-    [[no_unique_address]] Diagnostics diagnostics_;
+    SANSOCKET_NO_UNIQUE_ADDRESS own_keys keys_;
+    SANSOCKET_NO_UNIQUE_ADDRESS Diagnostics diagnostics_;
 };
 
 }  // namespace sansocket

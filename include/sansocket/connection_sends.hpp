@@ -66,8 +66,8 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::send(const prepared_me
         if constexpr (deflates) {
             const std::uint8_t bits = deflater_.direction().window_bits;
             if (compresses(prepared.payload().size()))
-                if (auto small = prepared.template compressed<Deflate>(bits)) {
-                    frame = std::move(*small);
+                if (auto compressed = prepared.template compressed<Deflate>(bits)) {
+                    frame = std::move(*compressed);
                     deflater_.sent_elsewhere();
                 }
         }

@@ -4,4 +4,5 @@
 #pragma once
 
 #include <sansocket_asio/group.hpp>
+#include <sansocket_asio/server.hpp>
 #include <sansocket_asio/websocket.hpp>

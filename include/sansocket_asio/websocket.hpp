@@ -453,7 +453,7 @@ private:
 
     executor_type executor_;
     std::shared_ptr<session> session_;
-    [[no_unique_address]] place created_;
+    SANSOCKET_NO_UNIQUE_ADDRESS place created_;
 };
 
 /// A client over TCP.

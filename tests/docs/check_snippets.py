@@ -1,8 +1,13 @@
-"""The C++ in docs/guide/ is what the build compiles, and the guide's first page leads to all others.
+"""The code in README.md, and the C++ in docs/guide/ and on the first page of the site, is what the build
+compiles, or what a test runs.
 
-A block of C++ follows a line `<!-- snippet: FILE name -->` and is the region between `// [name]` and
-`// [/name]` of examples/snippets/FILE, without the indentation that its lines share. Each region is
-shown somewhere.
+A block follows a line `<!-- snippet: FILE name -->` and is the region between `// [name]` and
+`// [/name]` of examples/snippets/FILE, without the indentation that its lines share. Where FILE has a
+slash it is a path from the root, and without a name the whole file is meant. Each region, and each file
+in a folder of examples/readme, is shown somewhere.
+
+In README.md every block has such a line, or `<!-- run: what -->`: readme_ways.py runs those. README.md
+leads only to what is there, and the guide's first page to all others.
 
 usage: check_snippets.py [ROOT]
 """
@@ -11,7 +16,8 @@ import re
 import sys
 import textwrap
 
-MARKER = re.compile(r"<!-- snippet: (\S+) (\S+) -->")
+MARKER = re.compile(r"<!-- snippet: (\S+)(?: (\S+))? -->")
+RUN = re.compile(r"<!-- run: \w+ -->")
 FENCE = re.compile(r"```\s*(\w\S*)?")
 CPP = {"cpp", "c++", "cc", "cxx", "C++"}
 REGION = re.compile(r"\s*// \[(/?)([\w-]+)\]")
@@ -40,13 +46,12 @@ def regions_of(source, report):
 
 
 def blocks_of(page):
-    """(line number, marker before it or None, text) of each block of C++ in a page."""
+    """(line number, line before it, language or None, text) of each fenced block in a page."""
     before, block = "", None
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
         fence = FENCE.fullmatch(line.strip())
         if block is not None and line.strip() == "```":
-            if block[2] in CPP:
-                yield block[0], MARKER.fullmatch(block[1]), textwrap.dedent("\n".join(block[3]))
+            yield block[0], block[1], block[2], textwrap.dedent("\n".join(block[3]))
             before, block = "", None
         elif block is not None:
             block[3].append(line)
@@ -56,47 +61,74 @@ def blocks_of(page):
             before = line.strip()
 
 
-def check_blocks(page, regions, shown, report):
-    for number, marker, text in blocks_of(page):
-        where = f"{page.name}:{number}"
-        if not marker:
-            report(f"{where}: no line <!-- snippet: FILE name --> before a block of C++")
-            continue
-        key = marker[1], marker[2]
-        shown.add(key)
-        if key not in regions:
-            report(f"{where}: examples/snippets/{key[0]} has no region [{key[1]}]")
-        elif regions[key] != text.strip("\n"):
-            report(f"{where}: is not what stands in examples/snippets/{key[0]} as [{key[1]}]")
+def check_block(where, block, sources, shown, report):
+    _, before, _, text = block
+    marker = MARKER.fullmatch(before)
+    if not marker:
+        report(f"{where}: no line <!-- snippet: FILE name --> before it")
+        return
+    file = marker[1] if "/" in marker[1] else f"examples/snippets/{marker[1]}"
+    shown.add((file, marker[2]))
+    if (file, marker[2]) not in sources:
+        report(f"{where}: {file} has no region [{marker[2]}]" if marker[2] else f"{where}: there is no {file}")
+    elif sources[file, marker[2]] != text.strip("\n"):
+        report(f"{where}: is not what stands in {file}" + (f" as [{marker[2]}]" if marker[2] else ""))
 
 
-def check_index(guide, pages, report):
-    links = set(LINK.findall((guide / "README.md").read_text(encoding="utf-8")))
-    for page in pages:
-        if page.name != "README.md" and page.name not in links:
-            report(f"README.md: does not lead to {page.name}")
-    for link in sorted(links):
-        if "://" not in link and not (guide / link).exists():
-            report(f"README.md: leads to {link}, which is not there")
+def check_page(root, page, sources, shown, report):
+    """In the guide C++ has to be marked; in README.md everything."""
+    front = page.parent == root
+    for block in blocks_of(page):
+        number, before, language, _ = block
+        if language in CPP or front and not RUN.fullmatch(before):
+            check_block(f"{page.relative_to(root).as_posix()}:{number}", block, sources, shown, report)
+
+
+def links_of(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return {link for link in LINK.findall(text) if "://" not in link}
+
+
+def check_links(root, page, report):
+    for link in sorted(links_of(page)):
+        if not (page.parent / link).exists():
+            report(f"{page.relative_to(root).as_posix()}: leads to {link}, which is not there")
+
+
+def sources_under(root, report):
+    """(path, region or None for the whole) -> text of all that can be shown."""
+    sources = {}
+    for file in sorted((root / "examples").rglob("*.*")):
+        path = file.relative_to(root).as_posix()
+        if path.startswith("examples/snippets/") and file.suffix == ".cpp":
+            for name, text in regions_of(file, report).items():
+                sources[path, name] = text
+        elif path.startswith("examples/readme/") and file.is_file() and not file.name.startswith("."):
+            sources[path, None] = file.read_text(encoding="utf-8").strip("\n")
+    sources.pop(("examples/readme/CMakeLists.txt", None), None)  # this build's
+    return sources
 
 
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2])
-    guide = root / "docs/guide"
-    pages = sorted(guide.glob("*.md"))
-    sources = sorted((root / "examples/snippets").glob("*.cpp"))
+    guide = sorted((root / "docs/guide").glob("*.md"))
     problems, shown = [], set()
-    regions = {(s.name, name): text for s in sources
-               for name, text in regions_of(s, problems.append).items()}
+    sources = sources_under(root, problems.append)
+    pages = [root / "README.md", *guide, *sorted((root / "docs/site").glob("index.md"))]
     for page in pages:
-        check_blocks(page, regions, shown, problems.append)
-    for file, name in sorted(set(regions) - shown):
-        problems.append(f"{file}: no page shows [{name}]")
-    check_index(guide, pages, problems.append)
+        check_page(root, page, sources, shown, problems.append)
+    for file, name in sorted(set(sources) - shown, key=str):
+        problems.append(f"{file}: no page shows " + (f"[{name}]" if name else "it"))
+    check_links(root, root / "README.md", problems.append)
+    check_links(root, root / "docs/guide/README.md", problems.append)
+    index = links_of(root / "docs/guide/README.md")
+    problems += [f"docs/guide/README.md: does not lead to {page.name}" for page in guide
+                 if page.name != "README.md" and page.name not in index]
     for problem in problems:
         print(problem)
-    print(f"snippets: {len(pages)} pages, {len(regions)} regions, {len(problems)} problems")
+    print(f"snippets: {len(pages)} pages, {len(sources)} regions and files, {len(problems)} problems")
     sys.exit(1 if problems else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

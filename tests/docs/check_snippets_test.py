@@ -6,6 +6,24 @@ import tempfile
 import unittest
 
 CHECK = pathlib.Path(__file__).with_name("check_snippets.py")
+FRONT = """# Project
+
+[Guide](docs/guide/README.md) [elsewhere](https://example.com/a.md)
+
+<table><tr><td>
+
+<!-- snippet: examples/readme/way/CMakeLists.txt -->
+```cmake
+project(way)
+```
+
+</td></tr></table>
+
+<!-- run: way -->
+```sh
+cmake . [not](a-link.md)
+```
+"""
 INDEX = "# Guide\n\n- [One](one.md)\n"
 PAGE = """# One
 
@@ -43,10 +61,11 @@ namespace {
 
 
 class CheckSnippets(unittest.TestCase):
-    def run_on(self, page=PAGE, source=SOURCE, index=INDEX):
+    def run_on(self, page=PAGE, source=SOURCE, index=INDEX, front=FRONT, way="project(way)\n"):
         with tempfile.TemporaryDirectory() as root:
-            for path, text in {"docs/guide/README.md": index, "docs/guide/one.md": page,
-                               "examples/snippets/one.cpp": source}.items():
+            for path, text in {"README.md": front, "docs/guide/README.md": index, "docs/guide/one.md": page,
+                               "examples/snippets/one.cpp": source, "examples/readme/CMakeLists.txt": "",
+                               "examples/readme/way/CMakeLists.txt": way}.items():
                 file = pathlib.Path(root, path)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text, encoding="utf-8")
@@ -61,7 +80,7 @@ class CheckSnippets(unittest.TestCase):
     def test_right(self):
         run = self.run_on()
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
-        self.assertIn("2 regions, 0 problems", run.stdout)
+        self.assertIn("3 regions and files, 0 problems", run.stdout)
 
     def test_changed_block(self):
         self.fails("one.md:4: is not what stands in", page=PAGE.replace("42;\n}", "43;\n}"))
@@ -82,7 +101,7 @@ class CheckSnippets(unittest.TestCase):
         self.fails("has no region [other]", page=PAGE.replace("one.cpp answer", "one.cpp other"))
 
     def test_missing_file(self):
-        self.fails("two.cpp has no region", page=PAGE.replace("one.cpp answer", "two.cpp answer"))
+        self.fails("two.cpp has no region [answer]", page=PAGE.replace("one.cpp answer", "two.cpp answer"))
 
     def test_unused_region(self):
         self.fails("no page shows [more]", source=SOURCE + "// [more]\nint more;\n// [/more]\n")
@@ -98,6 +117,28 @@ class CheckSnippets(unittest.TestCase):
 
     def test_page_that_nothing_leads_to(self):
         self.fails("does not lead to one.md", index="# Guide\n")
+
+    def test_readme_changed_block(self):
+        self.fails("README.md:8: is not what stands in examples/readme/way/CMakeLists.txt",
+                   front=FRONT.replace("project(way)", "project(other)"))
+
+    def test_readme_changed_file(self):
+        self.fails("README.md:8: is not what stands in", way="project(other)\n")
+
+    def test_readme_unmarked_block(self):
+        self.fails("README.md:14: no line", front=FRONT.replace("<!-- run: way -->\n", ""))
+
+    def test_readme_block_without_a_language(self):
+        self.fails("README.md:18: no line", front=FRONT + "```\ntext\n```\n")
+
+    def test_readme_missing_file(self):
+        self.fails("there is no examples/readme/one.json", front=FRONT.replace("way/CMakeLists.txt", "one.json"))
+
+    def test_readme_unused_file(self):
+        self.fails("way/CMakeLists.txt: no page shows it", front="# Project\n")
+
+    def test_readme_link_to_nowhere(self):
+        self.fails("README.md: leads to docs/two.md", front=FRONT + "[Two](docs/two.md)\n")
 
     def test_link_to_nowhere(self):
         self.fails("leads to two.md", index=INDEX + "- [Two](two.md#part)\n")

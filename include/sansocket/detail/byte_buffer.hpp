@@ -4,6 +4,8 @@
 // cannot. Growing moves the bytes; nothing else does.
 #pragma once
 
+#include <sansocket/detail/config.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
@@ -79,7 +81,7 @@ public:
 private:
     static constexpr std::size_t smallest = 256;
 
-    [[no_unique_address]] Allocator allocator_{};
+    SANSOCKET_NO_UNIQUE_ADDRESS Allocator allocator_{};
     std::byte* data_ = nullptr;
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;

@@ -12,3 +12,10 @@
 #define SANSOCKET_NOINLINE __attribute__((noinline))
 #define SANSOCKET_UNREACHABLE() __builtin_unreachable()
 #endif
+
+// [[no_unique_address]], which Visual C++ keeps to its own name, for the layout that it had.
+#if defined(_MSC_VER)
+#define SANSOCKET_NO_UNIQUE_ADDRESS [[msvc::no_unique_address]]
+#else
+#define SANSOCKET_NO_UNIQUE_ADDRESS [[no_unique_address]]
+#endif

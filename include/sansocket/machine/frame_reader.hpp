@@ -88,7 +88,7 @@ private:
     std::array<std::byte, max_frame_header_size> held_{};  // a header that is not whole
     frame_header current_{};
     std::uint64_t left_ = 0;  // payload bytes of the current frame still to come
-    [[no_unique_address]] std::conditional_t<compressible, rsv1, nothing> meaning_{};
+    SANSOCKET_NO_UNIQUE_ADDRESS std::conditional_t<compressible, rsv1, nothing> meaning_{};
 };
 
 template <role Role, rsv1 Rsv1>

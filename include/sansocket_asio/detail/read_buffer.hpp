@@ -15,13 +15,13 @@ namespace sansocket_asio::detail {
 
 class read_buffer {
 public:
-    static constexpr std::size_t small = 2 * 1024;
-    static constexpr std::size_t large = 16 * 1024;  // a TLS record's payload. RFC 8446 5.1.
+    static constexpr std::size_t few = 2 * 1024;
+    static constexpr std::size_t many = 16 * 1024;  // a TLS record's payload. RFC 8446 5.1.
 
     // For the next read. What the last one brought is not needed any more.
     ::asio::mutable_buffer prepare() {
         const bool filled = last_ == size_;
-        const std::size_t size = filled ? large : last_ < small / 2 ? small : size_;
+        const std::size_t size = filled ? many : last_ < few / 2 ? few : size_;
         if (!bytes_ || size != size_) {
             bytes_.reset();  // first: the two are not held at a time
             bytes_.reset(new std::byte[size]);
@@ -39,7 +39,7 @@ public:
 
 private:
     std::unique_ptr<std::byte[]> bytes_;
-    std::size_t size_ = small;
+    std::size_t size_ = few;
     std::size_t last_ = 0;
 };
 
