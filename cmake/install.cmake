@@ -3,7 +3,9 @@ include(GNUInstallDirs)
 
 set(SANSOCKET_INSTALL_CMAKEDIR "${CMAKE_INSTALL_DATADIR}/cmake/sansocket"
     CACHE STRING "Where the CMake package goes, under the prefix")
-mark_as_advanced(SANSOCKET_INSTALL_CMAKEDIR)
+set(SANSOCKET_INSTALL_PKGCONFIGDIR "${CMAKE_INSTALL_DATADIR}/pkgconfig"
+    CACHE STRING "Where the pkg-config files go, under the prefix")
+mark_as_advanced(SANSOCKET_INSTALL_CMAKEDIR SANSOCKET_INSTALL_PKGCONFIGDIR)
 set(component sansocket_development)
 
 # The targets that this directory has defined, each with a file of its own in the package.
@@ -29,11 +31,10 @@ install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATAD
         COMPONENT ${component})
 
 # pkg-config. The files say where the headers are from where they are themselves: a prefix can be moved.
-set(pkgconfig_dir "${CMAKE_INSTALL_DATADIR}/pkgconfig")
-if(IS_ABSOLUTE "${pkgconfig_dir}")
+if(IS_ABSOLUTE "${SANSOCKET_INSTALL_PKGCONFIGDIR}")
   set(pc_prefix "${CMAKE_INSTALL_PREFIX}")
 else()
-  file(RELATIVE_PATH up "/${pkgconfig_dir}" /)
+  file(RELATIVE_PATH up "/${SANSOCKET_INSTALL_PKGCONFIGDIR}" /)
   string(REGEX REPLACE "/$" "" up "${up}")
   set(pc_prefix "\${pcfiledir}/${up}")
 endif()
@@ -43,7 +44,7 @@ cmake_path(APPEND pc_includedir "\${prefix}" "${CMAKE_INSTALL_INCLUDEDIR}")
 function(sansocket_install_pc name)
   cmake_parse_arguments(PARSE_ARGV 1 pc "" "DESCRIPTION;REQUIRES;CFLAGS;LIBS" "")
   configure_file("${PROJECT_SOURCE_DIR}/cmake/sansocket.pc.in" "${PROJECT_BINARY_DIR}/${name}.pc" @ONLY)
-  install(FILES "${PROJECT_BINARY_DIR}/${name}.pc" DESTINATION "${pkgconfig_dir}" COMPONENT ${component})
+  install(FILES "${PROJECT_BINARY_DIR}/${name}.pc" DESTINATION "${SANSOCKET_INSTALL_PKGCONFIGDIR}" COMPONENT ${component})
 endfunction()
 
 sansocket_install_pc(sansocket DESCRIPTION "${PROJECT_DESCRIPTION}")
