@@ -19,6 +19,17 @@ from support import WARNINGS, configure, environment_with, fresh, installed, rel
 EVERYTHING = HERE.parent / "compilers/everything.cpp"
 
 
+def moved_prefix(asio, work):
+    """Installs as docs/install.md says, and moves the prefix to where it was not installed to."""
+    library = fresh(work / "library")
+    tree = release_tree(library / "sansocket")
+    if asio:
+        return installed(tree, library, *asio)
+    run("sh", "-e", HERE / "find_package/install.sh", cwd=library,
+        env=dict(os.environ, HOME=str(work), CMAKE_GENERATOR="Ninja"))
+    return (work / ".local").rename(work / "moved")
+
+
 def cmake_way(way, options, asio, work):
     """Builds the project of `way` and returns the folder of its programs."""
     project = work / "project"
@@ -31,26 +42,30 @@ def cmake_way(way, options, asio, work):
     elif way == "fetch_content":
         environment = environment_with(repository(work / "sansocket"))
     else:
-        prefix = installed(release_tree(work / "tree"), work, *asio)
-        options = [*options, f"-DCMAKE_PREFIX_PATH={prefix}"]
+        options = [*options, f"-DCMAKE_PREFIX_PATH={moved_prefix(asio, work)}"]
     configure(project, work / "build", *options, *asio, env=environment)
     run("cmake", "--build", work / "build")
     return work / "build"
 
 
 def pkg_config_way(compiler, standard, asio, work):
-    """Builds every part with the flags of pkg-config."""
+    """Builds every part with the command of docs/install.md."""
     support.need("pkg-config")
-    prefix = installed(release_tree(work / "tree"), work, *asio)
+    prefix = moved_prefix(asio, work)
     environment = dict(os.environ, PKG_CONFIG_PATH=str(prefix / "share/pkgconfig"))
-    parts = ["sansocket-asio", "sansocket-zlib", "sansocket-openssl"]
-    run("pkg-config", "--validate", *parts, env=environment)
-    flags = run("pkg-config", "--cflags", "--libs", *parts, env=environment).split()
-    if f"-I{prefix}" not in "\n".join(flags):
-        sys.exit(f"the flags lead to where the library was installed first: {flags}")
+    run("pkg-config", "--validate", "sansocket-asio", "sansocket-zlib", "sansocket-openssl", env=environment)
+    if f"-I{prefix}" not in run("pkg-config", "--cflags", "sansocket", env=environment):
+        sys.exit("the flags lead to where the library was installed first")
+    # What is called c++ is the compiler of this test.
     asio_flags = ["-isystem", asio[0].partition("=")[2]] if asio else []
-    run(compiler, f"-std=c++{standard}", *WARNINGS, EVERYTHING, "-o", work / "everything", *asio_flags, *flags)
-    return work
+    words = " ".join([shutil.which(compiler), '"$@"', f"-std=c++{standard}", *WARNINGS, *asio_flags])
+    wrapper = fresh(work / "bin") / "c++"
+    wrapper.write_text(f"#!/bin/sh\nexec {words}\n", encoding="utf-8")
+    wrapper.chmod(0o755)
+    environment["PATH"] = f"{wrapper.parent}:{environment['PATH']}"
+    shutil.copy2(EVERYTHING, work / "program.cpp")
+    run("sh", "-e", HERE / "pkg_config/build.sh", cwd=work, env=environment)
+    return (work / "program").rename(work / "everything").parent
 
 
 def main(way, compiler, standard, asio, work):

@@ -165,7 +165,7 @@ def consumer(asio, work):
     shutil.copy2(HERE.parents[1] / "consumer/ways/echo_server.cpp", work / "project")
     options = [f"-DASIO_INCLUDE_DIR={asio}"] if asio else []
     configure(work / "project", work / "build", f"-DCMAKE_PREFIX_PATH={installed}",
-              f"-DCMAKE_CXX_FLAGS={' '.join(WARNINGS)}", "-DCMAKE_CXX_COMPILER=g++", *options)
+              f"-DCMAKE_CXX_FLAGS={' '.join(WARNINGS)}", "-DCMAKE_CXX_COMPILER=clang++-19", *options)
     run("cmake", "--build", work / "build")
     support.see_echo(work / "build/echo_server")
 
@@ -177,7 +177,7 @@ def consumer(asio, work):
 
 
 def main(check, asio, work):
-    support.need("git", "pkg-config", "ninja")
+    support.need("git", "pkg-config", "ninja", "clang++-19")
     checks = {f.__name__: f for f in [manifest, overlay, registry, consumer]}
     checks[check](asio, fresh(pathlib.Path(work)))
 
