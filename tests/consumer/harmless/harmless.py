@@ -42,7 +42,8 @@ def components(work, options):
 
 
 def subproject(work, options):
-    """A subproject brings no variables, flags, tests, install rules or work for the build."""
+    """A subproject brings no variables, flags, tests, install rules or work for the build. It installs
+    where it is asked to."""
     tree, build = release_tree(work / "tree"), work / "build"
     configure(HERE / "subproject", build, *options, f"-DSANSOCKET_SOURCE_DIR={tree}",
               f"-DCMAKE_INSTALL_PREFIX={work / 'prefix'}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON")
@@ -62,6 +63,14 @@ def subproject(work, options):
         sys.exit("brings tests")
     if (build / "sansocket/tests").exists():
         sys.exit("configures its tests")
+
+    asked = work / "asked"
+    configure(HERE / "warnings", asked, *options, f"-DSANSOCKET_SOURCE_DIR={tree}", "-DSANSOCKET_INSTALL=ON",
+              f"-DCMAKE_INSTALL_PREFIX={asked / 'prefix'}")
+    run("cmake", "--install", asked, "--component", "sansocket_development")
+    for name in ["include/sansocket/sansocket.hpp", "share/cmake/sansocket/sansocket-config.cmake"]:
+        if not (asked / "prefix" / name).exists():
+            sys.exit(f"asked to, it does not install {name}")
 
 
 def warnings(work, options):
