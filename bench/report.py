@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the benchmarks of a build directory and prints tables of ratios.
 
-usage: report.py BUILD_DIR [--core] [--net] [--quick]
+usage: report.py BUILD_DIR [--core] [--net] [--quick] [--json FILE]
 
 Every ratio is a peer's CPU time over sansocket's: above 1, sansocket is faster. Nothing is
 asserted.
@@ -16,6 +16,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import results
 
 OURS = "sansocket"
 COPIED = "sansocket_copied"
@@ -120,8 +122,10 @@ def report_core(build, quick):
             "memcpy", "Beast/ours", "websocketpp/ours", "Beast/ours, copied"]
     for group, heading in HEADINGS.items():
         print(heading)
-        cases = groups[group].items()
-        print_table(head, [core_row(what, size, times) for (what, size), times in sorted(cases)])
+        cases = sorted(groups[group].items())
+        print_table(head, [core_row(what, size, times) for (what, size), times in cases])
+        for (what, size), times in cases:
+            results.record(group, f"{what.replace('_', ' ')}, {size_name(size)}", times)
     print("sansocket, like the peers, hands on one message at a time where it lies (direct_queue) and")
     print("sends payloads that stay where they are until they are written (a client's are copied, for")
     print("they must be masked, and so are those under 4 KiB). copied: received messages are gathered")
@@ -221,7 +225,9 @@ def print_echoes(build, quick, servers, cases, deflate=False):
                 if command:
                     seconds = 0.5 if quick else 1.5
                     times[who].append(server_cpu(build, command, case, seconds, deflate))
-        rows.append(echo_row(case, servers, {who: median_of(v) for who, v in times.items()}))
+        us = {who: median_of(v) for who, v in times.items()}
+        rows.append(echo_row(case, servers, us))
+        results.record("echo_deflate" if deflate else "echo", rows[-1][0], us)
     head = ["connections x bytes x depth"] + [NAMES[who] for who in servers]
     print_table(head + [f"{NAMES[who]}/ours" for who in servers if who != OURS], rows)
 
@@ -251,6 +257,7 @@ def main():
     parser.add_argument("--core", action="store_true", help="the core benchmark only")
     parser.add_argument("--net", action="store_true", help="the network benchmark only")
     parser.add_argument("--quick", action="store_true", help="short runs")
+    parser.add_argument("--json", type=Path, help="write what was measured to this file, too")
     options = parser.parse_args()
     both = options.core == options.net
     print_machine(options.quick)
@@ -258,6 +265,8 @@ def main():
         report_core(options.build, options.quick)
     if both or options.net:
         report_net(options.build, options.quick)
+    if options.json:
+        results.write(options.json, options.build, options.quick)
 
 
 if __name__ == "__main__":

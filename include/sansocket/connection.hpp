@@ -100,10 +100,10 @@ class connection {
     using piece_type = typename reader_type::piece_type;
 
 public:
-    static constexpr role endpoint_role = Role;
-    using queue_type = Queue;
-    using diagnostics_type = Diagnostics;
-    using deflate_type = Deflate;
+    static constexpr role endpoint_role = Role;  ///< Whose end it is.
+    using queue_type = Queue;                    ///< Where messages go.
+    using diagnostics_type = Diagnostics;        ///< What watches it.
+    using deflate_type = Deflate;                ///< What compresses, or nothing.
 
     /// A client that asks for `request`. Its output is the opening handshake. 4.1.
     ///
@@ -159,9 +159,8 @@ public:
     /// Time has passed. May be called at any time; must be at `next_deadline()`.
     void advance(time_point now);
 
-    // You want something. Each returns success, or a name and has changed nothing: errc::not_open,
-    // errc::closing, errc::closed; for messages also errc::backpressure, errc::text_not_utf8,
-    // errc::message_in_progress.
+    // You want something. What fails changed nothing: errc::not_open, errc::closing, errc::closed;
+    // of messages also errc::backpressure, errc::text_not_utf8, errc::message_in_progress.
 
     /// Sends a text message, copied.
     SANSOCKET_ALWAYS_INLINE errc send_text(std::string_view text) {
@@ -191,8 +190,8 @@ public:
     template <std::same_as<std::vector<std::byte>> Bytes>
     errc send_binary(Bytes&& bytes) {
         return give(message_kind::binary, std::move(bytes));
-    }
-    errc send(message&& given) { return give(given.kind, std::move(given.data)); }
+    }  ///< Sends bytes that are given away; many are not copied.
+    errc send(message&& given) { return give(given.kind, std::move(given.data)); }  ///< Given away.
     /// Sends a message whose payload is shared with others; a server does not copy it.
     errc send_shared(message_kind kind, shared_payload payload) {
         if (const errc ec = may_send(); ec != errc::ok) return ec;
@@ -271,24 +270,25 @@ public:
 
     // Queries.
 
-    [[nodiscard]] connection_state state() const noexcept;
+    [[nodiscard]] connection_state state() const noexcept;  ///< Opening, open, closing or closed.
     /// Whether the opening handshake was completed, however the connection ended since.
     [[nodiscard]] bool was_opened() const noexcept { return phase_ == opening_phase::done; }
     /// Whether a server waits for `accept`, `refuse` or `respond`.
     [[nodiscard]] bool deciding() const noexcept;
     /// Whether it waits for that on an upgrade. Others: see `request_decision::manual_with_http`.
     [[nodiscard]] bool request_is_upgrade() const noexcept;
-    [[nodiscard]] bool wants_read() const noexcept;
+    [[nodiscard]] bool wants_read() const noexcept;  ///< Whether bytes are to be read for it now.
     [[nodiscard]] bool wants_write() const noexcept {
         return !out_.empty() && !shutdown_.aborted();
-    }
+    }  ///< Whether `output()` has something, and the transport may take it.
     [[nodiscard]] shutdown_request wants_shutdown() const noexcept {
         return shutdown_.request(phase(), out_.empty());
-    }
+    }  ///< What is to be done with the transport now. 7.1.1.
     /// Whether the transport is of no more use.
     [[nodiscard]] bool should_close() const noexcept {
         return wants_shutdown() >= shutdown_request::close;
     }
+    /// How it ended, or what is known so far. 7.1.
     [[nodiscard]] const sansocket::close_info& close_info() const noexcept { return close_.info(); }
     /// Bytes accepted for sending that the transport has not taken.
     [[nodiscard]] std::size_t output_bytes() const noexcept { return out_.bytes(); }

@@ -30,11 +30,13 @@
 namespace sansocket {
 
 #if defined(__cpp_lib_source_location)
+/// Where in a program something was made.
 using source_location = std::source_location;
 #else
 /// std::source_location, for compilers that do not have it yet (clang 14 and 15).
 class source_location {
 public:
+    /// The place of the call.
     static constexpr source_location current(
         const char* file = __builtin_FILE(), const char* function = __builtin_FUNCTION(),
         std::uint_least32_t line = static_cast<std::uint_least32_t>(__builtin_LINE())) noexcept {
@@ -44,9 +46,13 @@ public:
         out.line_ = line;
         return out;
     }
+    /// The file's name, as the compiler was given it. In static storage.
     [[nodiscard]] constexpr const char* file_name() const noexcept { return file_; }
+    /// The function's name. In static storage.
     [[nodiscard]] constexpr const char* function_name() const noexcept { return function_; }
+    /// The line, counted from 1; 0 of a value that was made of nothing.
     [[nodiscard]] constexpr std::uint_least32_t line() const noexcept { return line_; }
+    /// The column: 0, for it is not known.
     [[nodiscard]] constexpr std::uint_least32_t column() const noexcept { return 0; }
 
 private:
@@ -66,12 +72,12 @@ struct leak_report {
 
 /// A change of state.
 struct state_change {
-    std::uint64_t id = 0;
-    sansocket::role role{};
-    connection_state from{};
-    connection_state to{};
-    errc cause{};       ///< Why it ends; errc::ok if it does not.
-    time_point when{};  ///< The last time that the connection was told.
+    std::uint64_t id = 0;     ///< The connection's number.
+    sansocket::role role{};   ///< Its role.
+    connection_state from{};  ///< The state that it leaves.
+    connection_state to{};    ///< The state that it has now.
+    errc cause{};             ///< Why it ends; errc::ok if it does not.
+    time_point when{};        ///< The last time that the connection was told.
 };
 
 /// Is told about connections. One may serve many; it outlives them all. Called from within the
@@ -92,21 +98,25 @@ protected:
 
 /// No diagnostics: no state and no code.
 struct no_diagnostics {
-    static constexpr bool enabled = false;
+    static constexpr bool enabled = false;  ///< There is nothing to tell.
+    /// @{
+    /// As of `with_diagnostics`, and does nothing.
     constexpr no_diagnostics(diagnostics_handler*, role, time_point,
                              const source_location&) noexcept {}
     static constexpr void at(time_point) noexcept {}
     static constexpr void received(std::span<const std::byte>) noexcept {}
     static constexpr void changed(connection_state, errc) noexcept {}
     static constexpr void fill(connection_snapshot&) noexcept {}
+    /// @}
 };
 
 /// Diagnostics of one connection, told to a `diagnostics_handler`; without one it only keeps what
 /// `explain()` shows.
 class with_diagnostics {
 public:
-    static constexpr bool enabled = true;
+    static constexpr bool enabled = true;  ///< There is something to tell.
 
+    /// Tells `handler`, which may be null, about a connection of role `r` that is created now.
     with_diagnostics(diagnostics_handler* handler, role r, time_point now,
                      const source_location& created) noexcept
         : handler_(handler), created_(created), born_(now), now_(now), id_(next_id()), role_(r) {}

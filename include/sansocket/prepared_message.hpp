@@ -47,7 +47,7 @@ public:
     explicit prepared_message(std::string_view text, const deflate_options& how = {})
         : prepared_message(message_kind::text, std::as_bytes(std::span{text}), how) {}
 
-    [[nodiscard]] message_kind kind() const noexcept { return shared_->kind; }
+    [[nodiscard]] message_kind kind() const noexcept { return shared_->kind; }  ///< Text or binary.
     /// Lives as long as a copy of this message.
     [[nodiscard]] std::span<const std::byte> payload() const noexcept {
         return std::span{shared_->plain}.subspan(shared_->header_size);

@@ -57,8 +57,8 @@ enum class ended_by : std::uint8_t {
 
 /// The last bytes that came from the transport, as they came.
 struct last_bytes {
-    std::array<std::byte, 16> data{};
-    std::size_t size = 0;  ///< 0 to 16 of `data` are set.
+    std::array<std::byte, 16> data{};  ///< The oldest first.
+    std::size_t size = 0;              ///< 0 to 16 of `data` are set.
 };
 
 /// What a connection has done so far. Bytes are the transport's, opening handshake included.
@@ -90,10 +90,10 @@ struct connection_counters {
 
 /// How a connection stands. Sizes are in bytes, where nothing else is said.
 struct connection_snapshot {
-    std::uint64_t id = 0;  ///< Its number; 0 without diagnostics.
-    sansocket::role role{};
-    connection_state state{};
-    close_state closing{};  ///< The closing handshake.
+    std::uint64_t id = 0;      ///< Its number; 0 without diagnostics.
+    sansocket::role role{};    ///< Whose end it is.
+    connection_state state{};  ///< As `connection::state()`.
+    close_state closing{};     ///< The closing handshake.
 
     ended_by by{};                       ///< Who ended it.
     errc cause{};                        ///< The first cause; `errc::ok` if it has not ended.
@@ -110,7 +110,7 @@ struct connection_snapshot {
     std::size_t output_frames = 0;    ///< Frames of data and Close among them.
     /// Held by the queues, the codec and the opening handshake; the connection is `sizeof` more.
     std::size_t memory = 0;
-    connection_counters counters;
+    connection_counters counters;  ///< What it has done.
 
     std::optional<deflate_agreement> deflate;  ///< As `connection::deflate()`.
     std::uint64_t compressed_messages = 0;     ///< Sent so.
@@ -123,9 +123,9 @@ struct connection_snapshot {
     time_point deadline = never;             ///< When `advance` is due.
     last_bytes input;                        ///< Empty without diagnostics.
 
-    bool wants_read = false;
-    bool wants_write = false;
-    shutdown_request shutdown{};
+    bool wants_read = false;      ///< As `connection::wants_read()`.
+    bool wants_write = false;     ///< As `connection::wants_write()`.
+    shutdown_request shutdown{};  ///< As `connection::wants_shutdown()`.
 };
 
 /// A word for each value.

@@ -62,6 +62,7 @@ struct connect_failure {
     [[nodiscard]] std::string describe() const;
 };
 
+/// The same as its `describe()`.
 [[nodiscard]] inline std::string to_string(const connect_failure& failure) {
     return failure.describe();
 }

@@ -48,13 +48,15 @@ struct shutdown_result {
 /// execution contexts of all members outlive them.
 class group {
 public:
-    using executor_type = ::asio::any_io_executor;
+    using executor_type = ::asio::any_io_executor;  ///< What its own operations run on.
 
+    /// A group without members, whose `async_shutdown` runs on `executor`.
     explicit group(const executor_type& executor)
         : members_(std::make_shared<detail::group_members>(executor)) {}
     group(const group&) = delete;
     group& operator=(const group&) = delete;
 
+    /// What it was given.
     [[nodiscard]] executor_type get_executor() const { return members_->executor(); }
 
     /// From now on `websocket` is a member, for as long as it lives. On its executor.

@@ -63,11 +63,13 @@ class basic_server {
         std::is_invocable_r_v<Stream, MakeStream&, typename Endpoint::protocol_type::socket>;
 
 public:
-    using executor_type = ::asio::any_io_executor;
+    using executor_type = ::asio::any_io_executor;  ///< What it runs on.
+    /// What its handlers are given.
     using websocket_type = websocket<sansocket::role::server, Stream, Connection>;
     /// Keeps a connection in its handler's hands. To be let go of on the server's executor.
     using handle = std::shared_ptr<websocket_type>;
 
+    /// A server that does nothing before `listen`.
     explicit basic_server(const executor_type& executor, server_options options = {})
         : state_(std::make_shared<state>(executor, std::move(options))) {}
     basic_server(const basic_server&) = delete;
@@ -76,6 +78,7 @@ public:
     /// never: handlers learn it from their operations and return while the executor runs.
     ~basic_server() { state_->abandon(); }
 
+    /// What it was given.
     [[nodiscard]] executor_type get_executor() const noexcept { return state_->executor(); }
 
     // What the application does, to be said before `listen`. Handlers are kept until those that run

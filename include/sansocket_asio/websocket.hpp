@@ -95,14 +95,14 @@ class websocket : public websocket_sends<websocket<Role, Stream, Connection>,
     static constexpr bool is_client = Role == sansocket::role::client;
 
 public:
-    using executor_type = typename Stream::executor_type;
-    using next_layer_type = Stream;
+    using executor_type = typename Stream::executor_type;  ///< What it runs on.
+    using next_layer_type = Stream;                        ///< What it runs over.
 
     /// The same over a stream on another kind of executor.
     template <class Executor>
     struct rebind_executor {
-        using other =
-            websocket<Role, typename Stream::template rebind_executor<Executor>::other, Connection>;
+        using other = websocket<Role, typename Stream::template rebind_executor<Executor>::other,
+                                Connection>;  ///< The websocket type.
     };
 
     /// Over a stream, connected or (a client's) yet to be. `where` is for diagnostics.
@@ -141,6 +141,7 @@ public:
         if (session_) session_->drop();
     }
 
+    /// The stream's.
     [[nodiscard]] executor_type get_executor() const noexcept { return executor_; }
     /// The stream. Not of a websocket that was moved from, nor once its execution context is gone.
     [[nodiscard]] Stream& next_layer() noexcept { return session_->stream(); }
@@ -160,6 +161,7 @@ public:
         return connect(url, options, detail::destination<::asio::ip::tcp::endpoint>{},
                        std::forward<Token>(token));
     }
+    /// The same with `client_options{}`.
 
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_connect(std::string_view url, Token&& token = Token{}) requires(
@@ -212,6 +214,7 @@ public:
                       Token&& token = Token{}) requires(!is_client) {
         return run_begin<detail::opened>(begin(policy, options), std::forward<Token>(token));
     }
+    /// The same with the default policy and options.
 
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_accept(Token&& token = Token{}) requires(!is_client) {
@@ -348,6 +351,7 @@ public:
     [[nodiscard]] const Connection* connection() const noexcept {
         return session_ && session_->core_ ? &*session_->core_ : nullptr;
     }
+    /// Opening, open, closing or closed; opening before it was begun.
     [[nodiscard]] sansocket::connection_state state() const noexcept {
         if (!session_) return sansocket::connection_state::closed;
         return connection() ? connection()->state() : sansocket::connection_state::opening;

@@ -35,6 +35,7 @@ struct drop_counters {
     std::uint64_t dropped_old = 0;  ///< Messages that made room for newer ones.
     std::uint64_t closed = 0;       ///< Closes with 1008: of one connection, 0 or 1.
 
+    /// Adds those of another.
     drop_counters& operator+=(const drop_counters& other) noexcept {
         dropped_new += other.dropped_new;
         dropped_old += other.dropped_old;

@@ -78,13 +78,14 @@ inline bool name_server(SSL* ssl, std::string host) {
 template <class Executor = ::asio::any_io_executor>
 class basic_stream {
 public:
-    using executor_type = Executor;
+    using executor_type = Executor;  ///< What it runs on.
+    /// The socket beneath.
     using lowest_layer_type =
         ::asio::basic_stream_socket<::asio::generic::stream_protocol, Executor>;
     /// The same on another kind of executor.
     template <class Other>
     struct rebind_executor {
-        using other = basic_stream<Other>;
+        using other = basic_stream<Other>;  ///< The stream type.
     };
 
     /// Plain: from a socket, or not connected yet, from an executor or an execution context. A
@@ -123,6 +124,7 @@ public:
     /// @param host  a name, which the server is told (SNI), or an IP address without brackets.
     /// @return OpenSSL's errors; asio::error::already_started if it is TLS.
     std::error_code use_tls(std::string_view host);
+    /// Whether it is TLS, with the handshake done or not.
     [[nodiscard]] bool uses_tls() const noexcept { return tls() != nullptr; }
     /// Whether it is TLS whose handshake is to be done.
     [[nodiscard]] bool needs_handshake() const noexcept { return uses_tls() && !secured_; }
@@ -175,6 +177,7 @@ public:
             token, this, buffers);
     }
 
+    /// What it runs on.
     [[nodiscard]] executor_type get_executor() noexcept { return lowest_layer().get_executor(); }
     /// The socket.
     [[nodiscard]] lowest_layer_type& lowest_layer() noexcept {
@@ -206,6 +209,7 @@ private:
     std::chrono::milliseconds timeout_ = std::chrono::seconds(1);
 };
 
+/// A stream on any executor: that of `client` and `server_connection`.
 using stream = basic_stream<>;
 
 template <class Executor>

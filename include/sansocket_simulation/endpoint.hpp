@@ -46,7 +46,7 @@ struct endpoint_options {
 template <class Connection>
 class endpoint {
 public:
-    using connection_type = Connection;
+    using connection_type = Connection;  ///< What it drives.
 
     /// What the program does, and who watches. Empty: nothing. They may call everything here, and
     /// the connection, but must not destroy the endpoint.
@@ -89,6 +89,7 @@ public:
     /// Whether there is one: it was not dropped.
     [[nodiscard]] bool has_connection() const noexcept { return core_.has_value(); }
 
+    /// @{
     /// As the connection's functions of the same name, and then `drive`.
     template <class Text>
     sansocket::errc send_text(Text&& text) {
@@ -107,6 +108,7 @@ public:
         core_->abort(cause);
         drive();
     }
+    /// @}
     /// The program lets go: the connection is destroyed, and its socket with it.
     void drop();
     /// The connection moves to another place and back, whatever is going on. Not from a hook.
@@ -120,6 +122,7 @@ public:
     }
     /// The program takes no messages until `resume`.
     void pause() { paused_ = true; }
+    /// It takes them again.
     void resume() {
         paused_ = false;
         drive();
@@ -130,6 +133,7 @@ public:
     /// Does whatever the connection wants done.
     void drive();
 
+    /// Its name in the story.
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     /// Whether its socket is still in use.
     [[nodiscard]] bool attached() const noexcept { return attached_; }
@@ -141,6 +145,7 @@ public:
     [[nodiscard]] bool output_lost() const noexcept { return output_lost_; }
     /// Bytes that the link has taken, and those that it is taking now.
     [[nodiscard]] std::uint64_t written() const noexcept { return written_; }
+    /// The latter alone.
     [[nodiscard]] std::size_t writing() const noexcept { return shown_.bytes; }
     /// Whether bytes that were being written changed meanwhile: a defect of the connection.
     [[nodiscard]] bool output_changed() const noexcept { return output_changed_; }

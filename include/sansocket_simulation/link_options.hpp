@@ -30,16 +30,17 @@ struct link_options {
 
 /// What became of a read or a write.
 enum class io : std::uint8_t {
-    done,
+    done,         ///< It took or gave bytes.
     would_block,  ///< Nothing to read, or no room; `on_ready` will be called.
     end,          ///< The peer writes no more.
     truncated,    ///< The same, and TLS was not told.
     lost,         ///< The connection is gone.
 };
 
+/// A read or a write, and how far it came.
 struct io_result {
-    io what = io::done;
-    std::size_t bytes = 0;
+    io what = io::done;     ///< What became of it.
+    std::size_t bytes = 0;  ///< How many it took or gave.
 };
 
 /// What can befall a link at one of its operations.

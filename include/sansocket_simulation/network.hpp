@@ -77,8 +77,11 @@ public:
         for (auto& e : wakes_) time_->cancel(e);
     }
 
+    /// @{
+    /// The two ends. They live as long as the link.
     [[nodiscard]] link_end& first() noexcept { return sockets_[0]; }
     [[nodiscard]] link_end& second() noexcept { return sockets_[1]; }
+    /// @}
 
     /// Lets `what` befall the link now. `side`: 0 for the direction from the first end, 1 from the
     /// second.

@@ -15,6 +15,7 @@ namespace sansocket_simulation {
 /// A small generator (splitmix64). Not for secrets.
 class random_source {
 public:
+    /// The same seed gives the same numbers.
     explicit constexpr random_source(std::uint64_t seed) noexcept : seed_(seed), state_(seed) {}
 
     /// The next 64 bits.

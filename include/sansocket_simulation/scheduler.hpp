@@ -31,7 +31,7 @@ public:
     scheduler& operator=(const scheduler&) = delete;
     ~scheduler() = default;
 
-    [[nodiscard]] time_point now() const noexcept { return now_; }
+    [[nodiscard]] time_point now() const noexcept { return now_; }  ///< The time.
 
     /// `what` is to happen at `when`, now if that is past, not at all if that is `never`.
     event at(time_point when, std::function<void()> what) {

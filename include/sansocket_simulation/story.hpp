@@ -39,9 +39,9 @@ public:
     [[nodiscard]] std::uint64_t lines() const noexcept { return lines_; }
     /// All lines; empty unless they are kept.
     [[nodiscard]] const std::string& text() const noexcept { return text_; }
-    [[nodiscard]] bool kept() const noexcept { return keep_; }
+    [[nodiscard]] bool kept() const noexcept { return keep_; }  ///< Whether the lines are kept.
 
-    static constexpr std::uint64_t none = ~std::uint64_t{};
+    static constexpr std::uint64_t none = ~std::uint64_t{};  ///< No number.
 
 private:
     void mix(std::uint64_t word) noexcept {

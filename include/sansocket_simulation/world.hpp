@@ -72,14 +72,17 @@ public:
     /// `what` happens once `span` of virtual time has passed.
     void after(duration span, std::function<void()> what) { time_.after(span, std::move(what)); }
 
-    [[nodiscard]] time_point now() const noexcept { return time_.now(); }
+    [[nodiscard]] time_point now() const noexcept { return time_.now(); }  ///< The time.
     /// How many things have happened.
     [[nodiscard]] std::uint64_t happened() const noexcept { return time_.happened(); }
-    [[nodiscard]] scheduler& time() noexcept { return time_; }
+    [[nodiscard]] scheduler& time() noexcept { return time_; }  ///< The clock.
     /// For what the program under test leaves to chance.
     [[nodiscard]] random_source& random() noexcept { return random_; }
+    /// @{
+    /// The story of all that happens.
     [[nodiscard]] story& tell() noexcept { return story_; }
     [[nodiscard]] const story& told() const noexcept { return story_; }
+    /// @}
 
     /// Masking keys for a client. Nobody has to guess them here.
     [[nodiscard]] sansocket::chacha_keys keys() { return sansocket::chacha_keys(key_seed()); }

@@ -96,13 +96,18 @@ class recorder {
     using source_location = sansocket::source_location;
 
 public:
+    /// @{
+    /// Those of the connection.
     using connection_type = Connection;
     using queue_type = typename Connection::queue_type;
     using diagnostics_type = typename Connection::diagnostics_type;
+    /// @}
+    /// Whose end it is.
     static constexpr sansocket::role endpoint_role = Connection::endpoint_role;
     /// A client is made from a seed, not from keys: it is written down.
     using seed = std::array<std::byte, 32>;
 
+    /// A client that asks for `request`, with masking keys made from `keys`.
     recorder(const sansocket::client_request& request, const seed& keys, time_point now,
              const sansocket::options& options = {},
              const source_location& where = source_location::current(), Sink sink = {})  //
@@ -118,6 +123,7 @@ public:
                          .request = request,
                          .seed = keys}));
     }
+    /// A server that judges the request by `policy`.
     recorder(const sansocket::server_policy& policy, time_point now,
              const sansocket::options& options = {},
              const source_location& where = source_location::current(), Sink sink = {})  //
@@ -150,6 +156,8 @@ public:
     }
     ~recorder() = default;
 
+    /// @{
+    /// As of `sansocket::connection`.
     std::size_t receive(std::span<std::byte> in, time_point now) {
         record r{.what = call::receive, .at = now, .bytes = copy(in)};
         const std::size_t taken = core_.receive(in, now);
@@ -239,6 +247,7 @@ public:
             {.what = call::close, .at = now, .number = number(code), .text = std::string{reason}},
             core_.close(code, reason, now));
     }
+    /// @}
     /// As the connection's, it throws nothing: if the sink does, nothing more is written down.
     void abort(errc cause = errc::aborted) noexcept {
         core_.abort(cause);
@@ -252,6 +261,8 @@ public:
         note({.what = call::abort, .number = number(cause)}, 0);
 #endif
     }
+    /// @{
+    /// As of `sansocket::connection`.
     errc accept(std::string_view subprotocol, std::span<const sansocket::http_field_value> fields,
                 time_point now) requires(!is_client) {
         return noted({.what = call::accept,
@@ -298,11 +309,15 @@ public:
         core_.release_handshake();
         note({.what = call::release_handshake}, 0);
     }
+    /// @}
 
     /// The message queue, whose `pop` and `clear` are written down.
     class queue {
     public:
+        /// That of `owner`.
         explicit queue(recorder& owner) noexcept : owner_(&owner) {}
+        /// @{
+        /// As `message_queue` has it.
         std::optional<sansocket::message_view> pop() {
             const auto m = owner_->core_.messages().pop();
             owner_->note({.what = call::pop}, hash_of(m));
@@ -328,6 +343,7 @@ public:
         [[nodiscard]] std::size_t size() const noexcept { return get().size(); }
         [[nodiscard]] std::size_t bytes() const noexcept { return get().bytes(); }
         [[nodiscard]] bool paused() const noexcept { return get().paused(); }
+        /// @}
 
     private:
         [[nodiscard]] const queue_type& get() const noexcept {
@@ -335,6 +351,8 @@ public:
         }
         recorder* owner_;
     };
+    /// @{
+    /// As of `sansocket::connection`.
     [[nodiscard]] queue& messages() noexcept { return messages_; }
     [[nodiscard]] const queue& messages() const noexcept { return messages_; }
 
@@ -358,6 +376,7 @@ public:
     [[nodiscard]] auto counters() const noexcept { return core_.counters(); }
     [[nodiscard]] auto round_trip() const noexcept { return core_.round_trip(); }
     [[nodiscard]] auto explain() const noexcept { return core_.explain(); }
+    /// @}
 
 private:
     // Without a codec nothing is compressed, whatever the options say.

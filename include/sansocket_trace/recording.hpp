@@ -37,7 +37,7 @@ namespace sansocket_trace {
 
 /// What may be wrong with a recording.
 enum class trace_error : std::uint8_t {
-    ok,
+    ok,               ///< Nothing.
     not_a_trace,      ///< It does not begin as a recording does.
     unknown_version,  ///< Its form is newer than this program.
     truncated,        ///< It ends inside its head or inside a record. What came before is good.
@@ -75,6 +75,7 @@ enum class call : std::uint8_t {
     send_fragmented,
     pop_piece,
 };
+/// The names of the calls, by their number.
 inline constexpr std::array<std::string_view, 29> call_names{"",
                                                              "receive",
                                                              "receive_end",
@@ -107,13 +108,13 @@ inline constexpr std::array<std::string_view, 29> call_names{"",
 
 /// One call. What a call does not have is empty.
 struct record {
-    call what{};
+    call what{};                 ///< The call.
     sansocket::time_point at{};  ///< `now`; the last one where the call has none.
     std::uint64_t number =
         0;  ///< A kind and how it is compressed, a code, status, cause, or how many bytes.
-    std::vector<std::byte> bytes{};  ///< What was received or is to be sent.
-    std::string text{};              ///< A reason, subprotocol or body.
-    std::vector<sansocket::http_field_value> fields{};
+    std::vector<std::byte> bytes{};                     ///< What was received or is to be sent.
+    std::string text{};                                 ///< A reason, subprotocol or body.
+    std::vector<sansocket::http_field_value> fields{};  ///< Of an answer to a request.
     std::uint64_t answer = 0;  ///< What the call returned; a hash where that is bytes.
     std::uint64_t digest = 0;  ///< How the connection stood afterwards.
 };
@@ -133,18 +134,19 @@ struct record {
 
 /// How a connection was made.
 struct head {
-    std::uint64_t library = SANSOCKET_VERSION;  ///< The version that recorded.
-    sansocket::role role = sansocket::role::client;
-    sansocket::time_point start{};
-    sansocket::options options{};
-    sansocket::client_request request{};  ///< A client's.
-    sansocket::server_policy policy{};    ///< A server's.
-    std::array<std::byte, 32> seed{};     ///< Of a client's masking keys.
+    std::uint64_t library = SANSOCKET_VERSION;       ///< The version that recorded.
+    sansocket::role role = sansocket::role::client;  ///< Whose end it is.
+    sansocket::time_point start{};                   ///< The time when it was made.
+    sansocket::options options{};                    ///< What was chosen.
+    sansocket::client_request request{};             ///< A client's.
+    sansocket::server_policy policy{};               ///< A server's.
+    std::array<std::byte, 32> seed{};                ///< Of a client's masking keys.
 };
 
 /// FNV-1a, 64 bits.
 class hash {
 public:
+    /// Adds bytes, or the eight of a number.
     void add(std::span<const std::byte> bytes) noexcept {
         for (const std::byte b : bytes) {
             value_ ^= static_cast<std::uint64_t>(b);
@@ -168,18 +170,24 @@ private:
 /// Appends values to bytes.
 class writer {
 public:
+    /// Appends to `to`, which outlives it.
     explicit writer(std::vector<std::byte>& to) noexcept : to_(&to) {}
 
+    /// A number, in 1 to 10 bytes: seven bits in each, the low ones first.
     void number(std::uint64_t n) {
         for (; n >= 0x80; n >>= 7U) to_->push_back(static_cast<std::byte>(n | 0x80U));
         to_->push_back(static_cast<std::byte>(n));
     }
+    /// Bytes, behind their number.
     void bytes(std::span<const std::byte> data) {
         number(data.size());
         to_->insert(to_->end(), data.begin(), data.end());
     }
+    /// Bytes alone.
     void raw(std::span<const std::byte> data) { to_->insert(to_->end(), data.begin(), data.end()); }
+    /// Characters, behind their number.
     void text(std::string_view s) { bytes(std::as_bytes(std::span{s})); }
+    /// Always: as of `reader`.
     [[nodiscard]] bool good() const noexcept { return true; }
 
 private:
@@ -189,8 +197,11 @@ private:
 /// Takes values from bytes. After the first that is not there, all are 0 or empty.
 class reader {
 public:
+    /// Takes from `from`, which outlives it.
     explicit reader(std::span<const std::byte> from) noexcept : from_(from) {}
 
+    /// @{
+    /// What `writer` appends by that name. trace_error::truncated, trace_error::corrupt.
     void number(std::uint64_t& n) {
         n = 0;
         for (unsigned shift = 0; shift < 64; shift += 7) {
@@ -216,13 +227,17 @@ public:
         const auto part = take();
         out.assign(reinterpret_cast<const char*>(part.data()), part.size());
     }
+    /// @}
+    /// Nothing more is taken. The first reason stays.
     void fail(trace_error why) noexcept {
         if (error_ == trace_error::ok) error_ = why;
         from_ = {};
     }
+    /// Whether nothing was wrong.
     [[nodiscard]] bool good() const noexcept { return error_ == trace_error::ok; }
+    /// Whether all was taken.
     [[nodiscard]] bool at_end() const noexcept { return from_.empty(); }
-    [[nodiscard]] trace_error error() const noexcept { return error_; }
+    [[nodiscard]] trace_error error() const noexcept { return error_; }  ///< What was wrong.
 
 private:
     std::span<const std::byte> take() {
@@ -416,6 +431,7 @@ inline std::vector<std::byte> encode(record r, sansocket::time_point last) {
 /// Reads a recording, which it does not keep alive.
 class recording {
 public:
+    /// Reads the head of `data`.
     explicit recording(std::span<const std::byte> data) : from_(data) {
         std::array<std::byte, detail::magic.size() + 1> begins{};
         from_.raw(begins);
@@ -431,6 +447,7 @@ public:
         detail::contents(from_, head_);
         last_ = head_.start;
     }
+    /// How the connection was made.
     [[nodiscard]] const sansocket_trace::head& head() const noexcept { return head_; }
     /// The next record. False at the end, and where `error()` says why not.
     bool next(record& r) {
@@ -444,6 +461,7 @@ public:
         last_ = r.at;
         return from_.good();
     }
+    /// What is wrong, if anything.
     [[nodiscard]] trace_error error() const noexcept { return from_.error(); }
 
 private:

@@ -30,6 +30,7 @@ struct replay_result {
     std::optional<std::size_t> differs{};
     trace_error error = trace_error::ok;  ///< What is wrong with the recording, if anything.
 
+    /// Whether all was as when it was recorded.
     [[nodiscard]] bool same() const noexcept { return !differs && error == trace_error::ok; }
 };
 

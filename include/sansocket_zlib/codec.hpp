@@ -44,7 +44,9 @@ concept memory_source = requires(void* block, std::size_t n) {
 
 /// The heap.
 struct heap {
+    /// Null: none.
     static void* allocate(std::size_t n) noexcept { return ::operator new(n, std::nothrow); }
+    /// Frees.
     static void release(void* block, std::size_t) noexcept { ::operator delete(block); }
 };
 
@@ -54,13 +56,16 @@ class compressor {
 public:
     /// zlib makes a window of 9 bits where raw deflate asks for 8: that is never agreed to.
     static constexpr std::uint8_t smallest_window = 9;
-    static constexpr bool keeps_context = true;
+    static constexpr bool keeps_context = true;  ///< As `deflate_compressor` says.
 
+    /// Out of range, a level or a window is made the nearest that zlib takes.
     explicit compressor(const sansocket::deflate_settings& settings) noexcept
         : window_bits_(std::clamp<int>(settings.window_bits, smallest_window, MAX_WBITS)),
           level_(std::clamp(settings.level, 0, 9)),
           memory_level_(std::clamp(settings.memory_level, 1, MAX_MEM_LEVEL)) {}
 
+    /// @{
+    /// As `deflate_compressor` says.
     bool begin() noexcept {
         if (stream_) return true;
         const auto init = [this](z_streamp z) {
@@ -84,6 +89,7 @@ public:
     }
     void release() noexcept { stream_.reset(); }
     [[nodiscard]] std::size_t memory() const noexcept { return stream_ ? stream_->held : 0; }
+    /// @}
 
 private:
     int window_bits_;
@@ -102,6 +108,8 @@ public:
     explicit decompressor(const sansocket::deflate_settings& settings) noexcept
         : window_bits_(std::clamp<int>(settings.window_bits, 9, MAX_WBITS)) {}
 
+    /// @{
+    /// As `deflate_decompressor` says.
     sansocket::decompress_step decompress(std::span<const std::byte> in,
                                           std::span<std::byte> out) noexcept;
     [[nodiscard]] position_type position() const noexcept { return position_; }
@@ -114,6 +122,7 @@ public:
         position_ = position_type::boundary;
     }
     [[nodiscard]] std::size_t memory() const noexcept { return stream_ ? stream_->held : 0; }
+    /// @}
 
 private:
     bool begin() noexcept {
@@ -169,12 +178,18 @@ sansocket::decompress_step decompressor<Memory>::decompress(std::span<const std:
 template <memory_source Memory = heap>
 class shared_compressor {
 public:
+    /// @{
+    /// As `deflate_compressor` says.
     static constexpr std::uint8_t smallest_window = compressor<Memory>::smallest_window;
     static constexpr bool keeps_context = false;
+    /// @}
 
+    /// Settings as of `compressor`.
     explicit shared_compressor(const sansocket::deflate_settings& settings) noexcept
         : settings_(settings) {}
 
+    /// @{
+    /// As `deflate_compressor` says.
     bool begin() {
         current_ = &of_this_thread();
         current_->reset();
@@ -186,6 +201,7 @@ public:
     }
     void reset() noexcept {}
     void release() noexcept {}
+    /// @}
     /// The connection's own: none. See `memory_of_this_thread`.
     [[nodiscard]] std::size_t memory() const noexcept { return 0; }
 
@@ -226,20 +242,28 @@ private:
 /// The codec with a compressor for each connection.
 template <memory_source Memory = heap>
 struct basic_codec {
-    static constexpr bool enabled = true;
+    static constexpr bool enabled = true;  ///< It compresses.
+    /// @{
+    /// What the connection has one of.
     using compressor = sansocket_zlib::compressor<Memory>;
     using decompressor = sansocket_zlib::decompressor<Memory>;
+    /// @}
 };
+/// The codec on the heap.
 using codec = basic_codec<>;
 
 /// The codec with a compressor for each thread. What a message refers to never outlives the call
 /// that sends it: messages begun with `start` are sent as they are.
 template <memory_source Memory = heap>
 struct basic_shared_codec {
-    static constexpr bool enabled = true;
+    static constexpr bool enabled = true;  ///< It compresses.
+    /// @{
+    /// What the connection has one of.
     using compressor = shared_compressor<Memory>;
     using decompressor = sansocket_zlib::decompressor<Memory>;
+    /// @}
 };
+/// The same on the heap.
 using shared_codec = basic_shared_codec<>;
 
 static_assert(sansocket::deflate_codec<codec>);

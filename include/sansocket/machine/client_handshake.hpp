@@ -45,7 +45,11 @@ struct client_request {
                                               ///< false of each name.
 };
 
+/// Where a client's opening handshake stands: it waits for the response, reads a refusal's body, or is
+/// over: the connection is open, the upgrade was refused, or something was wrong.
 enum class client_handshake_state : std::uint8_t { waiting, refusing, open, refused, failed };
+/// What moves it: an interim response (1xx), a response that accepts, one that refuses, anything that
+/// is wrong, and the end of a refusal's body.
 enum class client_handshake_event : std::uint8_t { interim, accept, refuse, fail, body_end };
 
 /// The client's opening handshake. 4.1.
@@ -101,6 +105,7 @@ public:
     ///         whose body ends here; errc::end_of_stream completes one that has no other end.
     [[nodiscard]] errc end(errc how) noexcept;
 
+    /// Where it stands.
     [[nodiscard]] client_handshake_state state() const noexcept { return state_; }
 
     /// What went wrong; `errc{}` while nothing has. A refusal's is known with its head.

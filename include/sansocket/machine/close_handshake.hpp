@@ -86,7 +86,8 @@ public:
     /// Output was thrown away.
     void drop(std::uint64_t bytes) noexcept { info_.unsent_bytes += bytes; }
 
-    [[nodiscard]] close_state state() const noexcept { return state_; }
+    [[nodiscard]] close_state state() const noexcept { return state_; }  ///< Where it stands.
+    /// The facts of the end.
     [[nodiscard]] const close_info& info() const noexcept { return info_; }
 
 private:

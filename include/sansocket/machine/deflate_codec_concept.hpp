@@ -135,7 +135,7 @@ concept deflate_decompressor =
 
 /// No codec: no message is compressed.
 struct no_deflate {
-    static constexpr bool enabled = false;
+    static constexpr bool enabled = false;  ///< There is no codec.
 };
 
 /// A codec: `no_deflate`, or two types.

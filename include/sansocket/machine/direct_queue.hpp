@@ -31,6 +31,7 @@ namespace sansocket {
 template <class Handler>
 class direct_queue {
 public:
+    /// Hands messages to `handler`.
     explicit direct_queue(Handler handler) : handler_(std::move(handler)) {}
 
     /// What is moved from has nothing begun, no handler to call, and has ended if it had.
@@ -99,12 +100,15 @@ public:
         end_.end(cause);
     }
 
+    /// @{
+    /// As `message_queue_for_connection` says. Nothing is ever queued.
     [[nodiscard]] bool is_eof() const noexcept { return end_.is_eof(); }
     [[nodiscard]] bool at_eof() const noexcept { return end_.is_eof(); }
     [[nodiscard]] errc cause() const noexcept { return end_.cause(); }
     [[nodiscard]] std::size_t size() const noexcept { return 0; }
     [[nodiscard]] std::size_t bytes() const noexcept { return 0; }
     [[nodiscard]] bool paused() const noexcept { return false; }
+    /// @}
     /// Bytes of memory held.
     [[nodiscard]] std::size_t memory() const noexcept { return partial_.capacity(); }
 

@@ -45,6 +45,7 @@ class frame_reader {
     struct nothing {};
 
 public:
+    /// What `next` finds; where RSV1 has a meaning, it says which it was.
     using piece_type = std::conditional_t<compressible, compressible_piece, frame_piece>;
 
     /// From now on RSV1 says that a message is compressed. RFC 7692 6.

@@ -55,6 +55,7 @@ public:
         errc end = errc::ok;  ///< End the connection because of this.
     };
 
+    /// Waits for `start`.
     explicit keepalive(const keepalive_options& options = {}) noexcept : options_(options) {}
 
     /// The connection opened.
@@ -91,7 +92,7 @@ public:
     /// When `advance` should be called at the latest.
     [[nodiscard]] time_point next_deadline(bool waiting) const noexcept;
 
-    [[nodiscard]] keepalive_state state() const noexcept { return state_; }
+    [[nodiscard]] keepalive_state state() const noexcept { return state_; }  ///< Where it stands.
     /// The payload of the last Ping that `advance` asked for.
     [[nodiscard]] ping_payload payload() const noexcept;
     /// From the last Ping of this machine to its Pong; nothing before the first.

@@ -36,6 +36,7 @@ class message_deflater {
     using compressor = typename Codec::compressor;
 
 public:
+    /// Waits for `start`: until then nothing is compressed.
     explicit message_deflater(const deflate_options& options)
         : threshold_(options.threshold),
           settings_{options.own_window_bits, options.level, options.memory_level},
@@ -84,13 +85,14 @@ public:
         ++messages_;
     }
 
-    [[nodiscard]] deflater_state state() const noexcept { return state_; }
+    [[nodiscard]] deflater_state state() const noexcept { return state_; }  ///< Where it stands.
     /// Whether a message is being compressed part by part.
     [[nodiscard]] bool inside() const noexcept { return state_ == deflater_state::inside; }
     /// What this endpoint keeps to.
     [[nodiscard]] const deflate_direction& direction() const noexcept { return own_; }
     /// Messages that were sent compressed.
     [[nodiscard]] std::uint64_t messages() const noexcept { return messages_; }
+    /// Bytes of memory held.
     [[nodiscard]] std::size_t memory() const noexcept {
         return codec_.memory() + scratch_.capacity();
     }

@@ -36,6 +36,7 @@ class message_inflater {
     using decompressor = typename Codec::decompressor;
 
 public:
+    /// Waits for `start`: until then nothing is decompressed.
     explicit message_inflater(const deflate_options& options)
         : most_blocks_(options.blocks),
           bytes_per_block_(options.bytes_per_block),
@@ -68,7 +69,7 @@ public:
     template <class Queue>
     [[nodiscard]] errc finish(Queue& queue);
 
-    [[nodiscard]] inflater_state state() const noexcept { return state_; }
+    [[nodiscard]] inflater_state state() const noexcept { return state_; }  ///< Where it stands.
     /// Whether a compressed message has begun that is not complete.
     [[nodiscard]] bool inside() const noexcept { return state_ == inflater_state::inside; }
     /// Bytes that came out of the message so far.
@@ -77,6 +78,7 @@ public:
     [[nodiscard]] const deflate_direction& direction() const noexcept { return peer_; }
     /// Messages that were decompressed.
     [[nodiscard]] std::uint64_t messages() const noexcept { return messages_; }
+    /// Bytes of memory held.
     [[nodiscard]] std::size_t memory() const noexcept { return codec_.memory(); }
 
     /// Gives back memory that no later message refers to.

@@ -29,8 +29,9 @@ namespace sansocket {
 template <class Allocator = std::allocator<std::byte>>
 class message_queue {
 public:
-    static constexpr bool copies = true;
+    static constexpr bool copies = true;  ///< `push` copies.
 
+    /// A queue with these marks. Allocates nothing before the first message.
     explicit message_queue(const queue_limits& limits = {},
                            const Allocator& allocator = {}) noexcept
         : fill_(limits), buffer_(allocator) {}
@@ -106,12 +107,15 @@ public:
         if (head_ == buffer_.size()) reset(0);
     }
 
+    /// @{
+    /// As `message_queue_for_connection` says.
     [[nodiscard]] bool is_eof() const noexcept { return end_.is_eof(); }
     [[nodiscard]] bool at_eof() const noexcept { return end_.is_eof() && size() == 0; }
     [[nodiscard]] errc cause() const noexcept { return end_.cause(); }
     [[nodiscard]] std::size_t size() const noexcept { return fill_.size(); }
     [[nodiscard]] std::size_t bytes() const noexcept { return fill_.bytes(); }
     [[nodiscard]] bool paused() const noexcept { return fill_.paused(); }
+    /// @}
     /// Bytes of memory held.
     [[nodiscard]] std::size_t memory() const noexcept { return buffer_.capacity(); }
 

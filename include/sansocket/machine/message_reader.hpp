@@ -58,6 +58,7 @@ enum class fragment_state : std::uint8_t { between, text, binary };
 template <role Role>
 class message_reader {
 public:
+    /// Waits for the first frame.
     explicit message_reader(const message_limits& limits = {}) noexcept : limits_(limits) {}
 
     /// The state after a data frame of kind `op` with `fin`, or nothing where 5.4 forbids it.

@@ -161,7 +161,7 @@ public:
     }
     /// Messages that were sent.
     [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
-    [[nodiscard]] writer_state state() const noexcept { return state_; }
+    [[nodiscard]] writer_state state() const noexcept { return state_; }  ///< Where it stands.
     /// Most bytes of a message that is sent in parts in a frame, before they are compressed.
     [[nodiscard]] std::size_t fragment() const noexcept { return fragment_; }
 

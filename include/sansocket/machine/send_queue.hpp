@@ -54,8 +54,8 @@ struct send_limits {
 
 /// A payload that is shared and not copied: `owner` keeps `bytes` alive and unchanged.
 struct shared_payload {
-    std::shared_ptr<const void> owner;
-    std::span<const std::byte> bytes;
+    std::shared_ptr<const void> owner;  ///< Keeps `bytes` alive.
+    std::span<const std::byte> bytes;   ///< The payload, whole.
 };
 
 /// What to write, in order. Views that stay valid until the next `consume_output`.
@@ -66,11 +66,13 @@ class output_buffers {
     };
 
 public:
-    static constexpr std::size_t capacity = 16;
+    static constexpr std::size_t capacity = 16;  ///< Most buffers that it holds.
 
     /// Goes over the buffers as spans.
     class iterator {
     public:
+        /// @{
+        /// What a forward iterator has.
         using value_type = std::span<const std::byte>;
         using difference_type = std::ptrdiff_t;
         iterator() = default;
@@ -81,26 +83,33 @@ public:
             return *this;
         }
         iterator operator++(int) noexcept { return iterator{at_++}; }
+        /// @}
         friend bool operator==(iterator, iterator) = default;
 
     private:
         const view* at_ = nullptr;
     };
 
+    /// No buffers.
     output_buffers() noexcept {}  // NOLINT: leaves the views as they are
 
+    /// At the first buffer.
     [[nodiscard]] iterator begin() const noexcept { return iterator{views_.data()}; }
+    /// Behind the last one.
     [[nodiscard]] iterator end() const noexcept { return iterator{views_.data() + count_}; }
+    /// Buffer number `i`, from 0; `i` is less than `size()`.
     [[nodiscard]] std::span<const std::byte> operator[](std::size_t i) const noexcept {
         return {views_[i].data, views_[i].size};
     }
     /// How many buffers, 0 to 16.
     [[nodiscard]] std::size_t size() const noexcept { return count_; }
-    [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+    [[nodiscard]] bool empty() const noexcept { return count_ == 0; }  ///< Whether there are none.
+    /// Whether no more fit.
     [[nodiscard]] bool full() const noexcept { return count_ == capacity; }
     /// Bytes in all of them.
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
+    /// Puts a buffer behind the others. Only while it is not `full()`.
     void add(std::span<const std::byte> buffer) noexcept {
         views_[count_++] = {buffer.data(), buffer.size()};
         bytes_ += buffer.size();
@@ -116,6 +125,7 @@ private:
 template <role Role>
 class send_queue {
 public:
+    /// An empty queue with these limits.
     explicit send_queue(const send_limits& limits = {}) noexcept : limits_(limits) {
         limits_.control_bytes =
             (std::max)(limits_.control_bytes, std::size_t{1});  // a Pong at least
@@ -176,6 +186,7 @@ public:
     }
     /// Frames of data waiting, those partly sent and the Close frame included.
     [[nodiscard]] std::size_t frames() const noexcept { return frames_; }
+    /// Whether nothing waits.
     [[nodiscard]] bool empty() const noexcept {
         return stopped_ || (data_.empty() && control_.empty());
     }
@@ -191,6 +202,7 @@ public:
     [[nodiscard]] bool drained() const noexcept {
         return data_.size() <= limits_.low_bytes && !full();
     }
+    /// Bytes of memory held.
     [[nodiscard]] std::size_t memory() const noexcept { return data_.memory() + control_.memory(); }
     /// Gives back the memory that nothing lies in.
     void shrink() noexcept {

@@ -70,24 +70,24 @@ struct server_policy {
 /// Whether a request that is no upgrade may be answered by the application, or is an error.
 enum class plain_http : std::uint8_t { refused, allowed };
 
-/// `deciding`: on an upgrade; `deciding_http`: on a request that is none.
+/// Where a server's opening handshake stands.
 enum class server_handshake_state : std::uint8_t {
-    reading,
-    deciding,
-    deciding_http,
-    accepted,
-    refused,
-    answered,
-    failed
+    reading,        ///< The request has not come.
+    deciding,       ///< It is an upgrade, and waits for the decision.
+    deciding_http,  ///< It is none, and waits for an answer.
+    accepted,       ///< The connection is open.
+    refused,        ///< The upgrade was refused.
+    answered,       ///< Plain HTTP was answered.
+    failed          ///< Something was wrong with the request.
 };
-/// `request`: an upgrade is in order; `http_request`: a request that is none.
+/// What moves it.
 enum class server_handshake_event : std::uint8_t {
-    request,
-    http_request,
-    fail,
-    accept,
-    refuse,
-    respond
+    request,       ///< A request came that is an upgrade in order.
+    http_request,  ///< One came that is none.
+    fail,          ///< What came is wrong.
+    accept,        ///< It is to be accepted.
+    refuse,        ///< It is to be refused.
+    respond        ///< Plain HTTP is to answer it.
 };
 
 /// The server's opening handshake. 4.2.
@@ -133,6 +133,7 @@ public:
     ///         client of another version learns which one to use.
     [[nodiscard]] http_progress receive(std::span<const std::byte> in);
 
+    /// Where it stands.
     [[nodiscard]] server_handshake_state state() const noexcept { return state_; }
 
     /// Whether there is a request to answer.

@@ -41,9 +41,10 @@ class static_message_queue {
     using word = std::uint32_t;  // size << 1 | kind, before each payload
 
 public:
-    static constexpr bool copies = true;
+    static constexpr bool copies = true;  ///< `push` copies.
     /// Bytes of storage that each message takes besides its payload.
     static constexpr std::size_t charge = sizeof(word);
+    /// Bytes of the largest message that it takes.
     static constexpr std::size_t max_message = MaxMessage;
     /// Bytes queued at which one more message might find no room: the highest high mark.
     static constexpr std::size_t full_bytes = Bytes - MaxMessage - charge + 1;
@@ -119,12 +120,16 @@ public:
     /// There is no memory to give back.
     void shrink() noexcept {}
 
+    /// @{
+    /// As `message_queue_for_connection` says.
     [[nodiscard]] bool is_eof() const noexcept { return end_.is_eof(); }
     [[nodiscard]] bool at_eof() const noexcept { return end_.is_eof() && size() == 0; }
     [[nodiscard]] errc cause() const noexcept { return end_.cause(); }
     [[nodiscard]] std::size_t size() const noexcept { return fill_.size(); }
+    /// @}
     /// Bytes of payload, and `charge` for each message.
     [[nodiscard]] std::size_t bytes() const noexcept { return fill_.bytes(); }
+    /// Whether reading is to stop.
     [[nodiscard]] bool paused() const noexcept { return fill_.paused(); }
     /// Bytes of memory held besides the queue itself: none.
     [[nodiscard]] std::size_t memory() const noexcept { return 0; }

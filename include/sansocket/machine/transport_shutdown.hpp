@@ -23,7 +23,7 @@ namespace sansocket {
 
 /// What is to be done with the transport now.
 enum class shutdown_request : std::uint8_t {
-    none,
+    none,        ///< Go on as before.
     half_close,  ///< Write no more; go on reading until the end or the deadline.
     close,       ///< Close it in the ordinary way; nothing waits to be written.
     abort,       ///< Drop it at once.
@@ -78,9 +78,11 @@ public:
         return Role == role::server ? shutdown_request::close : shutdown_request::none;
     }
 
+    /// When `expire` is due; `never` while none runs.
     [[nodiscard]] time_point deadline() const noexcept { return deadline_; }
     /// Whether there is nothing more to read, or no more time for it.
     [[nodiscard]] constexpr bool input_ended() const noexcept { return state_ != state::running; }
+    /// Whether it was dropped.
     [[nodiscard]] constexpr bool aborted() const noexcept { return state_ == state::aborted; }
 
 private:

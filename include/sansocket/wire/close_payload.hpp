@@ -26,7 +26,7 @@ inline constexpr std::size_t max_close_reason = max_control_payload - 2;
 struct close_payload_result {
     close_code code = close_code::no_status;  ///< `no_status` for an empty payload. 7.1.5.
     std::string_view reason;                  ///< UTF-8, 0 to 123 bytes.
-    errc ec = errc::ok;
+    errc ec = errc::ok;                       ///< What is wrong, if anything.
 };
 
 /// Reads a Close frame's payload. 5.5.1, 7.4.
@@ -48,9 +48,10 @@ struct close_payload_result {
 
 /// The payload of a Close frame, ready to be sent: 0 bytes, or 2 to 125.
 struct close_payload {
-    std::array<std::byte, max_control_payload> storage{};
-    std::size_t size = 0;
+    std::array<std::byte, max_control_payload> storage{};  ///< Its first `size` bytes are set.
+    std::size_t size = 0;                                  ///< Bytes: 0, or 2 to 125.
 
+    /// The payload: a view of `storage`.
     [[nodiscard]] constexpr std::span<const std::byte> bytes() const noexcept {
         return std::span{storage}.first(size);
     }

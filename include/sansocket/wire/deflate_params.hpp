@@ -42,8 +42,8 @@ struct deflate_parameters {
     /// `client_max_window_bits` without a value, which only an offer may have.
     static constexpr std::uint8_t no_value = 0;
 
-    bool server_no_context_takeover = false;
-    bool client_no_context_takeover = false;
+    bool server_no_context_takeover = false;               ///< 7.1.1.1.
+    bool client_no_context_takeover = false;               ///< 7.1.1.2.
     std::optional<std::uint8_t> server_max_window_bits{};  ///< 8 to 15.
     std::optional<std::uint8_t> client_max_window_bits{};  ///< 8 to 15, or `no_value`.
 
@@ -53,7 +53,7 @@ struct deflate_parameters {
 
 /// What a parser of them found.
 struct deflate_parse_result {
-    deflate_parameters value;
+    deflate_parameters value;  ///< Counts only where `ec` is `errc{}`.
     errc
         ec{};  ///< errc::deflate_parameter: unknown, twice, without the value it needs, or with one
                ///< that it cannot have.
@@ -168,7 +168,7 @@ struct deflate_options {
 /// One direction of an agreement.
 struct deflate_direction {
     std::uint8_t window_bits = max_window_bits;  ///< 8 to 15.
-    bool context_takeover = true;
+    bool context_takeover = true;  ///< Whether a message may refer to those before it. 7.1.1.
 
     friend constexpr bool operator==(const deflate_direction&, const deflate_direction&) = default;
 };

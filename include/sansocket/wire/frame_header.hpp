@@ -25,12 +25,12 @@ namespace sansocket {
 
 /// What a frame is. 11.8.
 enum class opcode : std::uint8_t {
-    continuation = 0x0,
-    text = 0x1,
-    binary = 0x2,
-    close = 0x8,
-    ping = 0x9,
-    pong = 0xA,
+    continuation = 0x0,  ///< The next part of a fragmented message. 5.4.
+    text = 0x1,          ///< A text message, or its first part. 5.6.
+    binary = 0x2,        ///< A binary message, or its first part. 5.6.
+    close = 0x8,         ///< The Close frame. 5.5.1.
+    ping = 0x9,          ///< A Ping. 5.5.2.
+    pong = 0xA,          ///< A Pong. 5.5.3.
 };
 
 /// Whether `value` (0x0 to 0xF) is an opcode that the RFC defines. 5.2.
@@ -57,20 +57,20 @@ enum class rsv1 : std::uint8_t {
 
 /// Everything that stands before a frame's payload. 5.2.
 struct frame_header {
-    bool fin = true;
-    sansocket::opcode opcode = sansocket::opcode::text;
-    std::uint64_t payload_length = 0;               ///< Bytes, 0 to 2^63 - 1.
-    std::optional<masking_key> key = std::nullopt;  ///< Present when the payload is masked.
-    bool compressed = false;                        ///< RSV1, where it means that. RFC 7692 6.
+    bool fin = true;                                     ///< Whether it ends its message.
+    sansocket::opcode opcode = sansocket::opcode::text;  ///< What the frame is.
+    std::uint64_t payload_length = 0;                    ///< Bytes, 0 to 2^63 - 1.
+    std::optional<masking_key> key = std::nullopt;       ///< Present when the payload is masked.
+    bool compressed = false;                             ///< RSV1, where it means that. RFC 7692 6.
 
     friend constexpr bool operator==(const frame_header&, const frame_header&) = default;
 };
 
 /// What `parse_frame_header` found.
 struct frame_header_result {
-    frame_header value;
-    std::size_t size = 0;  ///< Bytes of the header; 0 unless `ec` is success.
-    errc ec = errc::need_more;
+    frame_header value;         ///< Counts only where `ec` is success.
+    std::size_t size = 0;       ///< Bytes of the header; 0 unless `ec` is success.
+    errc ec = errc::need_more;  ///< Success, `errc::need_more`, or what is wrong.
 };
 
 namespace detail {

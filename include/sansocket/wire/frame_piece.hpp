@@ -15,6 +15,7 @@ namespace sansocket {
 
 /// A frame, or as much of one as has arrived.
 struct frame_piece {
+    /// What the frame is.
     sansocket::opcode opcode = sansocket::opcode::continuation;
     bool fin = false;    ///< FIN of the frame that this is a piece of.
     bool first = false;  ///< The frame's header ends right before `payload`.

@@ -47,6 +47,7 @@ public:
     /// completes a body that has no other end.
     void end(errc how) noexcept;
 
+    /// Whether no more is awaited.
     [[nodiscard]] bool over() const noexcept { return framing_ == framing::over; }
     /// Whether more of it was announced, or may have followed, than was kept.
     [[nodiscard]] bool cut() const noexcept { return cut_; }

@@ -170,8 +170,11 @@ public:
 
     /// Walks over the field lines: `for (const http_field field : head)`.
     class iterator;
+    /// @{
+    /// The first field line, and behind the last. Valid while the head is neither changed nor moved.
     [[nodiscard]] iterator begin() const noexcept;
     [[nodiscard]] iterator end() const noexcept;
+    /// @}
 
     /// The value of the first field called `name`, or nothing. 5.1.
     [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const noexcept;
@@ -226,12 +229,15 @@ private:
 /// See `http_head::begin`.
 class http_head::iterator {
 public:
+    /// @{
+    /// What a loop needs.
     iterator(const http_head& head, std::size_t index) noexcept : head_(&head), index_(index) {}
     [[nodiscard]] http_field operator*() const noexcept { return (*head_)[index_]; }
     iterator& operator++() noexcept {
         ++index_;
         return *this;
     }
+    /// @}
     [[nodiscard]] bool operator==(const iterator&) const noexcept = default;
 
 private:

@@ -48,6 +48,7 @@ namespace sansocket {
 /// Linear in the head, however it is cut. Allocates nothing before the first byte of a head.
 class http_head_parser {
 public:
+    /// Waits for a head of this kind.
     explicit http_head_parser(http_kind kind, const http_limits& limits = {},
                               request_body body = request_body::refused) noexcept;
 

@@ -25,8 +25,8 @@ enum class compression : std::uint8_t {
 
 /// A message that lies in somebody else's memory; who hands it out says for how long.
 struct message_view {
-    message_kind kind = message_kind::text;
-    std::span<const std::byte> bytes;
+    message_kind kind = message_kind::text;  ///< Text or binary.
+    std::span<const std::byte> bytes;        ///< The payload.
 
     /// The payload as characters; UTF-8 where `kind` is text.
     [[nodiscard]] std::string_view text() const noexcept {
@@ -37,10 +37,10 @@ struct message_view {
 /// A part of a message, as it came, that lies in somebody else's memory. Text may be cut inside of a
 /// code point.
 struct message_piece_view {
-    message_kind kind = message_kind::text;
-    std::span<const std::byte> bytes;  ///< May be empty where it is the last.
-    bool first = false;                ///< The message begins with it.
-    bool last = false;                 ///< The message is complete with it.
+    message_kind kind = message_kind::text;  ///< Text or binary, of the whole message.
+    std::span<const std::byte> bytes;        ///< May be empty where it is the last.
+    bool first = false;                      ///< The message begins with it.
+    bool last = false;                       ///< The message is complete with it.
 
     /// The bytes as characters.
     [[nodiscard]] std::string_view text() const noexcept {
@@ -50,23 +50,26 @@ struct message_piece_view {
 
 /// The same, and it owns its bytes.
 struct message_piece {
-    message_kind kind = message_kind::text;
-    std::string data;
-    bool first = false;
-    bool last = false;
+    message_kind kind = message_kind::text;  ///< Text or binary, of the whole message.
+    std::string data;                        ///< May be empty where it is the last.
+    bool first = false;                      ///< The message begins with it.
+    bool last = false;                       ///< The message is complete with it.
 
     message_piece() = default;
+    /// A copy of what `view` shows.
     explicit message_piece(const message_piece_view& view)
         : kind(view.kind), data(view.text()), first(view.first), last(view.last) {}
 };
 
 /// A message that owns its payload.
 struct message {
-    message_kind kind = message_kind::text;
-    std::string data;  ///< UTF-8 where `kind` is text.
+    message_kind kind = message_kind::text;  ///< Text or binary.
+    std::string data;                        ///< UTF-8 where `kind` is text.
 
     message() = default;
+    /// Of kind `k`, with the payload `d`.
     message(message_kind k, std::string d) : kind(k), data(std::move(d)) {}
+    /// A copy of what `view` shows.
     explicit message(message_view view) : kind(view.kind), data(view.text()) {}
 
     /// The payload as bytes; a view of `data`.

@@ -38,8 +38,8 @@ struct url {
 
 /// What `parse_url` returns: `value` counts only where `ec` is `errc{}`.
 struct url_result {
-    url value{};
-    errc ec{};
+    url value{};  ///< The parts.
+    errc ec{};    ///< What is wrong with the text, if anything.
 };
 
 /// Parses a WebSocket URL. RFC 6455 3.

@@ -38,6 +38,7 @@ struct server_counters {
     sansocket::connection_counters traffic;
     drop_counters dropped;  ///< Of the same.
 
+    /// Adds what a WebSocket that is over had moved and lost.
     void count_websocket(const sansocket::connection_counters& moved, const drop_counters& lost) {
         traffic += moved;
         dropped += lost;
@@ -59,9 +60,11 @@ struct server_counters {
         return codes_[index_of(code)];
     }
 
+    /// Adds a handshake that failed because of `cause`.
     void count_failure(sansocket::errc cause) noexcept {
         ++failures_[static_cast<std::size_t>(cause) % failures_.size()];
     }
+    /// Adds a WebSocket that ended so.
     void count_end(const sansocket::close_info& info) noexcept {
         ++(info.clean ? closed_clean : closed_unclean);
         ++codes_[index_of(info.code())];

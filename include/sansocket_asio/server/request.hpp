@@ -106,7 +106,7 @@ public:
         return d;
     }
 
-    [[nodiscard]] bool accepts() const noexcept { return accepts_; }
+    [[nodiscard]] bool accepts() const noexcept { return accepts_; }  ///< Whether it accepts.
     /// What was chosen instead of the policy's choice.
     [[nodiscard]] const std::optional<std::string>& subprotocol() const noexcept {
         return subprotocol_;
