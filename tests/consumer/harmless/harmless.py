@@ -23,7 +23,7 @@ def twice(work, options):
     tree = release_tree(work / "tree")
     second = shutil.copytree(tree, work / "second")
     prefix = installed(tree, work, *options)
-    options = [*options, f"-DCMAKE_PREFIX_PATH={prefix}", f"-DSANSOCKET_SOURCE_DIR={tree}",
+    options = [*options, f"-DCMAKE_PREFIX_PATH={prefix}", "-DSANSOCKET_INSTALL=ON", f"-DSANSOCKET_SOURCE_DIR={tree}",
                f"-DSANSOCKET_SECOND_SOURCE_DIR={second}"]
     for order in ["find;find", "add;find;find", "find;add_core;add", "add_core;find", "add_core;add"]:
         build = work / order.replace(";", "-")

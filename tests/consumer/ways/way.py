@@ -35,7 +35,7 @@ def cmake_way(way, options, asio, work):
     project = work / "project"
     shutil.copytree(HERE / way, project)
     shutil.copy2(HERE / "echo_server.cpp", project)
-    shutil.copy2(EVERYTHING, project)
+    shutil.copy2(EVERYTHING, project / "program.cpp")
     environment = dict(os.environ)
     if way == "add_subdirectory":
         release_tree(project / "third_party/sansocket")
@@ -65,7 +65,7 @@ def pkg_config_way(compiler, standard, asio, work):
     environment["PATH"] = f"{wrapper.parent}:{environment['PATH']}"
     shutil.copy2(EVERYTHING, work / "program.cpp")
     run("sh", "-e", HERE / "pkg_config/build.sh", cwd=work, env=environment)
-    return (work / "program").rename(work / "everything").parent
+    return work
 
 
 def main(way, compiler, standard, asio, work):
@@ -78,8 +78,8 @@ def main(way, compiler, standard, asio, work):
         options = [f"-DCMAKE_CXX_COMPILER={compiler}", f"-DCMAKE_CXX_STANDARD={standard}",
                    f"-DCMAKE_CXX_FLAGS={' '.join(WARNINGS)}"]
         programs = cmake_way(way, options, asio, work)
-    if (programs / "everything").exists():
-        run(programs / "everything")
+    if (programs / "program").exists():
+        run(programs / "program")
     else:
         support.see_echo(programs / "echo_server")
 
