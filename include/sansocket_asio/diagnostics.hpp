@@ -14,7 +14,7 @@
 namespace sansocket_asio {
 
 /// Writes a line to standard error for each leak: how the connection stood, and where it was made.
-class print_leaks : public sansocket::diagnostics_handler {
+class print_leaks final : public sansocket::diagnostics_handler {
 public:
     void leaked(const sansocket::leak_report& report) noexcept override {
         using std::chrono::milliseconds;

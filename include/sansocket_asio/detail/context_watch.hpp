@@ -20,7 +20,7 @@ public:
 
 protected:
     context_watcher() = default;
-    ~context_watcher() { unwatch(); }
+    virtual ~context_watcher() { unwatch(); }
     inline void watch(::asio::execution_context& context);
     inline void unwatch() noexcept;
 

@@ -1,0 +1,25 @@
+# Each is looked at in a folder of its own.
+expect(TRUE TARGETS sansocket)
+expect(TRUE FIND 0.1 TARGETS sansocket)
+expect(TRUE FIND ${SANSOCKET_EXPECTED} EXACT TARGETS sansocket)
+expect(TRUE FIND 0.1 COMPONENTS sansocket TARGETS sansocket)
+expect(TRUE FIND 0.1 COMPONENTS asio TARGETS sansocket asio)
+expect(TRUE FIND 0.1 COMPONENTS zlib TARGETS sansocket zlib)
+expect(TRUE FIND 0.1 COMPONENTS openssl TARGETS sansocket asio openssl)
+expect(TRUE FIND 0.1 COMPONENTS openssl asio zlib asio TARGETS sansocket asio zlib openssl)
+expect(TRUE FIND 0.1 COMPONENTS asio OPTIONAL_COMPONENTS nonsense zlib TARGETS sansocket asio zlib)
+
+# While the major version is 0, another minor version is another interface.
+expect(FALSE FIND 0.1.99)
+expect(FALSE FIND 0.2)
+expect(FALSE FIND 0.0)
+expect(FALSE FIND 1.0)
+expect(FALSE FIND 0.1.99 EXACT)
+
+expect(FALSE FIND 0.1 COMPONENTS asoi TARGETS sansocket MESSAGE "there is no component asoi")
+expect(FALSE FIND 0.1 COMPONENTS asoi asio TARGETS sansocket asio MESSAGE "there is no component asoi")
+expect(TRUE PREFIX "${SANSOCKET_BARE}" TARGETS sansocket)
+expect(FALSE PREFIX "${SANSOCKET_BARE}" FIND COMPONENTS asio TARGETS sansocket MESSAGE "without asio, as with -DSANSOCKET_ASIO=OFF")
+expect(FALSE PREFIX "${SANSOCKET_BARE}" FIND COMPONENTS asio OPTIONAL_COMPONENTS openssl TARGETS sansocket MESSAGE "without asio")
+expect(FALSE PREFIX "${SANSOCKET_BARE}" FIND OPTIONAL_COMPONENTS asio COMPONENTS zlib TARGETS sansocket MESSAGE "without zlib")
+expect(TRUE PREFIX "${SANSOCKET_BARE}" FIND OPTIONAL_COMPONENTS asio zlib openssl TARGETS sansocket)
