@@ -65,6 +65,7 @@ std::size_t shape<T>::corners() const {
 """,
     # No other header includes it.
     "include/sansocket/detail/lonely.hpp": "#pragma once\n\nnamespace sansocket {\nstruct lonely {};\n}\n",
+    # Includes in the middle what needs the part before.
     "include/sansocket_drawn/sansocket_drawn.hpp": """\
 // sansocket_drawn.hpp
 //
@@ -80,18 +81,26 @@ inline int pens() { return 1; }
 #include <sansocket_drawn/ink.hpp>
 
 namespace sansocket_drawn {
-using inked = sansocket::shape<ink>;
+inline int brushes() { return 1; }
 }  // namespace sansocket_drawn
 """,
     "include/sansocket_drawn/ink.hpp": """\
 #pragma once
+
+#include <sansocket_drawn/sansocket_drawn.hpp>
+
+#include <limits.h>
+#include <stddef.h>
+#include <string.h>
 
 #include <initializer_list>
 
 namespace sansocket_drawn {
 struct ink {
     std::initializer_list<int> colours;
+    int pen = pens();
 };
+using inked = sansocket::shape<ink>;
 }  // namespace sansocket_drawn
 """,
     "include/sansocket_framed/sansocket_framed.hpp": """\
