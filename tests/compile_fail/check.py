@@ -2,7 +2,7 @@
 SANSOCKET_REJECT defined, or for each line "// expect -DMACRO=VALUE: REGEX" with that macro, which
 must fail with a message that matches.
 
-usage: check.py COMPILER INCLUDE_DIR FILE
+usage: check.py COMPILER FILE INCLUDE_DIR...
 """
 import pathlib
 import re
@@ -10,15 +10,16 @@ import subprocess
 import sys
 
 
-def compile_file(compiler, include, source, *flags):
+def compile_file(compiler, includes, source, *flags):
     tests = pathlib.Path(__file__).resolve().parents[1]
-    command = [compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", f"-I{include}", f"-I{tests}", *flags, source]
+    folders = [f"-I{folder}" for folder in (*includes, tests)]
+    command = [compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", *folders, *flags, source]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.returncode, done.stdout
 
 
-def check_rejected(compiler, include, source, flag, patterns):
-    status, output = compile_file(compiler, include, source, flag)
+def check_rejected(compiler, includes, source, flag, patterns):
+    status, output = compile_file(compiler, includes, source, flag)
     if status == 0:
         return f"{source}: compiles with {flag}"
     # Only what a compiler says, not the source lines that it quotes.
@@ -29,7 +30,7 @@ def check_rejected(compiler, include, source, flag, patterns):
     return 0
 
 
-def main(compiler, include, source):
+def main(compiler, source, *includes):
     text = pathlib.Path(source).read_text(encoding="utf-8")
     rejected = {}
     for flag, pattern in re.findall(r"^// expect(?: (-D\w+=\w+))?: (.+)$", text, re.MULTILINE):
@@ -38,11 +39,11 @@ def main(compiler, include, source):
     if not rejected or not all(re.search(rf"^#ifn?def {macro}$", text, re.MULTILINE) for macro in macros):
         return f"{source}: needs lines '// expect: REGEX' and a branch for the macro of each"
 
-    status, output = compile_file(compiler, include, source)
+    status, output = compile_file(compiler, includes, source)
     if status != 0:
         return f"{source}: the accepted branch does not compile\n{output}"
     for flag, patterns in rejected.items():
-        if failed := check_rejected(compiler, include, source, flag, patterns):
+        if failed := check_rejected(compiler, includes, source, flag, patterns):
             return failed
     print(f"{pathlib.Path(source).name}: accepted as it is, rejected in {len(rejected)} ways")
     return 0

@@ -1,4 +1,8 @@
+#if __has_include(<sansocket_asio/entropy.hpp>)
 #include <sansocket_asio/entropy.hpp>
+#else  // the single headers
+#include <sansocket_asio/sansocket_asio.hpp>
+#endif
 
 #include <asio/io_context.hpp>
 
