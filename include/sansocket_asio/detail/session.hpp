@@ -238,6 +238,7 @@ private:
     void linger();
     void discard_input();
     void end_in_agreement();
+    void cut_off();
     void end();
     void take_leftover();
     void read();
@@ -280,7 +281,7 @@ private:
     bool hand_over_posted_ = false;
     std::weak_ptr<message_handler> run_;
     sansocket::time_point armed_ = sansocket::never;
-    sansocket::time_point end_by_ = sansocket::never;  // while agreeing on the end
+    sansocket::time_point end_by_ = sansocket::never;  // agreeing on the end
     std::error_code tls_error_;
     std::optional<io> io_;             // nothing once the execution context is gone
     std::vector<std::byte> leftover_;  // read, and not yet taken by the core
@@ -431,7 +432,7 @@ void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::erro
     if (!ec) return;
     if (is_tls_error(ec)) tls_error_ = ec;
     if (ec == ::asio::error::eof) core_->receive_end(now());
-    else if (is_truncation(ec)) core_->receive_end(now(), sansocket::errc::tls_truncated);
+    else if (is_truncation(ec)) cut_off();
     else core_->transport_lost(now());
 }
 
