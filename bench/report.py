@@ -3,8 +3,8 @@
 
 usage: report.py BUILD_DIR [--core] [--net] [--quick] [--json FILE]
 
-Every ratio is a peer's CPU time over sansocket's: above 1, sansocket is faster. Nothing is
-asserted.
+Every ratio is a peer's CPU time over sansocket's: above 1, sansocket is faster. Beside bare loops it is
+sansocket's over theirs. Nothing is asserted.
 """
 import argparse
 import json
@@ -23,7 +23,9 @@ OURS = "sansocket"
 COPIED = "sansocket_copied"
 THEIRS_COPIED = "beast_copied"
 PEERS = ("beast", "websocketpp")
-NAMES = {OURS: OURS, "beast": "Beast", "websocketpp": "websocketpp", "ws": "npm ws"}
+NAMES = {OURS: "async_run", "awaited": "co_await", "beast": "Beast", "websocketpp": "websocketpp",
+         "ws": "npm ws", "asio": "bare Asio", "epoll": "bare epoll"}
+RAW = ("asio", "epoll")  # servers that know no WebSocket
 ROOT = Path(__file__).resolve().parent.parent
 HEADINGS = {
     "receive": "Receive, server role: parse, unmask, validate, deliver; 64 KiB feeds; copied: gathered\n"
@@ -171,7 +173,7 @@ def wait_for(port, server):
     sys.exit(f"{server.args[0]} does not listen")
 
 
-def server_cpu(build, command, case, seconds, deflate):
+def server_cpu(build, command, case, seconds, deflate, raw):
     """The server's CPU microseconds a message, or None with the reason on stderr."""
     port = free_port()
     server = subprocess.Popen(command + ["--port", str(port)], preexec_fn=pinned_to(0),
@@ -182,7 +184,7 @@ def server_cpu(build, command, case, seconds, deflate):
         load = subprocess.run(
             [str(build / "bench" / "loadgen"), "--port", str(port), "--pid", str(server.pid),
              "--connections", connections, "--size", size, "--depth", depth,
-             "--seconds", str(seconds), "--deflate", str(int(deflate))],
+             "--seconds", str(seconds), "--deflate", str(int(deflate)), "--raw", str(int(raw))],
             preexec_fn=pinned_to(1), stdout=subprocess.PIPE, check=False)
         if load.returncode != 0:
             return None
@@ -213,7 +215,13 @@ def echo_row(case, servers, us):
     row = [f"{connections} x {size_name(size)} x {depth}"]
     for who, command in servers.items():
         row.append("-" if not command else f"{us[who]:.2f} us" if us[who] else "failed")
-    return row + [ratio(us[who], us[OURS]) for who in servers if who != OURS]
+    return row + [ratio(us[who], us[OURS]) for who in compared(servers)] + [
+        ratio(us[OURS], us[who]) for who in servers if who in RAW]
+
+
+def compared(servers):
+    """The peers that speak WebSocket."""
+    return [who for who in servers if who != OURS and who not in RAW]
 
 
 def print_echoes(build, quick, servers, cases, deflate=False):
@@ -224,26 +232,37 @@ def print_echoes(build, quick, servers, cases, deflate=False):
             for who, command in servers.items():
                 if command:
                     seconds = 0.5 if quick else 1.5
-                    times[who].append(server_cpu(build, command, case, seconds, deflate))
+                    times[who].append(
+                        server_cpu(build, command, case, seconds, deflate, who in RAW))
         us = {who: median_of(v) for who, v in times.items()}
         rows.append(echo_row(case, servers, us))
         results.record("echo_deflate" if deflate else "echo", rows[-1][0], us)
-    head = ["connections x bytes x depth"] + [NAMES[who] for who in servers]
-    print_table(head + [f"{NAMES[who]}/ours" for who in servers if who != OURS], rows)
+    names = dict(NAMES) if not deflate else {**NAMES, OURS: OURS}
+    head = ["connections x bytes x depth"] + [names[who] for who in servers]
+    head += [f"{NAMES[who]}/ours" for who in compared(servers)]
+    print_table(head + [f"ours/{NAMES[who]}" for who in servers if who in RAW], rows)
 
 
 def report_net(build, quick):
+    bench = build / "bench"
     echo_server = [str(build / "examples" / "echo_server"), "--host", "127.0.0.1"]
-    beast_echo = [str(build / "bench" / "beast_echo")]
+    beast_echo = [str(bench / "beast_echo")]
     print("Network echo, loopback: server's CPU time a message, kernel included")
     print("(connections x bytes x messages in flight on each; server and load on a CPU each)")
     print_echoes(build, quick, {
-        OURS: echo_server,
+        OURS: [str(bench / "sansocket_echo")],
+        "awaited": echo_server,
         "beast": beast_echo,
-        "websocketpp": [str(build / "bench" / "websocketpp_echo")],
+        "websocketpp": [str(bench / "websocketpp_echo")],
+        "ws": ws_echo(),
+        "asio": [str(bench / "asio_echo")],
+        "epoll": [str(bench / "epoll_echo")],
     }, QUICK_CASES if quick else CASES)
+    print("Ours, in the ratios, is async_run: all that one read brings is answered with one write.")
+    print("co_await: sansocket, too, with a coroutine that awaits each message and each send. The bare")
+    print("loops send back the bytes they get, and know no WebSocket: what the transport itself costs.\n")
     print("The same with JSON-like text, compressed in both directions: no context takeover,")
-    print("level 6, memory level 8, window 15 (bytes before compression)")
+    print("level 6, memory level 8, window 15 (bytes before compression); ours with co_await")
     print_echoes(build, quick, {
         OURS: echo_server + ["--deflate", "--no-takeover"],
         "beast": beast_echo + ["--deflate"],

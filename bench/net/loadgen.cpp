@@ -1,5 +1,5 @@
 // loadgen --port N --pid PID [--connections C] [--size BYTES] [--depth D] [--seconds S]
-//         [--deflate 0|1]
+//         [--deflate 0|1] [--raw 0|1]
 //
 // Load for a WebSocket echo server on the loopback interface, and what it costs that server.
 // Linux only; one thread; no dependency but zlib.
@@ -10,6 +10,9 @@
 //
 // --deflate 1: the messages are JSON-like texts, compressed without context takeover. Servers may
 // compress and fragment as they like: compressed_replies.hpp says what must come back.
+//
+// --raw 1: the same bytes to a server that knows no WebSocket and sends back what it gets, without an
+// opening handshake: what the transport alone costs.
 //
 // After a warm-up, S seconds are measured. One line of JSON goes to stdout: messages echoed,
 // seconds, and the server's time on the CPU, all threads, from /proc/PID/task/*/schedstat.
@@ -55,6 +58,7 @@ struct settings {
     std::size_t depth = 1;
     double seconds = 2;
     bool deflate = false;
+    bool raw = false;
 };
 
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
@@ -75,11 +79,13 @@ settings parse(int argc, char** argv) {
         else if (name == "--depth") s.depth = static_cast<std::size_t>(value);
         else if (name == "--seconds") s.seconds = value;
         else if (name == "--deflate") s.deflate = value != 0;
+        else if (name == "--raw") s.raw = value != 0;
         else fail("unknown option " + std::string(name));
     }
-    if (s.port == 0 || s.pid == 0 || s.connections == 0 || s.depth == 0 || argc % 2 == 0)
+    if (s.port == 0 || s.pid == 0 || s.connections == 0 || s.depth == 0 || argc % 2 == 0 ||
+        (s.raw && s.deflate))
         fail("usage: loadgen --port N --pid PID [--connections C] [--size BYTES] [--depth D] "
-             "[--seconds S] [--deflate 0|1]");
+             "[--seconds S] [--deflate 0|1] [--raw 0|1]");
     return s;
 }
 
@@ -115,6 +121,9 @@ struct streams {
             echoed.insert(echoed.end(), payload.begin(), payload.end());
         }
         frame_size = sent.size() / s.depth;
+        if (s.raw) echoed = sent;
+        echo_size = s.raw ? frame_size : echoed.size();
+        raw = s.raw;
     }
 
     void append_ring(std::size_t depth, kind k, const bytes& payload, byte rsv1) {
@@ -129,6 +138,8 @@ struct streams {
     bytes echoed;
     std::optional<bench::compressed_echo> compressed;
     std::size_t frame_size = 0;
+    std::size_t echo_size = 0;
+    bool raw = false;
 };
 
 class client {
@@ -160,7 +171,7 @@ public:
             fail_with_errno("connect");
         const int on = 1;
         setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        shake_hands();
+        if (!streams_->raw) shake_hands();
     }
 
     void start(std::size_t messages) {
@@ -236,7 +247,7 @@ private:
     // Returns the number of messages that end in these bytes.
     std::size_t check(const byte* p, std::size_t left) {
         const bytes& expected = streams_->echoed;
-        const std::size_t before = read_ / expected.size();
+        const std::size_t before = read_ / streams_->echo_size;
         while (left != 0) {
             const std::size_t at = read_ % expected.size();
             const std::size_t n = (std::min)(left, expected.size() - at);
@@ -246,7 +257,7 @@ private:
             left -= n;
             read_ += n;
         }
-        return read_ / expected.size() - before;
+        return read_ / streams_->echo_size - before;
     }
 
     const streams* streams_;

@@ -426,8 +426,9 @@ private:
     }
     template <class Until, class Begin, class Token>
     auto run_begin(Begin begin, Token&& token) {
-        return run<void(std::error_code)>(detail::begin_operation<Until, Begin>{std::move(begin)},
-                                          std::forward<Token>(token));
+        return run<void(std::error_code)>(
+            detail::begin_operation<Until, Begin>{std::make_unique<Begin>(std::move(begin))},
+            std::forward<Token>(token));
     }
     template <class Change>
     sansocket::errc change(Change change) {

@@ -223,6 +223,23 @@ TEST_CASE("tls: a stream cut off before that is named (T14, B95)") {
     }
 }
 
+TEST_CASE("tls: who cut its stream off and still reads is told of the end, and not waited for") {
+    loop l;
+    tls_raw_client_pair p(l);
+    p.server.next_layer().shutdown_timeout(30s);
+    const result got = receive(p.server);
+    SECTION("before the Close") {}
+    SECTION("behind it") {
+        REQUIRE(p.peer.offer(to_server(sansocket::opcode::close, hex("03e8"))));
+    }
+    p.peer.socket.lowest_layer().shutdown(tcp::socket::shutdown_send);
+    l.until(got);
+    CHECK(l.finish() < 10s);
+    CHECK_FALSE(p.server.next_layer().lowest_layer().is_open());
+    (void)p.peer.read_to_end();
+    CHECK(p.peer.read_error == asio::error::eof);  // close_notify
+}
+
 TEST_CASE("tls: a stream that ends with close_notify and no Close is an end of the stream") {
     loop l;
     tls_raw_server_pair p(l);

@@ -24,12 +24,14 @@ public:
     segment_queue() = default;
     segment_queue(segment_queue&& other) noexcept
         : segments_(std::move(other.segments_)),
-          spare_(std::exchange(other.spare_, segment{})),
+          spare_(std::move(other.spare_)),
+          spare_size_(std::exchange(other.spare_size_, 0)),
           first_(std::exchange(other.first_, 0)),
           size_(std::exchange(other.size_, 0)) {}
     segment_queue& operator=(segment_queue&& other) noexcept {
         segments_ = std::move(other.segments_);
-        spare_ = std::exchange(other.spare_, segment{});
+        spare_ = std::move(other.spare_);
+        spare_size_ = std::exchange(other.spare_size_, 0);
         first_ = std::exchange(other.first_, 0);
         size_ = std::exchange(other.size_, 0);
         return *this;
@@ -102,8 +104,8 @@ public:
 
     void release() noexcept {
         std::vector<segment>{}.swap(segments_);
-        spare_ = segment{};
-        first_ = size_ = 0;
+        spare_.reset();
+        spare_size_ = first_ = size_ = 0;
     }
 
     // Gives back the block that an empty queue keeps for the next bytes.
@@ -116,7 +118,7 @@ public:
         std::size_t sum = 0;
         for (const segment& s : segments_)
             if (s.block) sum += s.capacity;
-        return sum + spare_.capacity;
+        return sum + spare_size_;
     }
 
 private:
@@ -165,15 +167,13 @@ private:
     }
 
     segment new_block(std::size_t capacity) {
-        if (spare_.capacity >= capacity) return std::exchange(spare_, segment{});
-        segment fresh{std::unique_ptr<std::byte[]>(new std::byte[capacity]),
-                      nullptr,
-                      nullptr,
-                      0,
-                      0,
-                      capacity};
-        fresh.data = fresh.block.get();
-        return fresh;
+        if (spare_size_ >= capacity)
+            return from_block(std::move(spare_), std::exchange(spare_size_, 0));
+        return from_block(std::unique_ptr<std::byte[]>(new std::byte[capacity]), capacity);
+    }
+    static segment from_block(std::unique_ptr<std::byte[]> block, std::size_t capacity) noexcept {
+        const std::byte* const data = block.get();
+        return {std::move(block), nullptr, data, 0, 0, capacity};
     }
 
     // The usual case, everything was taken: the last block is kept for what comes next.
@@ -197,12 +197,11 @@ private:
     // A block that is used up is kept as the spare one.
     void drop_front() noexcept {
         segment& front = segments_[first_];
-        if (front.block && front.capacity <= keep && front.capacity > spare_.capacity) {
-            front.begin = front.end = 0;
-            spare_ = std::exchange(front, segment{});
-        } else {
-            front = segment{};
+        if (front.block && front.capacity <= keep && front.capacity > spare_size_) {
+            spare_ = std::move(front.block);
+            spare_size_ = front.capacity;
         }
+        front = segment{};
         ++first_;
         if (first_ >= 32 && first_ * 2 >= segments_.size()) {
             segments_.erase(segments_.begin(),
@@ -212,7 +211,8 @@ private:
     }
 
     std::vector<segment> segments_;
-    segment spare_;          // a block that is empty
+    std::unique_ptr<std::byte[]> spare_;  // a block that is empty
+    std::size_t spare_size_ = 0;
     std::size_t first_ = 0;  // segments before it are used up
     std::size_t size_ = 0;
 };

@@ -180,7 +180,7 @@ template <class Q>
 consteval bool check_piecewise_queue() {
     static_assert(has_pop_piece<Q>,
                   "the message queue has no pop_piece() -> optional<message_piece_view> "
-                  "and piece_ready() const noexcept -> bool");
+                  "and piece_ready() const noexcept -> bool; sansocket::message_queue has");
     return true;
 }
 

@@ -6,7 +6,8 @@
 //
 // It asks to stop reading while there is still room for one message of the
 // largest size. So whatever conforms to `max_message` finds its room, however
-// slowly messages are taken; nothing is ever refused for want of it.
+// slowly messages are taken; nothing is ever refused for want of it. It gives no
+// pieces: a message that has its room whole need not be taken by parts.
 //
 // Knows nothing of: frames, roles, why reading is paused elsewhere.
 #pragma once

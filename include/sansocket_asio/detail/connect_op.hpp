@@ -84,7 +84,10 @@ public:
     // `begin`: errc(session&), called once, unless `ec` says that there is nothing to begin with.
     connect_op(std::shared_ptr<Session> session, Begin begin, destination<Endpoint> to,
                std::error_code ec)
-        : session_(std::move(session)), begin_(std::move(begin)), to_(std::move(to)), ec_(ec) {}
+        : session_(std::move(session)),
+          begin_(std::make_unique<Begin>(std::move(begin))),
+          to_(std::move(to)),
+          ec_(ec) {}
 
     template <class Self>
     void operator()(Self& self, std::error_code ec = {}) {
@@ -139,7 +142,7 @@ private:
                                           to->done = ec;
                                           to->found = found;
                                           if (const auto session = from.lock())
-                                              session->changed().cancel();
+                                              session->wake_others();
                                       });
         wait(self);
     }
@@ -255,7 +258,7 @@ private:
     }
 
     std::shared_ptr<Session> session_;
-    std::optional<Begin> begin_;
+    std::unique_ptr<Begin> begin_;  // apart, as begin_operation's
     destination<Endpoint> to_;
     std::error_code ec_;
     std::shared_ptr<resolution> resolution_;

@@ -57,7 +57,9 @@ template <class Until, class Begin>
 struct begin_operation {
     using result = void;
 
-    std::optional<Begin> begin;  // errc(session&)
+    // errc(session&). Apart, for Asio gives the operation's memory to the next one: a receive that
+    // waits as long as the connection lives should not keep room for what this holds.
+    std::unique_ptr<Begin> begin;
 
     template <class Session>
     auto& timer(Session& s) const noexcept {

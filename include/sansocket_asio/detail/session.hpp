@@ -141,7 +141,7 @@ public:
             if (!core_->output_full()) wake_first();
             return;
         }
-        changed().cancel();
+        wake_others();
         hand_over_soon();
     }
 
@@ -188,9 +188,19 @@ public:
 
     Stream& stream() noexcept { return io_->stream; }
     // Waited for by who waits for messages; cancelled to wake them.
-    timer_type& readable() noexcept { return io_->readable; }
-    // By all the others.
-    timer_type& changed() noexcept { return io_->changed; }
+    timer_type& readable() noexcept { return io_->waiting; }
+    // The same timer, for all the others. Who was woken for nothing looks, and waits again.
+    timer_type& changed() noexcept {
+        others_wait_ = true;
+        return io_->waiting;
+    }
+    void wake_all() noexcept {
+        others_wait_ = false;
+        io_->waiting.cancel();
+    }
+    void wake_others() noexcept {
+        if (others_wait_) wake_all();
+    }
 
     std::optional<connection_type> core_;
     std::unique_ptr<const connect_failure> failure_;  // of a connect; without the response
@@ -204,12 +214,10 @@ private:
         explicit io(Stream s)
             : stream(std::move(s)),
               deadline(stream.get_executor()),
-              readable(stream.get_executor(), sansocket::never),
-              changed(stream.get_executor(), sansocket::never) {}
+              waiting(stream.get_executor(), sansocket::never) {}
         Stream stream;
         timer_type deadline;
-        timer_type readable;
-        timer_type changed;
+        timer_type waiting;
         std::list<timer_type> senders;  // who waits for room, in order
     };
     // While there is one, `drive` does nothing: whoever made it drives afterwards.
@@ -238,6 +246,7 @@ private:
     void linger();
     void discard_input();
     void end_in_agreement();
+    void cut_off();
     void end();
     void take_leftover();
     void read();
@@ -278,9 +287,10 @@ private:
     bool waits_for_room_ = true;  // the run, before it hands over
     bool lags_ = false;           // and it does: the output was full and has not drained
     bool hand_over_posted_ = false;
+    bool others_wait_ = false;  // for something else than messages
     std::weak_ptr<message_handler> run_;
     sansocket::time_point armed_ = sansocket::never;
-    sansocket::time_point end_by_ = sansocket::never;  // while agreeing on the end
+    sansocket::time_point end_by_ = sansocket::never;  // agreeing on the end
     std::error_code tls_error_;
     std::optional<io> io_;             // nothing once the execution context is gone
     std::vector<std::byte> leftover_;  // read, and not yet taken by the core
@@ -431,7 +441,7 @@ void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::erro
     if (!ec) return;
     if (is_tls_error(ec)) tls_error_ = ec;
     if (ec == ::asio::error::eof) core_->receive_end(now());
-    else if (is_truncation(ec)) core_->receive_end(now(), sansocket::errc::tls_truncated);
+    else if (is_truncation(ec)) cut_off();
     else core_->transport_lost(now());
 }
 
@@ -468,29 +478,6 @@ void session<Stream, Connection>::arm_timer() {
         self->core_->advance(now());
         self->drive();
     });
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::wake() {
-    if (brings_something()) readable().cancel();
-    if (core_->state() != sansocket::connection_state::open || core_->output_drained() || dropped_)
-        changed().cancel();
-    wake_senders();
-    if (outbox_) outbox_->answer(answer());
-    hand_over_soon();
-}
-
-// To who sends.
-template <class Stream, class Connection>
-sansocket::errc session<Stream, Connection>::answer() const noexcept {
-    if (!core_) return sansocket::errc::not_open;
-    switch (core_->state()) {
-    case sansocket::connection_state::opening: return sansocket::errc::not_open;
-    case sansocket::connection_state::open: return sansocket::errc::ok;
-    case sansocket::connection_state::closing: return sansocket::errc::closing;
-    case sansocket::connection_state::closed: break;
-    }
-    return sansocket::errc::closed;
 }
 
 }  // namespace sansocket_asio::detail

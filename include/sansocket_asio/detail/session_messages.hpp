@@ -8,6 +8,29 @@
 
 namespace sansocket_asio::detail {
 
+template <class Stream, class Connection>
+void session<Stream, Connection>::wake() {
+    const bool open = core_->state() == sansocket::connection_state::open;
+    if (brings_something()) wake_all();
+    else if (!open || core_->output_drained() || dropped_) wake_others();
+    wake_senders();
+    if (outbox_) outbox_->answer(answer());
+    hand_over_soon();
+}
+
+// To who sends.
+template <class Stream, class Connection>
+sansocket::errc session<Stream, Connection>::answer() const noexcept {
+    if (!core_) return sansocket::errc::not_open;
+    switch (core_->state()) {
+    case sansocket::connection_state::opening: return sansocket::errc::not_open;
+    case sansocket::connection_state::open: return sansocket::errc::ok;
+    case sansocket::connection_state::closing: return sansocket::errc::closing;
+    case sansocket::connection_state::closed: break;
+    }
+    return sansocket::errc::closed;
+}
+
 // The first in the line when there is room; all of them when there will be none any more.
 template <class Stream, class Connection>
 void session<Stream, Connection>::wake_senders() noexcept {

@@ -6,6 +6,8 @@
 
 #include <sansocket_asio/detail/session.hpp>
 
+#include <algorithm>
+
 namespace sansocket_asio::detail {
 
 // The stream's own handshake, within the core's opening deadline.
@@ -65,13 +67,21 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::end_in_agreement() {
     if constexpr (ends_by_agreement<Stream>) {
         transport_ = transport::agreeing_on_end;
-        end_by_ = now() + shutdown_timeout(stream());
+        end_by_ = (std::min)(end_by_, now() + shutdown_timeout(stream()));
         stream().async_shutdown([self = this->shared_from_this()](std::error_code) {
             if (self->transport_ != transport::agreeing_on_end) return;
             self->end();
             self->drive();
         });
     }
+}
+
+// TLS: the peer's stream ended without close_notify. Ours is said, and nothing is waited for: another
+// read might never complete.
+template <class Stream, class Connection>
+void session<Stream, Connection>::cut_off() {
+    end_by_ = now();
+    core_->receive_end(end_by_, sansocket::errc::tls_truncated);
 }
 
 }  // namespace sansocket_asio::detail
