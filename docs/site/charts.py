@@ -24,7 +24,7 @@ TITLES = {
 }
 PEERS = {"beast": "Beast", "beast_copied": "Beast, copied", "websocketpp": "websocketpp", "ws": "npm ws"}
 COLOURS = {"beast": "--mark", "beast_copied": "--mark", "websocketpp": "--other", "ws": "--third"}
-NO_PEERS = {"memcpy"}  # what stands in for the transport
+NO_PEERS = {"memcpy", "asio", "epoll"}  # what stands in for the transport, and loops without WebSocket
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 BLOCK = re.compile(r"(<!-- from the results -->\n).*?(<!-- end -->)", re.DOTALL)
 WIDTH, LEFT, RIGHT, BAR, GAP = 760, 170, 64, 12, 12
