@@ -68,6 +68,9 @@ public:
     /// Keeps a connection in its handler's hands. To be let go of on the server's executor.
     using handle = std::shared_ptr<websocket_type>;
 
+    /// @throws std::system_error  errc::network_invalid of `server_options::trusted_proxies`, or
+    ///         std::errc::operation_not_supported where a PROXY header is required and Stream does not
+    ///         show the socket beneath it, as `next_layer` or `lowest_layer`.
     explicit basic_server(const executor_type& executor, server_options options = {})
         : state_(std::make_shared<state>(executor, std::move(options))) {}
     basic_server(const basic_server&) = delete;
@@ -87,7 +90,9 @@ public:
     /// The coroutine's return, or the last handle's end, closes a connection that is open, with 1000.
     /// An exception closes it with 1011 and is told to `server_observer::handler_failed`; but the
     /// std::system_error with which the operations of a connection that is over end a coroutine is a
-    /// return like any other. Cancelled (terminal) where it outlasts the deadline of `async_stop`.
+    /// return like any other. Either may have a second parameter, `const peer_address&`: the client's,
+    /// as in `server_request::client`, which lives as long as the websocket. A
+    /// coroutine is cancelled (terminal) where it outlasts the deadline of `async_stop`.
     template <class Handler>
     void on_connection(Handler handler) {
         state_->on_connection = std::move(handler);
@@ -167,7 +172,8 @@ public:
 
     /// How many WebSockets are open, or over and in the hands of their handler.
     [[nodiscard]] std::size_t connections() const noexcept { return state_->counters().open; }
-    /// Calls `function(websocket_type&)` for each that is open.
+    /// Calls `function(websocket_type&)` for each that is open, or `function(websocket_type&, const
+    /// peer_address&)`, with the client's address.
     template <class Function>
     void for_each(Function function) {
         state_->for_each(function);
