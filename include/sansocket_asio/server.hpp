@@ -161,6 +161,7 @@ public:
     /// Signature void(std::error_code): success; errc::close_timeout if anything had to be aborted or
     /// cancelled; errc::operation_in_progress, at once, for a server that was stopped before.
     /// A handler that keeps its handle is waited for.
+    /// Where it throws for want of memory, nothing is waited for: destroy the server.
     ///
     /// Cancellation, total: everything is aborted and cancelled at once, and handlers are not waited
     /// for.
