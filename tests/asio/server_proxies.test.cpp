@@ -290,6 +290,7 @@ TEST_CASE("server proxies: nobody else may send a PROXY header") {
     raw_peer stranger = s.from("127.0.0.3");
     stranger.send(bytes("PROXY TCP4 192.0.2.7 127.0.0.1 1 2\r\n" + proxied::with("")));
     CHECK(text_of(stranger.read_to_end()).starts_with("HTTP/1.1 400 "));
+    stranger.socket.close();
     raw_peer plain = s.open_from("127.0.0.3", "", "");
     CHECK(host_of(s.clients.back()) == "127.0.0.3");
     plain.socket.close();
