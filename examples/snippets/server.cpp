@@ -48,13 +48,30 @@ void serve() {
 sansocket_asio::server_options limits() {
     sansocket_asio::server_options options;
     options.max_connections = 5000;
-    options.max_connections_per_address = 20;  // not behind a proxy
+    options.max_connections_per_address = 20;
     options.policy.allowed_origins = {"https://example.com"};
     options.connection.opening_timeout = std::chrono::seconds(5);
     options.connection.messages.size = 64 * 1024;
     return options;
 }
 // [/limits]
+
+// [proxies]
+sansocket_asio::server_options behind_proxies() {
+    sansocket_asio::server_options options;
+    options.trusted_proxies = {"10.0.0.0/8", "2001:db8::7", "unix"};  // unix: by a Unix socket
+    options.forwarded = sansocket::forwarded_field::x_forwarded_for;
+    options.max_connections_per_address = 20;  // of clients
+    return options;
+}
+
+void greet(sansocket_asio::server& server) {
+    server.on_connection(
+        [](websocket& ws, const sansocket_asio::peer_address& client) -> asio::awaitable<void> {
+            co_await ws.async_send_text("You are " + client.to_string(), asio::use_awaitable);
+        });
+}
+// [/proxies]
 
 // [request]
 void decide(sansocket_asio::server& server) {

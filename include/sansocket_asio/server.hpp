@@ -70,6 +70,10 @@ public:
     using handle = std::shared_ptr<websocket_type>;
 
     /// A server that does nothing before `listen`.
+    ///
+    /// @throws std::system_error  errc::network_invalid of `server_options::trusted_proxies`, or
+    ///         std::errc::operation_not_supported where a PROXY header is required and Stream does not
+    ///         show the socket beneath it, as `next_layer` or `lowest_layer`.
     explicit basic_server(const executor_type& executor, server_options options = {})
         : state_(std::make_shared<state>(executor, std::move(options))) {}
     basic_server(const basic_server&) = delete;
@@ -90,7 +94,9 @@ public:
     /// The coroutine's return, or the last handle's end, closes a connection that is open, with 1000.
     /// An exception closes it with 1011 and is told to `server_observer::handler_failed`; but the
     /// std::system_error with which the operations of a connection that is over end a coroutine is a
-    /// return like any other. Cancelled (terminal) where it outlasts the deadline of `async_stop`.
+    /// return like any other. Either may have a second parameter, `const peer_address&`: the client's,
+    /// as in `server_request::client`, which lives as long as the websocket. A
+    /// coroutine is cancelled (terminal) where it outlasts the deadline of `async_stop`.
     template <class Handler>
     void on_connection(Handler handler) {
         state_->on_connection = std::move(handler);
@@ -159,6 +165,7 @@ public:
     /// Signature void(std::error_code): success; errc::close_timeout if anything had to be aborted or
     /// cancelled; errc::operation_in_progress, at once, for a server that was stopped before.
     /// A handler that keeps its handle is waited for.
+    /// Where it throws for want of memory, nothing is waited for: destroy the server.
     ///
     /// Cancellation, total: everything is aborted and cancelled at once, and handlers are not waited
     /// for.
@@ -170,7 +177,8 @@ public:
 
     /// How many WebSockets are open, or over and in the hands of their handler.
     [[nodiscard]] std::size_t connections() const noexcept { return state_->counters().open; }
-    /// Calls `function(websocket_type&)` for each that is open.
+    /// Calls `function(websocket_type&)` for each that is open, or `function(websocket_type&, const
+    /// peer_address&)`, with the client's address.
     template <class Function>
     void for_each(Function function) {
         state_->for_each(function);

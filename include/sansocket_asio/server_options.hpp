@@ -6,14 +6,24 @@
 
 #include <sansocket/connection.hpp>
 #include <sansocket/options.hpp>
+#include <sansocket/wire/forwarded.hpp>
 
 #include <asio/socket_base.hpp>
 
 #include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
 
 namespace sansocket_asio {
 
 class server_observer;
+
+/// Whether trusted proxies begin each connection with a PROXY header, of version 1 or 2.
+enum class proxy_protocol : std::uint8_t {
+    off,       ///< A header is an error, as any other bytes that are no request.
+    required,  ///< From each trusted proxy, within `options::opening_timeout`, ahead of TLS too.
+};
 
 /// Choices and limits of a server.
 struct server_options {
@@ -27,11 +37,25 @@ struct server_options {
     /// answered 503, and counted. Keep it below the number of descriptors that the process may have.
     std::size_t max_connections = 10'000;
     /// Connections from one IPv4 address or one IPv6 network of 64 bits; 0: no limit. Those above are
-    /// answered 429. Unix sockets have no limit. By default none, since behind a proxy all clients
-    /// have one address; set it where clients connect directly.
+    /// answered 429. Unix sockets have no limit. By default none, since behind a proxy that is not
+    /// among `trusted_proxies` all clients have one address; set it where clients are known.
     std::size_t max_connections_per_address = 0;
     /// Connections over a limit that are answered at a time; those above are closed at once.
     std::size_t max_refusals = 64;
+    /// Proxies whose word on where a client comes from is taken: networks and addresses, such as
+    /// "10.0.0.0/8" or "2001:db8::1", and "unix" for whoever connects to a Unix socket. Nobody else is
+    /// believed. The constructor of the server throws std::system_error with errc::network_invalid for
+    /// what is none. By default nobody, and the address of the transport is the client's.
+    std::vector<std::string> trusted_proxies{};
+    /// The field in which those proxies say it. They have to write it into each request, for what they
+    /// let through is the client's word. Hops are read from the end, up to the first that is not
+    /// trusted. By default none.
+    sansocket::forwarded_field forwarded = sansocket::forwarded_field::none;
+    /// Whether they say it ahead of everything else. A connection of theirs without such a header
+    /// ends, with errc::proxy_header_missing, errc::proxy_header_invalid, errc::proxy_header_too_long,
+    /// errc::end_of_stream or errc::opening_timeout. With `forwarded` too, that is looked at where the
+    /// header names another trusted proxy. By default off.
+    proxy_protocol proxy_header = proxy_protocol::off;
     /// Is told what happens. It has to live as long as the server. By default nobody.
     server_observer* observer = nullptr;
 };

@@ -212,7 +212,7 @@ public:
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_accept(const sansocket::server_policy& policy, const sansocket::options& options,
                       Token&& token = Token{}) requires(!is_client) {
-        return run_begin<detail::opened>(begin(policy, options), std::forward<Token>(token));
+        return run_begin<detail::opened>(begin(true, policy, options), std::forward<Token>(token));
     }
     /// The same with the default policy and options.
 
@@ -231,7 +231,7 @@ public:
                             Token&& token = Token{}) requires(!is_client) {
         if (options.decision == sansocket::request_decision::automatic)
             options.decision = sansocket::request_decision::manual;
-        return run_begin<detail::asked>(begin(policy, options), std::forward<Token>(token));
+        return run_begin<detail::asked>(begin(true, policy, options), std::forward<Token>(token));
     }
 
     /// Accepts the request that `async_read_request` brought. See sansocket::connection::accept.
@@ -418,10 +418,11 @@ private:
             return s.begin(connected, request, entropy(), session::now(), options, where);
         };
     }
-    auto begin(const sansocket::server_policy& policy, sansocket::options options) const {
+    auto begin(bool connected, const sansocket::server_policy& policy,
+               sansocket::options options) const {
         if (!options.diagnostics) options.diagnostics = diagnostics_handler();
-        return [policy, options, where = source_location(created_)](session& s) {
-            return s.begin(true, policy, session::now(), options, where);
+        return [connected, policy, options, where = source_location(created_)](session& s) {
+            return s.begin(connected, policy, session::now(), options, where);
         };
     }
     template <class Until, class Begin, class Token>

@@ -181,6 +181,9 @@ enum class errc : std::uint8_t {
     url_userinfo,   // 3
     url_needs_tls,  // 3
 
+    // server's options
+    network_invalid,  // RFC 4632 3.1
+
     // incomplete input: the one recoverable code
     need_more,
 
@@ -226,6 +229,12 @@ enum class errc : std::uint8_t {
     http_target_too_long,     // RFC 9110 4.1
     http_too_many_fields,     // RFC 9110 5.4
     http_head_too_large,      // RFC 9110 5.4
+
+    // proxies in front of a server
+    forwarded_invalid,      // RFC 7239 4
+    proxy_header_missing,   // PROXY protocol 2
+    proxy_header_invalid,   // PROXY protocol 2.1, 2.2
+    proxy_header_too_long,  // PROXY protocol 2.2
 
     // opening handshake, server's checks
     method_not_get,                 // 4.2.1
@@ -317,6 +326,8 @@ inline constexpr auto error_table = std::to_array<error_row>({
     {errc::url_fragment, error_kind::caller, close_code::normal, "a WebSocket URL may not have a fragment"},
     {errc::url_userinfo, error_kind::caller, close_code::normal, "a WebSocket URL may not have a user name or password"},
     {errc::url_needs_tls, error_kind::caller, close_code::normal, "the URL asks for TLS, and the stream has none"},
+    // server's options
+    {errc::network_invalid, error_kind::caller, close_code::normal, "this is no IP network such as 192.0.2.0/24"},
     // incomplete input: the one recoverable code
     {errc::need_more, error_kind::none, close_code::normal, "more input is needed"},
     // frames: peer broke section 5
@@ -359,6 +370,11 @@ inline constexpr auto error_table = std::to_array<error_row>({
     {errc::http_target_too_long, error_kind::limit, close_code::normal, "the request target is longer than the limit"},
     {errc::http_too_many_fields, error_kind::limit, close_code::normal, "the HTTP head has more fields than the limit"},
     {errc::http_head_too_large, error_kind::limit, close_code::normal, "the HTTP head is larger than the limit"},
+    // proxies in front of a server
+    {errc::forwarded_invalid, error_kind::peer, close_code::normal, "a proxy's word on where a request comes from is not valid"},
+    {errc::proxy_header_missing, error_kind::peer, close_code::normal, "a trusted proxy's connection did not begin with a PROXY header"},
+    {errc::proxy_header_invalid, error_kind::peer, close_code::normal, "a trusted proxy's PROXY header is not valid"},
+    {errc::proxy_header_too_long, error_kind::limit, close_code::normal, "a trusted proxy's PROXY header is longer than the limit"},
     // opening handshake, server's checks
     {errc::method_not_get, error_kind::peer, close_code::normal, "the request's method is not GET"},
     {errc::http_version_too_old, error_kind::peer, close_code::normal, "the request's HTTP version is below 1.1"},
@@ -2845,6 +2861,208 @@ inline errc http_head_parser::too_long() const noexcept {
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_HTTP_HEAD_PARSER_HPP
 
+// ==== sansocket/wire/ip_address.hpp ==============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_IP_ADDRESS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_IP_ADDRESS_HPP
+// ip_address.hpp
+//
+// IP addresses and networks as values, and their text. RFC 4291 2.2, RFC 4632 3.1.
+//
+// An IPv4 address and the same mapped into IPv6 (::ffff:192.0.2.1) are one value:
+// which of the two arrives depends on the socket, and no rule may depend on that.
+//
+// Knows nothing of: sockets, ports, names, zones.
+// Section numbers in this file refer to RFC 4291 unless another RFC is named.
+
+namespace sansocket {
+
+/// An IPv4 or IPv6 address. By default the unspecified address of IPv6, "::".
+class ip_address {
+public:
+    constexpr ip_address() = default;
+    /// An IPv4 address, of bytes in network order.
+    constexpr explicit ip_address(const std::array<std::uint8_t, 4>& bytes) noexcept {
+        std::copy(mapped.begin(), mapped.end(), bytes_.begin());
+        std::copy(bytes.begin(), bytes.end(), bytes_.begin() + mapped.size());
+    }
+    /// An IPv6 address, of bytes in network order; an IPv4 one where it is mapped (2.5.5.2).
+    constexpr explicit ip_address(const std::array<std::uint8_t, 16>& bytes) noexcept
+        : bytes_(bytes) {}
+
+    [[nodiscard]] constexpr bool is_v4() const noexcept {
+        return std::equal(mapped.begin(), mapped.end(), bytes_.begin());
+    }
+    /// As IPv6, in network order: an IPv4 address mapped.
+    [[nodiscard]] constexpr const std::array<std::uint8_t, 16>& bytes() const noexcept {
+        return bytes_;
+    }
+    /// The IPv4 address, in network order; the last four bytes of an IPv6 one.
+    [[nodiscard]] constexpr std::array<std::uint8_t, 4> v4_bytes() const noexcept {
+        std::array<std::uint8_t, 4> out{};
+        std::copy(bytes_.begin() + mapped.size(), bytes_.end(), out.begin());
+        return out;
+    }
+
+    friend constexpr bool operator==(const ip_address&, const ip_address&) = default;
+
+private:
+    static constexpr std::array<std::uint8_t, 12> mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255};
+
+    std::array<std::uint8_t, 16> bytes_{};
+};
+
+namespace detail {
+
+// dec-octet "." dec-octet "." dec-octet "." dec-octet, without leading zeros. RFC 3986 3.2.2.
+constexpr std::optional<std::array<std::uint8_t, 4>> parse_ipv4(std::string_view text) noexcept {
+    std::array<std::uint8_t, 4> out{};
+    for (std::size_t octets = 0;;) {
+        const std::size_t size = (std::min)(text.find('.'), text.size());
+        const std::string_view octet = text.substr(0, size);
+        if (octet.empty() || octet.size() > 3 || octets == 4) return std::nullopt;
+        if (!all_are(char_class::digit, octet)) return std::nullopt;
+        if (octet.size() > 1 && octet[0] == '0') return std::nullopt;
+        unsigned value = 0;
+        for (const char c : octet) value = value * 10 + static_cast<unsigned>(c - '0');
+        if (value > 255) return std::nullopt;
+        out[octets++] = static_cast<std::uint8_t>(value);
+        if (size == text.size()) return octets == 4 ? std::optional{out} : std::nullopt;
+        text.remove_prefix(size + 1);
+    }
+}
+
+constexpr unsigned hex_value(char c) noexcept {
+    return static_cast<unsigned>(is(char_class::digit, c) ? c - '0' : to_lower(c) - 'a' + 10);
+}
+
+// Groups of an IPv6 address, between "::" and an end or in all of it. An IPv4 address stands for two,
+// and only at the address's end.
+struct ipv6_groups {
+    std::array<std::uint8_t, 16> bytes{};
+    std::size_t size = 0;  // of the bytes
+
+    constexpr bool append(std::string_view text, bool at_end) noexcept {
+        while (!text.empty()) {
+            const std::size_t length = (std::min)(text.find(':'), text.size());
+            const bool last = length == text.size();
+            const std::string_view group = text.substr(0, length);
+            if (last && at_end && group.find('.') != std::string_view::npos)
+                return append_v4(group);
+            if (group.empty() || group.size() > 4 || size == bytes.size()) return false;
+            if (!all_are(char_class::hex_digit, group)) return false;
+            unsigned value = 0;
+            for (const char c : group) value = value << 4U | hex_value(c);
+            bytes[size++] = static_cast<std::uint8_t>(value >> 8U);
+            bytes[size++] = static_cast<std::uint8_t>(value & 0xffU);
+            if (last) return true;
+            text.remove_prefix(length + 1);
+            if (text.empty()) return false;  // a ":" at the end
+        }
+        return true;
+    }
+    constexpr bool append_v4(std::string_view text) noexcept {
+        const auto octets = parse_ipv4(text);
+        if (!octets || bytes.size() - size < octets->size()) return false;
+        for (const std::uint8_t octet : *octets) bytes[size++] = octet;
+        return true;
+    }
+};
+
+constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_view text) noexcept {
+    const std::size_t gap = text.find("::");
+    const bool has_gap = gap != std::string_view::npos;
+    ipv6_groups head, tail;
+    if (!head.append(text.substr(0, gap), !has_gap)) return std::nullopt;
+    if (has_gap && !tail.append(text.substr(gap + 2), true)) return std::nullopt;
+    const std::size_t size = head.size + tail.size;
+    // 2.2: "The use of "::" indicates one or more groups of 16 bits of zeros."
+    if (has_gap ? size > 14 : size != 16) return std::nullopt;
+    std::copy_n(tail.bytes.begin(), tail.size,
+                head.bytes.end() - static_cast<std::ptrdiff_t>(tail.size));
+    return head.bytes;
+}
+
+}  // namespace detail
+
+/// The address that `text` is: four decimal numbers, or IPv6 without brackets and zone. 2.2.
+///
+/// @return nothing for any other text; no octet of IPv4 may begin with a zero, which some read as
+///         octal.
+[[nodiscard]] constexpr std::optional<ip_address> parse_ip_address(std::string_view text) noexcept {
+    if (const auto v4 = detail::parse_ipv4(text)) return ip_address(*v4);
+    if (const auto v6 = detail::parse_ipv6(text)) return ip_address(*v6);
+    return std::nullopt;
+}
+
+/// All addresses that begin with the same bits. RFC 4632 3.1. By default "::/128", one address.
+class ip_network {
+public:
+    constexpr ip_network() = default;
+    /// One address.
+    constexpr explicit ip_network(const ip_address& address) noexcept : base_(address) {}
+
+    /// Whether `address` is one of them. A network of IPv6 holds no address of IPv4, and the other
+    /// way round.
+    [[nodiscard]] constexpr bool contains(const ip_address& address) const noexcept {
+        if (address.is_v4() != base_.is_v4()) return false;
+        for (std::size_t i = 0; i != 16; ++i)
+            if (((address.bytes()[i] ^ base_.bytes()[i]) & mask(i)) != 0) return false;
+        return true;
+    }
+
+    friend constexpr bool operator==(const ip_network&, const ip_network&) = default;
+
+private:
+    friend constexpr struct ip_network_result parse_ip_network(std::string_view text) noexcept;
+
+    // Of byte number `i`, the bits that are the network's.
+    [[nodiscard]] constexpr unsigned mask(std::size_t i) const noexcept {
+        const std::size_t own = bits_ > 8 * i ? (std::min)(bits_ - 8 * i, std::size_t{8}) : 0;
+        return (0xff00U >> own) & 0xffU;
+    }
+    [[nodiscard]] constexpr bool is_exact() const noexcept {
+        for (std::size_t i = 0; i != 16; ++i)
+            if ((base_.bytes()[i] & ~mask(i)) != 0) return false;
+        return true;
+    }
+
+    ip_address base_;
+    std::size_t bits_ = 128;  // an IPv4 network's and 96
+};
+
+/// What `parse_ip_network` returns: `value` counts only where `ec` is `errc{}`.
+struct ip_network_result {
+    ip_network value{};
+    errc ec{};
+};
+
+/// The network that `text` is: "192.0.2.0/24", "2001:db8::/32", or one address. RFC 4632 3.1.
+///
+/// @return the network, or errc::network_invalid: no address, a length that is no decimal number or
+///         over 32 or 128, or bits that are set behind it ("192.0.2.1/24"), which is a slip more often
+///         than not.
+[[nodiscard]] constexpr ip_network_result parse_ip_network(std::string_view text) noexcept {
+    const std::size_t slash = text.find('/');
+    const auto address = parse_ip_address(text.substr(0, slash));
+    if (!address) return {{}, errc::network_invalid};
+    ip_network out{*address};
+    if (slash == std::string_view::npos) return {out, errc{}};
+    const std::string_view digits = text.substr(slash + 1);
+    const bool number = !digits.empty() && digits.size() <= 3 &&
+                        detail::all_are(detail::char_class::digit, digits) &&
+                        (digits.size() == 1 || digits[0] != '0');
+    if (!number) return {{}, errc::network_invalid};
+    std::size_t length = 0;
+    for (const char c : digits) length = length * 10 + static_cast<std::size_t>(c - '0');
+    const bool plain_v4 = text.find(':') == std::string_view::npos;
+    out.bits_ = length + (plain_v4 ? 96 : 0);
+    if (out.bits_ > 128 || !out.is_exact()) return {{}, errc::network_invalid};
+    return {out, errc{}};
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_IP_ADDRESS_HPP
+
 // ==== sansocket/wire/url.hpp =====================================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_URL_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_WIRE_URL_HPP
@@ -2931,49 +3149,6 @@ struct url_result {
 
 namespace detail {
 
-// dec-octet "." dec-octet "." dec-octet "." dec-octet. 3.2.2.
-constexpr bool is_ipv4(std::string_view text) noexcept {
-    for (int octets = 1;; ++octets) {
-        const std::size_t size = (std::min)(text.find('.'), text.size());
-        const std::string_view octet = text.substr(0, size);
-        if (octet.empty() || octet.size() > 3 || !all_are(char_class::digit, octet)) return false;
-        if (octet.size() > 1 && octet[0] == '0') return false;
-        unsigned value = 0;
-        for (const char c : octet) value = value * 10 + static_cast<unsigned>(c - '0');
-        if (value > 255) return false;
-        if (size == text.size()) return octets == 4;
-        text.remove_prefix(size + 1);
-    }
-}
-
-// Groups of an IPv6 address between "::" and an end, or in all of it where there is no "::".
-// Returns how many of the eight groups they make up, or 9 where one is wrong. An IPv4 address
-// counts for two and may only stand last.
-constexpr std::size_t count_ipv6_groups(std::string_view text, bool at_end) noexcept {
-    constexpr std::size_t wrong = 9;
-    if (text.empty()) return 0;
-    for (std::size_t groups = 1; groups != wrong; ++groups) {
-        const std::size_t size = (std::min)(text.find(':'), text.size());
-        const bool last = size == text.size();
-        const std::string_view group = text.substr(0, size);
-        if (last && at_end && is_ipv4(group)) return groups + 1;
-        if (group.empty() || group.size() > 4) return wrong;
-        if (!all_are(char_class::hex_digit, group)) return wrong;
-        if (last) return groups;
-        text.remove_prefix(size + 1);
-    }
-    return wrong;
-}
-
-constexpr bool is_ipv6(std::string_view text) noexcept {
-    const std::size_t gap = text.find("::");
-    if (gap == std::string_view::npos) return count_ipv6_groups(text, true) == 8;
-    // 3.2.2: "::" stands once, for one or more groups of zeros.
-    return count_ipv6_groups(text.substr(0, gap), false) +
-               count_ipv6_groups(text.substr(gap + 2), true) <=
-           7;
-}
-
 struct host_port {
     std::string_view host{};
     host_kind kind = host_kind::name;
@@ -2995,8 +3170,8 @@ constexpr errc parse_port(std::string_view digits, std::uint16_t& port) noexcept
 
 constexpr errc classify_host(host_port& out) noexcept {
     if (out.host.empty()) return errc::url_host;
-    if (out.kind == host_kind::ipv6) return is_ipv6(out.host) ? errc{} : errc::url_host;
-    if (is_ipv4(out.host)) {
+    if (out.kind == host_kind::ipv6) return parse_ipv6(out.host) ? errc{} : errc::url_host;
+    if (parse_ipv4(out.host)) {
         out.kind = host_kind::ipv4;
         return errc{};
     }
@@ -5136,7 +5311,7 @@ template <class Q>
 consteval bool check_piecewise_queue() {
     static_assert(has_pop_piece<Q>,
                   "the message queue has no pop_piece() -> optional<message_piece_view> "
-                  "and piece_ready() const noexcept -> bool");
+                  "and piece_ready() const noexcept -> bool; sansocket::message_queue has");
     return true;
 }
 
@@ -6349,12 +6524,14 @@ public:
     segment_queue() = default;
     segment_queue(segment_queue&& other) noexcept
         : segments_(std::move(other.segments_)),
-          spare_(std::exchange(other.spare_, segment{})),
+          spare_(std::move(other.spare_)),
+          spare_size_(std::exchange(other.spare_size_, 0)),
           first_(std::exchange(other.first_, 0)),
           size_(std::exchange(other.size_, 0)) {}
     segment_queue& operator=(segment_queue&& other) noexcept {
         segments_ = std::move(other.segments_);
-        spare_ = std::exchange(other.spare_, segment{});
+        spare_ = std::move(other.spare_);
+        spare_size_ = std::exchange(other.spare_size_, 0);
         first_ = std::exchange(other.first_, 0);
         size_ = std::exchange(other.size_, 0);
         return *this;
@@ -6427,8 +6604,8 @@ public:
 
     void release() noexcept {
         std::vector<segment>{}.swap(segments_);
-        spare_ = segment{};
-        first_ = size_ = 0;
+        spare_.reset();
+        spare_size_ = first_ = size_ = 0;
     }
 
     // Gives back the block that an empty queue keeps for the next bytes.
@@ -6441,7 +6618,7 @@ public:
         std::size_t sum = 0;
         for (const segment& s : segments_)
             if (s.block) sum += s.capacity;
-        return sum + spare_.capacity;
+        return sum + spare_size_;
     }
 
 private:
@@ -6490,15 +6667,13 @@ private:
     }
 
     segment new_block(std::size_t capacity) {
-        if (spare_.capacity >= capacity) return std::exchange(spare_, segment{});
-        segment fresh{std::unique_ptr<std::byte[]>(new std::byte[capacity]),
-                      nullptr,
-                      nullptr,
-                      0,
-                      0,
-                      capacity};
-        fresh.data = fresh.block.get();
-        return fresh;
+        if (spare_size_ >= capacity)
+            return from_block(std::move(spare_), std::exchange(spare_size_, 0));
+        return from_block(std::unique_ptr<std::byte[]>(new std::byte[capacity]), capacity);
+    }
+    static segment from_block(std::unique_ptr<std::byte[]> block, std::size_t capacity) noexcept {
+        const std::byte* const data = block.get();
+        return {std::move(block), nullptr, data, 0, 0, capacity};
     }
 
     // The usual case, everything was taken: the last block is kept for what comes next.
@@ -6522,12 +6697,11 @@ private:
     // A block that is used up is kept as the spare one.
     void drop_front() noexcept {
         segment& front = segments_[first_];
-        if (front.block && front.capacity <= keep && front.capacity > spare_.capacity) {
-            front.begin = front.end = 0;
-            spare_ = std::exchange(front, segment{});
-        } else {
-            front = segment{};
+        if (front.block && front.capacity <= keep && front.capacity > spare_size_) {
+            spare_ = std::move(front.block);
+            spare_size_ = front.capacity;
         }
+        front = segment{};
         ++first_;
         if (first_ >= 32 && first_ * 2 >= segments_.size()) {
             segments_.erase(segments_.begin(),
@@ -6537,7 +6711,8 @@ private:
     }
 
     std::vector<segment> segments_;
-    segment spare_;          // a block that is empty
+    std::unique_ptr<std::byte[]> spare_;  // a block that is empty
+    std::size_t spare_size_ = 0;
     std::size_t first_ = 0;  // segments before it are used up
     std::size_t size_ = 0;
 };
@@ -7279,6 +7454,9 @@ public:
     /// The head of the request, in part before it is complete. Views of it live as long as this
     /// object is neither changed nor moved.
     [[nodiscard]] const http_head& request() const noexcept { return parser_.head(); }
+
+    /// Whether the head of the request is complete.
+    [[nodiscard]] bool has_request() const noexcept { return parser_.error() == errc::ok; }
 
     /// Moves the request's head out. Empty before the request is answered, which needs it here.
     [[nodiscard]] http_head take_request() noexcept {
@@ -9175,7 +9353,8 @@ private:
 //
 // It asks to stop reading while there is still room for one message of the
 // largest size. So whatever conforms to `max_message` finds its room, however
-// slowly messages are taken; nothing is ever refused for want of it.
+// slowly messages are taken; nothing is ever refused for want of it. It gives no
+// pieces: a message that has its room whole need not be taken by parts.
 //
 // Knows nothing of: frames, roles, why reading is paused elsewhere.
 
@@ -9394,6 +9573,483 @@ inline constexpr int version_patch = SANSOCKET_VERSION % 100;
 
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_VERSION_HPP
+
+// ==== sansocket/wire/forwarded.hpp ===============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_FORWARDED_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_FORWARDED_HPP
+// forwarded.hpp
+//
+// Whom a proxy's request comes from: the fields Forwarded (RFC 7239) and
+// X-Forwarded-For, and which part of them is to be believed.
+//
+// Each proxy adds a hop at the end. So they are read from the end, and only for
+// as long as the hop before was written by a proxy that is trusted: what stands
+// further to the left is the client's word, and may be anything, open quotes
+// among it. Reading from the end, none of it is ever looked at.
+//
+// Knows nothing of: which proxies are trusted, sockets.
+// Section numbers in this file refer to RFC 7239 unless another RFC is named.
+
+namespace sansocket {
+
+/// What a hop says of who it was. 6.
+enum class forwarded_node_kind : std::uint8_t {
+    address,     ///< An IP address. 6.1.
+    unknown,     ///< "unknown", or nothing. 6.2.
+    obfuscated,  ///< A word of the proxy's own, such as "_gazonk". 6.3.
+};
+
+/// The one who made a request, or who took it. 6.
+struct forwarded_node {
+    forwarded_node_kind kind = forwarded_node_kind::unknown;
+    ip_address address{};     ///< Of `forwarded_node_kind::address`.
+    std::uint16_t port = 0;   ///< 0 where none is given, or it is obfuscated.
+    std::string_view name{};  ///< As written, without quotes. Lives as long as the field.
+
+    friend constexpr bool operator==(const forwarded_node&, const forwarded_node&) = default;
+};
+
+/// One hop: what one proxy wrote. 4. The views live as long as the field.
+struct forwarded_hop {
+    forwarded_node from{};     ///< "for": who made the request to the proxy. 5.2.
+    forwarded_node by{};       ///< "by": where the proxy took it. 5.1.
+    std::string_view host{};   ///< The Host field that the proxy saw, empty if not said. 5.3.
+    std::string_view proto{};  ///< "http", "https"; empty if not said. 5.4.
+};
+
+/// What the functions below return: `value` counts only where `ec` is `errc{}`.
+struct forwarded_hop_result {
+    forwarded_hop value{};
+    errc ec{};
+};
+
+/// One element of Forwarded: "for=192.0.2.60;proto=http;by=203.0.113.43". 4.
+///
+/// Parameters that are unknown are passed over, and names are compared without regard to case. Quoted
+/// pairs are refused: nothing that may be written here needs them.
+///
+/// @return the hop, or errc::forwarded_invalid: what is no "name=value" with ";" between them, a
+///         parameter that stands twice, a node that is none (6).
+[[nodiscard]] constexpr forwarded_hop_result parse_forwarded(std::string_view element) noexcept;
+
+/// One element of X-Forwarded-For: an address, which may have a port ("192.0.2.1:80",
+/// "[2001:db8::1]:80"), or "unknown".
+///
+/// @return the hop, of which `from` alone is set, or errc::forwarded_invalid.
+[[nodiscard]] constexpr forwarded_hop_result parse_x_forwarded_for(
+    std::string_view element) noexcept;
+
+/// The elements of such a field, the last one first. Commas within quotes are none.
+class forwarded_list {
+public:
+    /// @param value  a field's value; it has to outlive the elements.
+    constexpr explicit forwarded_list(std::string_view value) noexcept : rest_(value) {}
+
+    /// The one before, without the white space around it; nothing where all were told. Empty elements
+    /// are passed over (RFC 9110 5.6.1.2).
+    [[nodiscard]] constexpr std::optional<std::string_view> previous() noexcept {
+        while (!rest_.empty()) {
+            const std::size_t begin = begin_of_last();
+            const std::string_view element = detail::trim_ows(rest_.substr(begin));
+            rest_ = rest_.substr(0, begin == 0 ? 0 : begin - 1);
+            if (!element.empty()) return element;
+        }
+        return std::nullopt;
+    }
+
+private:
+    // Read from the end, a quote opens a string where it closes one, and none is escaped: whether a "\"
+    // before it does so depends on what is further left. The element is refused then.
+    [[nodiscard]] constexpr std::size_t begin_of_last() const noexcept {
+        bool quoted = false;
+        for (std::size_t i = rest_.size(); i != 0; --i) {
+            const char c = rest_[i - 1];
+            if (c == '"') quoted = !quoted;
+            if (c == ',' && !quoted) return i;
+        }
+        return 0;
+    }
+
+    std::string_view rest_;
+};
+
+/// Which field proxies write. The other one is not looked at: a proxy that does not know it passes on
+/// what the client has made up.
+enum class forwarded_field : std::uint8_t {
+    none,             ///< The sender of the transport is the client.
+    forwarded,        ///< RFC 7239.
+    x_forwarded_for,  ///< X-Forwarded-For, by convention.
+};
+
+/// Where a request comes from, as far as it can be known.
+struct forwarded_client {
+    std::optional<ip_address> address{};  ///< Nothing: of the one who sent it, no more is known.
+    std::uint16_t port = 0;               ///< 0 where a proxy did not say.
+    errc ec{};  ///< errc::forwarded_invalid: a trusted proxy's hop could not be read.
+};
+
+/// Who made a request that a trusted proxy has sent. To be asked of no request but such.
+///
+/// Hop by hop from the end: whoever is named is the client, unless it is itself trusted and another hop
+/// stands before. Where a hop is malformed, unknown or obfuscated, or there is none, the client is the
+/// proxy that it came from, as far as is known.
+///
+/// @param trusts  bool(const ip_address&): whether that is the address of a trusted proxy.
+template <class Trusts>
+[[nodiscard]] forwarded_client find_client(const http_head& head, forwarded_field field,
+                                           Trusts trusts);
+
+namespace detail {
+
+// The name of the field; none has an empty one.
+constexpr std::string_view name_of(forwarded_field field) noexcept {
+    switch (field) {
+    case forwarded_field::forwarded: return "Forwarded";
+    case forwarded_field::x_forwarded_for: return "X-Forwarded-For";
+    case forwarded_field::none: break;
+    }
+    return {};
+}
+
+// 1 to 5 digits of at most 65535.
+constexpr std::optional<std::uint16_t> parse_node_port(std::string_view digits) noexcept {
+    if (digits.empty() || digits.size() > 5 || !all_are(char_class::digit, digits))
+        return std::nullopt;
+    unsigned value = 0;
+    for (const char c : digits) value = value * 10 + static_cast<unsigned>(c - '0');
+    if (value > 65535) return std::nullopt;
+    return static_cast<std::uint16_t>(value);
+}
+
+// "_" and one or more letters, digits, ".", "_" or "-". 6.3.
+constexpr bool is_obfuscated(std::string_view text) noexcept {
+    if (text.size() < 2 || text[0] != '_') return false;
+    return std::all_of(text.begin(), text.end(), [](char c) {
+        return is(char_class::digit, c) || is(char_class::alpha, c) || c == '.' || c == '_' ||
+               c == '-';
+    });
+}
+
+// A node's name: everything but the port. 6.
+constexpr bool set_name(forwarded_node& node, std::string_view name) noexcept {
+    const bool bracketed = name.size() > 2 && name.front() == '[' && name.back() == ']';
+    const std::string_view inside = bracketed ? name.substr(1, name.size() - 2) : name;
+    if (const auto address = parse_ip_address(inside)) {
+        node.kind = forwarded_node_kind::address;
+        node.address = *address;
+        return bracketed == (inside.find(':') != std::string_view::npos);
+    }
+    node.kind =
+        is_obfuscated(name) ? forwarded_node_kind::obfuscated : forwarded_node_kind::unknown;
+    return node.kind == forwarded_node_kind::obfuscated || iequals(name, "unknown");
+}
+
+// nodename [ ":" node-port ]. 6.
+constexpr bool parse_node(std::string_view text, forwarded_node& node) noexcept {
+    node.name = text;
+    const std::size_t bracket = text.find(']');
+    const std::size_t colon = text.find(':', bracket == std::string_view::npos ? 0 : bracket);
+    if (!set_name(node, text.substr(0, colon))) return false;
+    if (colon == std::string_view::npos) return true;
+    const std::string_view port = text.substr(colon + 1);
+    const auto number = parse_node_port(port);
+    node.port = number.value_or(0);
+    return number || is_obfuscated(port);
+}
+
+// token / quoted-string, taken off the front; nothing where it is neither. RFC 9110 5.6.4.
+constexpr std::optional<std::string_view> take_value(std::string_view& rest) noexcept {
+    const bool quoted = rest.starts_with('"');
+    std::size_t end = 0;
+    if (quoted) {
+        end = rest.find_first_of("\"\\", 1);
+        if (end == std::string_view::npos || rest[end] == '\\') return std::nullopt;
+    } else {
+        while (end != rest.size() && is(char_class::token, rest[end])) ++end;
+        if (end == 0) return std::nullopt;
+    }
+    const std::string_view value = quoted ? rest.substr(1, end - 1) : rest.substr(0, end);
+    rest.remove_prefix(quoted ? end + 1 : end);
+    return value;
+}
+
+// The parameters of a hop, each of which may stand once.
+class forwarded_pairs {
+public:
+    constexpr bool set(forwarded_hop& hop, std::string_view name, std::string_view value) noexcept {
+        if (iequals(name, "for")) return once(0) && parse_node(value, hop.from);
+        if (iequals(name, "by")) return once(1) && parse_node(value, hop.by);
+        if (iequals(name, "host")) hop.host = value;
+        else if (iequals(name, "proto")) hop.proto = value;
+        else return true;
+        return once(iequals(name, "host") ? 2 : 3);
+    }
+
+private:
+    constexpr bool once(std::size_t which) noexcept {
+        const bool first = !seen_[which];
+        seen_[which] = true;
+        return first;
+    }
+    std::array<bool, 4> seen_{};
+};
+
+}  // namespace detail
+
+constexpr forwarded_hop_result parse_forwarded(std::string_view element) noexcept {
+    forwarded_hop hop;
+    detail::forwarded_pairs pairs;
+    std::string_view rest = detail::trim_ows(element);
+    for (;;) {
+        const std::size_t equals = rest.find('=');
+        const std::string_view name = rest.substr(0, equals);
+        if (equals == std::string_view::npos || !is_token(name))
+            return {{}, errc::forwarded_invalid};
+        rest.remove_prefix(equals + 1);
+        const auto value = detail::take_value(rest);
+        if (!value || !pairs.set(hop, name, *value)) return {{}, errc::forwarded_invalid};
+        rest = detail::trim_ows(rest);  // not in the grammar, and written nevertheless
+        if (rest.empty()) return {hop, errc{}};
+        if (rest.front() != ';') return {{}, errc::forwarded_invalid};
+        rest = detail::trim_ows(rest.substr(1));
+        if (rest.empty())
+            return {hop, errc{}};  // 4: [ forwarded-pair ] *( ";" [ forwarded-pair ] )
+    }
+}
+
+constexpr forwarded_hop_result parse_x_forwarded_for(std::string_view element) noexcept {
+    forwarded_hop hop;
+    const std::string_view text = detail::trim_ows(element);
+    if (const auto plain = parse_ip_address(text)) {  // IPv6 stands without brackets
+        hop.from = {forwarded_node_kind::address, *plain, 0, text};
+        return {hop, errc{}};
+    }
+    const bool good = detail::parse_node(text, hop.from);
+    return good ? forwarded_hop_result{hop, errc{}}
+                : forwarded_hop_result{{}, errc::forwarded_invalid};
+}
+
+template <class Trusts>
+forwarded_client find_client(const http_head& head, forwarded_field field, Trusts trusts) {
+    forwarded_client client;
+    if (field == forwarded_field::none) return client;
+    for (std::size_t i = head.size(); i != 0; --i) {
+        if (!detail::iequals(head[i - 1].name, detail::name_of(field))) continue;
+        forwarded_list hops{head[i - 1].value};
+        while (const auto element = hops.previous()) {
+            const auto [hop, ec] = field == forwarded_field::forwarded
+                                       ? parse_forwarded(*element)
+                                       : parse_x_forwarded_for(*element);
+            client.ec = ec;
+            if (ec != errc{} || hop.from.kind != forwarded_node_kind::address) return client;
+            client = {hop.from.address, hop.from.port, errc{}};
+            if (!trusts(hop.from.address)) return client;
+        }
+    }
+    return client;
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_FORWARDED_HPP
+
+// ==== sansocket/wire/proxy_header.hpp ============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
+// proxy_header.hpp
+//
+// The PROXY protocol, versions 1 and 2: the bytes with which a proxy says, ahead
+// of everything else, whose connection it passes on.
+//
+// A header is read only from a proxy that is trusted, and then there has to be
+// one: from anybody else it would be a claim, and its absence a way round it.
+//
+// Knows nothing of: who is trusted, WebSocket. Additions to version 2 (TLVs) are
+// passed over, their checksum among them.
+// Section numbers in this file refer to "The PROXY protocol, versions 1 & 2".
+
+namespace sansocket {
+
+/// Whose connection a proxy passes on.
+enum class proxied_kind : std::uint8_t {
+    own,          ///< The proxy's own, such as a check of health (LOCAL, 2.2).
+    unspecified,  ///< Somebody's, of whom nothing is said (UNKNOWN, UNSPEC).
+    ip,           ///< That of an IP address and a port.
+    unix_socket,  ///< That of somebody on the proxy's host.
+};
+
+/// A PROXY header.
+struct proxy_header {
+    proxied_kind kind = proxied_kind::own;
+    ip_address source{};  ///< Who has connected, of `proxied_kind::ip`, and so the others.
+    ip_address destination{};
+    std::uint16_t source_port = 0;
+    std::uint16_t destination_port = 0;
+
+    friend constexpr bool operator==(const proxy_header&, const proxy_header&) = default;
+};
+
+/// What `parse_proxy_header` returns: the others count only where `ec` is `errc{}`.
+struct proxy_header_result {
+    proxy_header value{};
+    std::size_t size = 0;  ///< Bytes that are the header's.
+    errc ec{};
+};
+
+/// Most bytes of a header of version 1, its CRLF counted. 2.1.
+inline constexpr std::size_t max_proxy_line = 107;
+/// Most bytes of a header of version 2 that are taken: 16, the addresses and the TLVs. A client's
+/// certificate, which some proxies add, fits.
+inline constexpr std::size_t max_proxy_header = 4096;
+
+/// The PROXY header with which `bytes` begins.
+///
+/// @return the header and its size, or
+///         errc::need_more              all of `bytes` are the beginning of a header;
+///         errc::proxy_header_missing   they begin no header;
+///         errc::proxy_header_invalid   one that breaks its grammar, or of an unknown version;
+///         errc::proxy_header_too_long  one over `max_proxy_line` or `max_proxy_header`.
+/// An error is told as soon as it can be seen, so what has to be kept is below those limits.
+[[nodiscard]] constexpr proxy_header_result parse_proxy_header(
+    std::span<const std::byte> bytes) noexcept;
+
+namespace detail {
+
+inline constexpr std::string_view proxy_signature_v1 = "PROXY ";
+inline constexpr std::string_view proxy_signature_v2{"\r\n\r\n\0\r\nQUIT\n", 12};
+
+// The bytes of a header as text, one at a time.
+constexpr char char_at(std::span<const std::byte> bytes, std::size_t i) noexcept {
+    return static_cast<char>(bytes[i]);
+}
+constexpr std::size_t common_prefix(std::span<const std::byte> bytes,
+                                    std::string_view with) noexcept {
+    std::size_t n = 0;
+    while (n != bytes.size() && n != with.size() && char_at(bytes, n) == with[n]) ++n;
+    return n;
+}
+
+constexpr std::optional<std::uint16_t> parse_proxy_port(std::string_view text) noexcept {
+    if (text.empty() || text.size() > 5 || (text.size() > 1 && text[0] == '0')) return std::nullopt;
+    unsigned value = 0;
+    for (const char c : text) {
+        if (!is(char_class::digit, c)) return std::nullopt;
+        value = value * 10 + static_cast<unsigned>(c - '0');
+    }
+    return value > 65535 ? std::nullopt : std::optional{static_cast<std::uint16_t>(value)};
+}
+
+// What stands between "PROXY " and CRLF: "TCP4 192.0.2.1 192.0.2.2 56324 443", words with one space
+// between them. 2.1.
+constexpr proxy_header_result parse_proxy_line(std::string_view line) noexcept {
+    constexpr proxy_header_result wrong{{}, 0, errc::proxy_header_invalid};
+    std::array<std::string_view, 5> words{};
+    std::size_t count = 0;
+    for (std::string_view rest = line;; ++count) {
+        const std::size_t space = rest.find(' ');
+        if (count != words.size()) words[count] = rest.substr(0, space);
+        if (space == std::string_view::npos) break;
+        rest.remove_prefix(space + 1);
+    }
+    // 2.1: "the receiver must ignore anything presented before the CRLF is found"
+    if (words[0] == "UNKNOWN") return {{.kind = proxied_kind::unspecified}, 0, errc{}};
+    const bool v4 = words[0] == "TCP4";
+    if (count != 4 || (!v4 && words[0] != "TCP6")) return wrong;
+    for (const std::string_view address : {words[1], words[2]})
+        if (v4 != (address.find(':') == std::string_view::npos)) return wrong;
+    const auto source = parse_ip_address(words[1]);
+    const auto destination = parse_ip_address(words[2]);
+    const auto from = parse_proxy_port(words[3]);
+    const auto to = parse_proxy_port(words[4]);
+    if (!source || !destination || !from || !to) return wrong;
+    return {{proxied_kind::ip, *source, *destination, *from, *to}, 0, errc{}};
+}
+
+constexpr proxy_header_result parse_proxy_v1(std::span<const std::byte> bytes) noexcept {
+    std::array<char, max_proxy_line> text{};
+    const std::size_t size = (std::min)(bytes.size(), text.size());
+    for (std::size_t i = 0; i != size; ++i) text[i] = char_at(bytes, i);
+    const std::string_view seen{text.data(), size};
+    const std::size_t end = seen.find('\r');
+    if (end == std::string_view::npos || end + 1 == size) {
+        if (size == max_proxy_line) return {{}, 0, errc::proxy_header_too_long};
+        return {{}, 0, errc::need_more};
+    }
+    if (seen[end + 1] != '\n') return {{}, 0, errc::proxy_header_invalid};
+    const std::size_t start = proxy_signature_v1.size();
+    proxy_header_result out = parse_proxy_line(seen.substr(start, end - start));
+    out.size = end + 2;
+    return out;
+}
+
+// Two addresses of `N` bytes and two ports, in network order. 2.2.
+template <std::size_t N>
+constexpr proxy_header addresses_of(std::span<const std::byte> block) noexcept {
+    const auto address = [block](std::size_t at) {
+        std::array<std::uint8_t, N> bytes{};
+        for (std::size_t i = 0; i != N; ++i)
+            bytes[i] = std::to_integer<std::uint8_t>(block[at + i]);
+        return ip_address(bytes);
+    };
+    const auto port = [block](std::size_t at) {
+        return static_cast<std::uint16_t>(std::to_integer<unsigned>(block[at]) << 8U |
+                                          std::to_integer<unsigned>(block[at + 1]));
+    };
+    return {proxied_kind::ip, address(0), address(N), port(2 * N), port(2 * N + 2)};
+}
+
+// What follows the first 16 bytes, whose byte 13 is `family`: address family and transport. 2.2.
+constexpr proxy_header_result parse_proxy_addresses(unsigned family,
+                                                    std::span<const std::byte> block) noexcept {
+    constexpr std::array<std::size_t, 4> sizes = {0, 12, 36, 216};  // UNSPEC, INET, INET6, UNIX
+    const unsigned address = family >> 4U;
+    const unsigned transport = family & 0x0fU;
+    // 2.2: "Other values are reserved and must not be emitted"
+    if (address >= sizes.size() || transport > 2 || block.size() < sizes[address])
+        return {{}, 0, errc::proxy_header_invalid};
+    // 2.2: a receiver "automatically falls back to the UNSPEC mode for the valid combinations above
+    // that it does not support", such as datagrams.
+    if (address == 0 || transport != 1) return {{.kind = proxied_kind::unspecified}, 0, errc{}};
+    if (address == 1) return {addresses_of<4>(block), 0, errc{}};
+    if (address == 2) return {addresses_of<16>(block), 0, errc{}};
+    return {{.kind = proxied_kind::unix_socket}, 0, errc{}};
+}
+
+constexpr proxy_header_result parse_proxy_v2(std::span<const std::byte> bytes) noexcept {
+    constexpr std::size_t fixed = 16;
+    const auto number = [bytes](std::size_t i) { return std::to_integer<unsigned>(bytes[i]); };
+    if (bytes.size() > 12 && (number(12) >> 4U != 2 || (number(12) & 0x0fU) > 1))
+        return {{}, 0, errc::proxy_header_invalid};
+    if (bytes.size() < fixed) return {{}, 0, errc::need_more};
+    const std::size_t size = fixed + (number(14) << 8U | number(15));
+    if (size > max_proxy_header) return {{}, 0, errc::proxy_header_too_long};
+    if (bytes.size() < size) return {{}, 0, errc::need_more};
+    // 2.2: of LOCAL "the receiver must accept this connection as valid and must use the real
+    // connection endpoints and discard the protocol block"
+    const bool local = (number(12) & 0x0fU) == 0;
+    proxy_header_result out;
+    if (!local) out = parse_proxy_addresses(number(13), bytes.subspan(fixed, size - fixed));
+    out.size = size;
+    return out;
+}
+
+}  // namespace detail
+
+constexpr proxy_header_result parse_proxy_header(std::span<const std::byte> bytes) noexcept {
+    const auto begins = [bytes](std::string_view signature) {
+        return detail::common_prefix(bytes, signature) ==
+               (std::min)(bytes.size(), signature.size());
+    };
+    const bool v1 = begins(detail::proxy_signature_v1);
+    const bool v2 = begins(detail::proxy_signature_v2);
+    if (v1 && bytes.size() > detail::proxy_signature_v1.size())
+        return detail::parse_proxy_v1(bytes);
+    if (v2 && bytes.size() > detail::proxy_signature_v2.size())
+        return detail::parse_proxy_v2(bytes);
+    return {{}, 0, v1 || v2 ? errc::need_more : errc::proxy_header_missing};
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
 
 // ==== sansocket/wire/request_fields.hpp ==========================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_REQUEST_FIELDS_HPP

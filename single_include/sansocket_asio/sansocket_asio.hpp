@@ -57,6 +57,8 @@ static_assert(false, "<sansocket_asio/sansocket_asio.hpp> is of version 0.1.0, w
 #include <asio/execution_context.hpp>
 #include <asio/generic/stream_protocol.hpp>
 #include <asio/ip/address.hpp>
+#include <asio/ip/address_v4.hpp>
+#include <asio/ip/address_v6.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/post.hpp>
 #include <asio/query.hpp>
@@ -347,6 +349,9 @@ enum class errc : std::uint8_t {
     url_userinfo,   // 3
     url_needs_tls,  // 3
 
+    // server's options
+    network_invalid,  // RFC 4632 3.1
+
     // incomplete input: the one recoverable code
     need_more,
 
@@ -392,6 +397,12 @@ enum class errc : std::uint8_t {
     http_target_too_long,     // RFC 9110 4.1
     http_too_many_fields,     // RFC 9110 5.4
     http_head_too_large,      // RFC 9110 5.4
+
+    // proxies in front of a server
+    forwarded_invalid,      // RFC 7239 4
+    proxy_header_missing,   // PROXY protocol 2
+    proxy_header_invalid,   // PROXY protocol 2.1, 2.2
+    proxy_header_too_long,  // PROXY protocol 2.2
 
     // opening handshake, server's checks
     method_not_get,                 // 4.2.1
@@ -483,6 +494,8 @@ inline constexpr auto error_table = std::to_array<error_row>({
     {errc::url_fragment, error_kind::caller, close_code::normal, "a WebSocket URL may not have a fragment"},
     {errc::url_userinfo, error_kind::caller, close_code::normal, "a WebSocket URL may not have a user name or password"},
     {errc::url_needs_tls, error_kind::caller, close_code::normal, "the URL asks for TLS, and the stream has none"},
+    // server's options
+    {errc::network_invalid, error_kind::caller, close_code::normal, "this is no IP network such as 192.0.2.0/24"},
     // incomplete input: the one recoverable code
     {errc::need_more, error_kind::none, close_code::normal, "more input is needed"},
     // frames: peer broke section 5
@@ -525,6 +538,11 @@ inline constexpr auto error_table = std::to_array<error_row>({
     {errc::http_target_too_long, error_kind::limit, close_code::normal, "the request target is longer than the limit"},
     {errc::http_too_many_fields, error_kind::limit, close_code::normal, "the HTTP head has more fields than the limit"},
     {errc::http_head_too_large, error_kind::limit, close_code::normal, "the HTTP head is larger than the limit"},
+    // proxies in front of a server
+    {errc::forwarded_invalid, error_kind::peer, close_code::normal, "a proxy's word on where a request comes from is not valid"},
+    {errc::proxy_header_missing, error_kind::peer, close_code::normal, "a trusted proxy's connection did not begin with a PROXY header"},
+    {errc::proxy_header_invalid, error_kind::peer, close_code::normal, "a trusted proxy's PROXY header is not valid"},
+    {errc::proxy_header_too_long, error_kind::limit, close_code::normal, "a trusted proxy's PROXY header is longer than the limit"},
     // opening handshake, server's checks
     {errc::method_not_get, error_kind::peer, close_code::normal, "the request's method is not GET"},
     {errc::http_version_too_old, error_kind::peer, close_code::normal, "the request's HTTP version is below 1.1"},
@@ -2598,12 +2616,14 @@ public:
     segment_queue() = default;
     segment_queue(segment_queue&& other) noexcept
         : segments_(std::move(other.segments_)),
-          spare_(std::exchange(other.spare_, segment{})),
+          spare_(std::move(other.spare_)),
+          spare_size_(std::exchange(other.spare_size_, 0)),
           first_(std::exchange(other.first_, 0)),
           size_(std::exchange(other.size_, 0)) {}
     segment_queue& operator=(segment_queue&& other) noexcept {
         segments_ = std::move(other.segments_);
-        spare_ = std::exchange(other.spare_, segment{});
+        spare_ = std::move(other.spare_);
+        spare_size_ = std::exchange(other.spare_size_, 0);
         first_ = std::exchange(other.first_, 0);
         size_ = std::exchange(other.size_, 0);
         return *this;
@@ -2676,8 +2696,8 @@ public:
 
     void release() noexcept {
         std::vector<segment>{}.swap(segments_);
-        spare_ = segment{};
-        first_ = size_ = 0;
+        spare_.reset();
+        spare_size_ = first_ = size_ = 0;
     }
 
     // Gives back the block that an empty queue keeps for the next bytes.
@@ -2690,7 +2710,7 @@ public:
         std::size_t sum = 0;
         for (const segment& s : segments_)
             if (s.block) sum += s.capacity;
-        return sum + spare_.capacity;
+        return sum + spare_size_;
     }
 
 private:
@@ -2739,15 +2759,13 @@ private:
     }
 
     segment new_block(std::size_t capacity) {
-        if (spare_.capacity >= capacity) return std::exchange(spare_, segment{});
-        segment fresh{std::unique_ptr<std::byte[]>(new std::byte[capacity]),
-                      nullptr,
-                      nullptr,
-                      0,
-                      0,
-                      capacity};
-        fresh.data = fresh.block.get();
-        return fresh;
+        if (spare_size_ >= capacity)
+            return from_block(std::move(spare_), std::exchange(spare_size_, 0));
+        return from_block(std::unique_ptr<std::byte[]>(new std::byte[capacity]), capacity);
+    }
+    static segment from_block(std::unique_ptr<std::byte[]> block, std::size_t capacity) noexcept {
+        const std::byte* const data = block.get();
+        return {std::move(block), nullptr, data, 0, 0, capacity};
     }
 
     // The usual case, everything was taken: the last block is kept for what comes next.
@@ -2771,12 +2789,11 @@ private:
     // A block that is used up is kept as the spare one.
     void drop_front() noexcept {
         segment& front = segments_[first_];
-        if (front.block && front.capacity <= keep && front.capacity > spare_.capacity) {
-            front.begin = front.end = 0;
-            spare_ = std::exchange(front, segment{});
-        } else {
-            front = segment{};
+        if (front.block && front.capacity <= keep && front.capacity > spare_size_) {
+            spare_ = std::move(front.block);
+            spare_size_ = front.capacity;
         }
+        front = segment{};
         ++first_;
         if (first_ >= 32 && first_ * 2 >= segments_.size()) {
             segments_.erase(segments_.begin(),
@@ -2786,7 +2803,8 @@ private:
     }
 
     std::vector<segment> segments_;
-    segment spare_;          // a block that is empty
+    std::unique_ptr<std::byte[]> spare_;  // a block that is empty
+    std::size_t spare_size_ = 0;
     std::size_t first_ = 0;  // segments before it are used up
     std::size_t size_ = 0;
 };
@@ -4623,6 +4641,7 @@ struct server_counters {
     std::uint64_t refused_connections_per_address = 0;  ///< Over that limit.
     std::uint64_t refused_stopping = 0;    ///< They came while the server was stopping.
     std::uint64_t refused_unanswered = 0;  ///< Of all those: closed at once, without an answer.
+    std::uint64_t forwarded_invalid = 0;   ///< A trusted proxy's hop could not be read.
     std::uint64_t opened = 0;              ///< Handshakes completed.
     std::uint64_t http_answered = 0;       ///< Plain requests answered by the application.
     std::uint64_t closed_clean = 0;        ///< WebSockets over, with both Closes exchanged.
@@ -4765,7 +4784,7 @@ inline void context_watcher::unwatch() noexcept {
 // peer_address.hpp
 //
 // Where an accepted connection comes from: an IP address and a port, or a Unix
-// socket. It is what the transport says; behind a proxy that is the proxy.
+// socket. It is what the transport says, or a proxy that is trusted.
 
 namespace sansocket_asio {
 
@@ -4930,8 +4949,9 @@ private:
         call_;
 };
 
-// Serves a connection, for as long as it holds the handle.
-template <class Websocket>
+// Serves a connection, for as long as it holds the handle. A handler may take the client's address,
+// which lives as long as that, as a second argument.
+template <class Websocket, class Address>
 class connection_handler {
 public:
     using handle = std::shared_ptr<Websocket>;
@@ -4940,15 +4960,17 @@ public:
     template <class Handler>
     connection_handler& operator=(Handler handler) {
         auto shared = std::make_shared<Handler>(std::move(handler));
-        if constexpr (std::is_invocable_v<Handler&, Websocket&>) {
-            static_assert(is_awaitable<std::invoke_result_t<Handler&, Websocket&>>,
+        if constexpr (takes<Handler, Websocket&>) {
+            static_assert(is_awaitable<decltype(call(*shared, std::declval<Websocket&>(),
+                                                     std::declval<const Address&>()))>,
                           "a handler that returns at once takes the websocket as a shared_ptr");
 #if defined(ASIO_HAS_CO_AWAIT)
-            call_ = [shared](handle ws, ::asio::cancellation_slot slot, const failed& tell) {
+            call_ = [shared](handle ws, const Address& client, ::asio::cancellation_slot slot,
+                             const failed& tell) {
                 Websocket& named = *ws;
                 const auto executor = named.get_executor();
                 try {
-                    ::asio::co_spawn(executor, (*shared)(named),
+                    ::asio::co_spawn(executor, call(*shared, named, client),
                                      ::asio::bind_cancellation_slot(
                                          slot, [shared, ws, tell](std::exception_ptr e) {
                                              if (e) tell(std::move(e));
@@ -4959,9 +4981,10 @@ public:
             };
 #endif
         } else {
-            call_ = [shared](handle ws, ::asio::cancellation_slot, const failed& tell) {
+            call_ = [shared](handle ws, const Address& client, ::asio::cancellation_slot,
+                             const failed& tell) {
                 try {
-                    (*shared)(std::move(ws));
+                    call(*shared, std::move(ws), client);
                 } catch (...) {
                     tell(std::current_exception());
                 }
@@ -4971,12 +4994,23 @@ public:
     }
     explicit operator bool() const noexcept { return static_cast<bool>(call_); }
     // `slot` ends a coroutine.
-    void operator()(handle ws, ::asio::cancellation_slot slot, const failed& tell) const {
-        call_(std::move(ws), slot, tell);
+    void operator()(handle ws, const Address& client, ::asio::cancellation_slot slot,
+                    const failed& tell) const {
+        call_(std::move(ws), client, slot, tell);
     }
 
 private:
-    std::function<void(handle, ::asio::cancellation_slot, const failed&)> call_;
+    template <class Handler, class First>
+    static constexpr bool takes = std::is_invocable_v<Handler&, First> ||
+                                  std::is_invocable_v<Handler&, First, const Address&>;
+    template <class Handler, class First>
+    static decltype(auto) call(Handler& handler, First&& first, const Address& client) {
+        if constexpr (std::is_invocable_v<Handler&, First, const Address&>)
+            return handler(std::forward<First>(first), client);
+        else return handler(std::forward<First>(first));
+    }
+
+    std::function<void(handle, const Address&, ::asio::cancellation_slot, const failed&)> call_;
 };
 
 }  // namespace sansocket_asio::detail
@@ -6343,6 +6377,208 @@ inline errc http_head_parser::too_long() const noexcept {
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_HTTP_HEAD_PARSER_HPP
 
+// ==== sansocket/wire/ip_address.hpp ==============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_IP_ADDRESS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_IP_ADDRESS_HPP
+// ip_address.hpp
+//
+// IP addresses and networks as values, and their text. RFC 4291 2.2, RFC 4632 3.1.
+//
+// An IPv4 address and the same mapped into IPv6 (::ffff:192.0.2.1) are one value:
+// which of the two arrives depends on the socket, and no rule may depend on that.
+//
+// Knows nothing of: sockets, ports, names, zones.
+// Section numbers in this file refer to RFC 4291 unless another RFC is named.
+
+namespace sansocket {
+
+/// An IPv4 or IPv6 address. By default the unspecified address of IPv6, "::".
+class ip_address {
+public:
+    constexpr ip_address() = default;
+    /// An IPv4 address, of bytes in network order.
+    constexpr explicit ip_address(const std::array<std::uint8_t, 4>& bytes) noexcept {
+        std::copy(mapped.begin(), mapped.end(), bytes_.begin());
+        std::copy(bytes.begin(), bytes.end(), bytes_.begin() + mapped.size());
+    }
+    /// An IPv6 address, of bytes in network order; an IPv4 one where it is mapped (2.5.5.2).
+    constexpr explicit ip_address(const std::array<std::uint8_t, 16>& bytes) noexcept
+        : bytes_(bytes) {}
+
+    [[nodiscard]] constexpr bool is_v4() const noexcept {
+        return std::equal(mapped.begin(), mapped.end(), bytes_.begin());
+    }
+    /// As IPv6, in network order: an IPv4 address mapped.
+    [[nodiscard]] constexpr const std::array<std::uint8_t, 16>& bytes() const noexcept {
+        return bytes_;
+    }
+    /// The IPv4 address, in network order; the last four bytes of an IPv6 one.
+    [[nodiscard]] constexpr std::array<std::uint8_t, 4> v4_bytes() const noexcept {
+        std::array<std::uint8_t, 4> out{};
+        std::copy(bytes_.begin() + mapped.size(), bytes_.end(), out.begin());
+        return out;
+    }
+
+    friend constexpr bool operator==(const ip_address&, const ip_address&) = default;
+
+private:
+    static constexpr std::array<std::uint8_t, 12> mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255};
+
+    std::array<std::uint8_t, 16> bytes_{};
+};
+
+namespace detail {
+
+// dec-octet "." dec-octet "." dec-octet "." dec-octet, without leading zeros. RFC 3986 3.2.2.
+constexpr std::optional<std::array<std::uint8_t, 4>> parse_ipv4(std::string_view text) noexcept {
+    std::array<std::uint8_t, 4> out{};
+    for (std::size_t octets = 0;;) {
+        const std::size_t size = (std::min)(text.find('.'), text.size());
+        const std::string_view octet = text.substr(0, size);
+        if (octet.empty() || octet.size() > 3 || octets == 4) return std::nullopt;
+        if (!all_are(char_class::digit, octet)) return std::nullopt;
+        if (octet.size() > 1 && octet[0] == '0') return std::nullopt;
+        unsigned value = 0;
+        for (const char c : octet) value = value * 10 + static_cast<unsigned>(c - '0');
+        if (value > 255) return std::nullopt;
+        out[octets++] = static_cast<std::uint8_t>(value);
+        if (size == text.size()) return octets == 4 ? std::optional{out} : std::nullopt;
+        text.remove_prefix(size + 1);
+    }
+}
+
+constexpr unsigned hex_value(char c) noexcept {
+    return static_cast<unsigned>(is(char_class::digit, c) ? c - '0' : to_lower(c) - 'a' + 10);
+}
+
+// Groups of an IPv6 address, between "::" and an end or in all of it. An IPv4 address stands for two,
+// and only at the address's end.
+struct ipv6_groups {
+    std::array<std::uint8_t, 16> bytes{};
+    std::size_t size = 0;  // of the bytes
+
+    constexpr bool append(std::string_view text, bool at_end) noexcept {
+        while (!text.empty()) {
+            const std::size_t length = (std::min)(text.find(':'), text.size());
+            const bool last = length == text.size();
+            const std::string_view group = text.substr(0, length);
+            if (last && at_end && group.find('.') != std::string_view::npos)
+                return append_v4(group);
+            if (group.empty() || group.size() > 4 || size == bytes.size()) return false;
+            if (!all_are(char_class::hex_digit, group)) return false;
+            unsigned value = 0;
+            for (const char c : group) value = value << 4U | hex_value(c);
+            bytes[size++] = static_cast<std::uint8_t>(value >> 8U);
+            bytes[size++] = static_cast<std::uint8_t>(value & 0xffU);
+            if (last) return true;
+            text.remove_prefix(length + 1);
+            if (text.empty()) return false;  // a ":" at the end
+        }
+        return true;
+    }
+    constexpr bool append_v4(std::string_view text) noexcept {
+        const auto octets = parse_ipv4(text);
+        if (!octets || bytes.size() - size < octets->size()) return false;
+        for (const std::uint8_t octet : *octets) bytes[size++] = octet;
+        return true;
+    }
+};
+
+constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_view text) noexcept {
+    const std::size_t gap = text.find("::");
+    const bool has_gap = gap != std::string_view::npos;
+    ipv6_groups head, tail;
+    if (!head.append(text.substr(0, gap), !has_gap)) return std::nullopt;
+    if (has_gap && !tail.append(text.substr(gap + 2), true)) return std::nullopt;
+    const std::size_t size = head.size + tail.size;
+    // 2.2: "The use of "::" indicates one or more groups of 16 bits of zeros."
+    if (has_gap ? size > 14 : size != 16) return std::nullopt;
+    std::copy_n(tail.bytes.begin(), tail.size,
+                head.bytes.end() - static_cast<std::ptrdiff_t>(tail.size));
+    return head.bytes;
+}
+
+}  // namespace detail
+
+/// The address that `text` is: four decimal numbers, or IPv6 without brackets and zone. 2.2.
+///
+/// @return nothing for any other text; no octet of IPv4 may begin with a zero, which some read as
+///         octal.
+[[nodiscard]] constexpr std::optional<ip_address> parse_ip_address(std::string_view text) noexcept {
+    if (const auto v4 = detail::parse_ipv4(text)) return ip_address(*v4);
+    if (const auto v6 = detail::parse_ipv6(text)) return ip_address(*v6);
+    return std::nullopt;
+}
+
+/// All addresses that begin with the same bits. RFC 4632 3.1. By default "::/128", one address.
+class ip_network {
+public:
+    constexpr ip_network() = default;
+    /// One address.
+    constexpr explicit ip_network(const ip_address& address) noexcept : base_(address) {}
+
+    /// Whether `address` is one of them. A network of IPv6 holds no address of IPv4, and the other
+    /// way round.
+    [[nodiscard]] constexpr bool contains(const ip_address& address) const noexcept {
+        if (address.is_v4() != base_.is_v4()) return false;
+        for (std::size_t i = 0; i != 16; ++i)
+            if (((address.bytes()[i] ^ base_.bytes()[i]) & mask(i)) != 0) return false;
+        return true;
+    }
+
+    friend constexpr bool operator==(const ip_network&, const ip_network&) = default;
+
+private:
+    friend constexpr struct ip_network_result parse_ip_network(std::string_view text) noexcept;
+
+    // Of byte number `i`, the bits that are the network's.
+    [[nodiscard]] constexpr unsigned mask(std::size_t i) const noexcept {
+        const std::size_t own = bits_ > 8 * i ? (std::min)(bits_ - 8 * i, std::size_t{8}) : 0;
+        return (0xff00U >> own) & 0xffU;
+    }
+    [[nodiscard]] constexpr bool is_exact() const noexcept {
+        for (std::size_t i = 0; i != 16; ++i)
+            if ((base_.bytes()[i] & ~mask(i)) != 0) return false;
+        return true;
+    }
+
+    ip_address base_;
+    std::size_t bits_ = 128;  // an IPv4 network's and 96
+};
+
+/// What `parse_ip_network` returns: `value` counts only where `ec` is `errc{}`.
+struct ip_network_result {
+    ip_network value{};
+    errc ec{};
+};
+
+/// The network that `text` is: "192.0.2.0/24", "2001:db8::/32", or one address. RFC 4632 3.1.
+///
+/// @return the network, or errc::network_invalid: no address, a length that is no decimal number or
+///         over 32 or 128, or bits that are set behind it ("192.0.2.1/24"), which is a slip more often
+///         than not.
+[[nodiscard]] constexpr ip_network_result parse_ip_network(std::string_view text) noexcept {
+    const std::size_t slash = text.find('/');
+    const auto address = parse_ip_address(text.substr(0, slash));
+    if (!address) return {{}, errc::network_invalid};
+    ip_network out{*address};
+    if (slash == std::string_view::npos) return {out, errc{}};
+    const std::string_view digits = text.substr(slash + 1);
+    const bool number = !digits.empty() && digits.size() <= 3 &&
+                        detail::all_are(detail::char_class::digit, digits) &&
+                        (digits.size() == 1 || digits[0] != '0');
+    if (!number) return {{}, errc::network_invalid};
+    std::size_t length = 0;
+    for (const char c : digits) length = length * 10 + static_cast<std::size_t>(c - '0');
+    const bool plain_v4 = text.find(':') == std::string_view::npos;
+    out.bits_ = length + (plain_v4 ? 96 : 0);
+    if (out.bits_ > 128 || !out.is_exact()) return {{}, errc::network_invalid};
+    return {out, errc{}};
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_IP_ADDRESS_HPP
+
 // ==== sansocket/wire/url.hpp =====================================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_URL_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_WIRE_URL_HPP
@@ -6429,49 +6665,6 @@ struct url_result {
 
 namespace detail {
 
-// dec-octet "." dec-octet "." dec-octet "." dec-octet. 3.2.2.
-constexpr bool is_ipv4(std::string_view text) noexcept {
-    for (int octets = 1;; ++octets) {
-        const std::size_t size = (std::min)(text.find('.'), text.size());
-        const std::string_view octet = text.substr(0, size);
-        if (octet.empty() || octet.size() > 3 || !all_are(char_class::digit, octet)) return false;
-        if (octet.size() > 1 && octet[0] == '0') return false;
-        unsigned value = 0;
-        for (const char c : octet) value = value * 10 + static_cast<unsigned>(c - '0');
-        if (value > 255) return false;
-        if (size == text.size()) return octets == 4;
-        text.remove_prefix(size + 1);
-    }
-}
-
-// Groups of an IPv6 address between "::" and an end, or in all of it where there is no "::".
-// Returns how many of the eight groups they make up, or 9 where one is wrong. An IPv4 address
-// counts for two and may only stand last.
-constexpr std::size_t count_ipv6_groups(std::string_view text, bool at_end) noexcept {
-    constexpr std::size_t wrong = 9;
-    if (text.empty()) return 0;
-    for (std::size_t groups = 1; groups != wrong; ++groups) {
-        const std::size_t size = (std::min)(text.find(':'), text.size());
-        const bool last = size == text.size();
-        const std::string_view group = text.substr(0, size);
-        if (last && at_end && is_ipv4(group)) return groups + 1;
-        if (group.empty() || group.size() > 4) return wrong;
-        if (!all_are(char_class::hex_digit, group)) return wrong;
-        if (last) return groups;
-        text.remove_prefix(size + 1);
-    }
-    return wrong;
-}
-
-constexpr bool is_ipv6(std::string_view text) noexcept {
-    const std::size_t gap = text.find("::");
-    if (gap == std::string_view::npos) return count_ipv6_groups(text, true) == 8;
-    // 3.2.2: "::" stands once, for one or more groups of zeros.
-    return count_ipv6_groups(text.substr(0, gap), false) +
-               count_ipv6_groups(text.substr(gap + 2), true) <=
-           7;
-}
-
 struct host_port {
     std::string_view host{};
     host_kind kind = host_kind::name;
@@ -6493,8 +6686,8 @@ constexpr errc parse_port(std::string_view digits, std::uint16_t& port) noexcept
 
 constexpr errc classify_host(host_port& out) noexcept {
     if (out.host.empty()) return errc::url_host;
-    if (out.kind == host_kind::ipv6) return is_ipv6(out.host) ? errc{} : errc::url_host;
-    if (is_ipv4(out.host)) {
+    if (out.kind == host_kind::ipv6) return parse_ipv6(out.host) ? errc{} : errc::url_host;
+    if (parse_ipv4(out.host)) {
         out.kind = host_kind::ipv4;
         return errc{};
     }
@@ -7657,7 +7850,7 @@ template <class Q>
 consteval bool check_piecewise_queue() {
     static_assert(has_pop_piece<Q>,
                   "the message queue has no pop_piece() -> optional<message_piece_view> "
-                  "and piece_ready() const noexcept -> bool");
+                  "and piece_ready() const noexcept -> bool; sansocket::message_queue has");
     return true;
 }
 
@@ -8643,6 +8836,9 @@ public:
     /// The head of the request, in part before it is complete. Views of it live as long as this
     /// object is neither changed nor moved.
     [[nodiscard]] const http_head& request() const noexcept { return parser_.head(); }
+
+    /// Whether the head of the request is complete.
+    [[nodiscard]] bool has_request() const noexcept { return parser_.error() == errc::ok; }
 
     /// Moves the request's head out. Empty before the request is answered, which needs it here.
     [[nodiscard]] http_head take_request() noexcept {
@@ -10193,6 +10389,284 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::send_control(
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_CONNECTION_SENDS_HPP
 
+// ==== sansocket/wire/forwarded.hpp ===============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_FORWARDED_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_FORWARDED_HPP
+// forwarded.hpp
+//
+// Whom a proxy's request comes from: the fields Forwarded (RFC 7239) and
+// X-Forwarded-For, and which part of them is to be believed.
+//
+// Each proxy adds a hop at the end. So they are read from the end, and only for
+// as long as the hop before was written by a proxy that is trusted: what stands
+// further to the left is the client's word, and may be anything, open quotes
+// among it. Reading from the end, none of it is ever looked at.
+//
+// Knows nothing of: which proxies are trusted, sockets.
+// Section numbers in this file refer to RFC 7239 unless another RFC is named.
+
+namespace sansocket {
+
+/// What a hop says of who it was. 6.
+enum class forwarded_node_kind : std::uint8_t {
+    address,     ///< An IP address. 6.1.
+    unknown,     ///< "unknown", or nothing. 6.2.
+    obfuscated,  ///< A word of the proxy's own, such as "_gazonk". 6.3.
+};
+
+/// The one who made a request, or who took it. 6.
+struct forwarded_node {
+    forwarded_node_kind kind = forwarded_node_kind::unknown;
+    ip_address address{};     ///< Of `forwarded_node_kind::address`.
+    std::uint16_t port = 0;   ///< 0 where none is given, or it is obfuscated.
+    std::string_view name{};  ///< As written, without quotes. Lives as long as the field.
+
+    friend constexpr bool operator==(const forwarded_node&, const forwarded_node&) = default;
+};
+
+/// One hop: what one proxy wrote. 4. The views live as long as the field.
+struct forwarded_hop {
+    forwarded_node from{};     ///< "for": who made the request to the proxy. 5.2.
+    forwarded_node by{};       ///< "by": where the proxy took it. 5.1.
+    std::string_view host{};   ///< The Host field that the proxy saw, empty if not said. 5.3.
+    std::string_view proto{};  ///< "http", "https"; empty if not said. 5.4.
+};
+
+/// What the functions below return: `value` counts only where `ec` is `errc{}`.
+struct forwarded_hop_result {
+    forwarded_hop value{};
+    errc ec{};
+};
+
+/// One element of Forwarded: "for=192.0.2.60;proto=http;by=203.0.113.43". 4.
+///
+/// Parameters that are unknown are passed over, and names are compared without regard to case. Quoted
+/// pairs are refused: nothing that may be written here needs them.
+///
+/// @return the hop, or errc::forwarded_invalid: what is no "name=value" with ";" between them, a
+///         parameter that stands twice, a node that is none (6).
+[[nodiscard]] constexpr forwarded_hop_result parse_forwarded(std::string_view element) noexcept;
+
+/// One element of X-Forwarded-For: an address, which may have a port ("192.0.2.1:80",
+/// "[2001:db8::1]:80"), or "unknown".
+///
+/// @return the hop, of which `from` alone is set, or errc::forwarded_invalid.
+[[nodiscard]] constexpr forwarded_hop_result parse_x_forwarded_for(
+    std::string_view element) noexcept;
+
+/// The elements of such a field, the last one first. Commas within quotes are none.
+class forwarded_list {
+public:
+    /// @param value  a field's value; it has to outlive the elements.
+    constexpr explicit forwarded_list(std::string_view value) noexcept : rest_(value) {}
+
+    /// The one before, without the white space around it; nothing where all were told. Empty elements
+    /// are passed over (RFC 9110 5.6.1.2).
+    [[nodiscard]] constexpr std::optional<std::string_view> previous() noexcept {
+        while (!rest_.empty()) {
+            const std::size_t begin = begin_of_last();
+            const std::string_view element = detail::trim_ows(rest_.substr(begin));
+            rest_ = rest_.substr(0, begin == 0 ? 0 : begin - 1);
+            if (!element.empty()) return element;
+        }
+        return std::nullopt;
+    }
+
+private:
+    // Read from the end, a quote opens a string where it closes one, and none is escaped: whether a "\"
+    // before it does so depends on what is further left. The element is refused then.
+    [[nodiscard]] constexpr std::size_t begin_of_last() const noexcept {
+        bool quoted = false;
+        for (std::size_t i = rest_.size(); i != 0; --i) {
+            const char c = rest_[i - 1];
+            if (c == '"') quoted = !quoted;
+            if (c == ',' && !quoted) return i;
+        }
+        return 0;
+    }
+
+    std::string_view rest_;
+};
+
+/// Which field proxies write. The other one is not looked at: a proxy that does not know it passes on
+/// what the client has made up.
+enum class forwarded_field : std::uint8_t {
+    none,             ///< The sender of the transport is the client.
+    forwarded,        ///< RFC 7239.
+    x_forwarded_for,  ///< X-Forwarded-For, by convention.
+};
+
+/// Where a request comes from, as far as it can be known.
+struct forwarded_client {
+    std::optional<ip_address> address{};  ///< Nothing: of the one who sent it, no more is known.
+    std::uint16_t port = 0;               ///< 0 where a proxy did not say.
+    errc ec{};  ///< errc::forwarded_invalid: a trusted proxy's hop could not be read.
+};
+
+/// Who made a request that a trusted proxy has sent. To be asked of no request but such.
+///
+/// Hop by hop from the end: whoever is named is the client, unless it is itself trusted and another hop
+/// stands before. Where a hop is malformed, unknown or obfuscated, or there is none, the client is the
+/// proxy that it came from, as far as is known.
+///
+/// @param trusts  bool(const ip_address&): whether that is the address of a trusted proxy.
+template <class Trusts>
+[[nodiscard]] forwarded_client find_client(const http_head& head, forwarded_field field,
+                                           Trusts trusts);
+
+namespace detail {
+
+// The name of the field; none has an empty one.
+constexpr std::string_view name_of(forwarded_field field) noexcept {
+    switch (field) {
+    case forwarded_field::forwarded: return "Forwarded";
+    case forwarded_field::x_forwarded_for: return "X-Forwarded-For";
+    case forwarded_field::none: break;
+    }
+    return {};
+}
+
+// 1 to 5 digits of at most 65535.
+constexpr std::optional<std::uint16_t> parse_node_port(std::string_view digits) noexcept {
+    if (digits.empty() || digits.size() > 5 || !all_are(char_class::digit, digits))
+        return std::nullopt;
+    unsigned value = 0;
+    for (const char c : digits) value = value * 10 + static_cast<unsigned>(c - '0');
+    if (value > 65535) return std::nullopt;
+    return static_cast<std::uint16_t>(value);
+}
+
+// "_" and one or more letters, digits, ".", "_" or "-". 6.3.
+constexpr bool is_obfuscated(std::string_view text) noexcept {
+    if (text.size() < 2 || text[0] != '_') return false;
+    return std::all_of(text.begin(), text.end(), [](char c) {
+        return is(char_class::digit, c) || is(char_class::alpha, c) || c == '.' || c == '_' ||
+               c == '-';
+    });
+}
+
+// A node's name: everything but the port. 6.
+constexpr bool set_name(forwarded_node& node, std::string_view name) noexcept {
+    const bool bracketed = name.size() > 2 && name.front() == '[' && name.back() == ']';
+    const std::string_view inside = bracketed ? name.substr(1, name.size() - 2) : name;
+    if (const auto address = parse_ip_address(inside)) {
+        node.kind = forwarded_node_kind::address;
+        node.address = *address;
+        return bracketed == (inside.find(':') != std::string_view::npos);
+    }
+    node.kind =
+        is_obfuscated(name) ? forwarded_node_kind::obfuscated : forwarded_node_kind::unknown;
+    return node.kind == forwarded_node_kind::obfuscated || iequals(name, "unknown");
+}
+
+// nodename [ ":" node-port ]. 6.
+constexpr bool parse_node(std::string_view text, forwarded_node& node) noexcept {
+    node.name = text;
+    const std::size_t bracket = text.find(']');
+    const std::size_t colon = text.find(':', bracket == std::string_view::npos ? 0 : bracket);
+    if (!set_name(node, text.substr(0, colon))) return false;
+    if (colon == std::string_view::npos) return true;
+    const std::string_view port = text.substr(colon + 1);
+    const auto number = parse_node_port(port);
+    node.port = number.value_or(0);
+    return number || is_obfuscated(port);
+}
+
+// token / quoted-string, taken off the front; nothing where it is neither. RFC 9110 5.6.4.
+constexpr std::optional<std::string_view> take_value(std::string_view& rest) noexcept {
+    const bool quoted = rest.starts_with('"');
+    std::size_t end = 0;
+    if (quoted) {
+        end = rest.find_first_of("\"\\", 1);
+        if (end == std::string_view::npos || rest[end] == '\\') return std::nullopt;
+    } else {
+        while (end != rest.size() && is(char_class::token, rest[end])) ++end;
+        if (end == 0) return std::nullopt;
+    }
+    const std::string_view value = quoted ? rest.substr(1, end - 1) : rest.substr(0, end);
+    rest.remove_prefix(quoted ? end + 1 : end);
+    return value;
+}
+
+// The parameters of a hop, each of which may stand once.
+class forwarded_pairs {
+public:
+    constexpr bool set(forwarded_hop& hop, std::string_view name, std::string_view value) noexcept {
+        if (iequals(name, "for")) return once(0) && parse_node(value, hop.from);
+        if (iequals(name, "by")) return once(1) && parse_node(value, hop.by);
+        if (iequals(name, "host")) hop.host = value;
+        else if (iequals(name, "proto")) hop.proto = value;
+        else return true;
+        return once(iequals(name, "host") ? 2 : 3);
+    }
+
+private:
+    constexpr bool once(std::size_t which) noexcept {
+        const bool first = !seen_[which];
+        seen_[which] = true;
+        return first;
+    }
+    std::array<bool, 4> seen_{};
+};
+
+}  // namespace detail
+
+constexpr forwarded_hop_result parse_forwarded(std::string_view element) noexcept {
+    forwarded_hop hop;
+    detail::forwarded_pairs pairs;
+    std::string_view rest = detail::trim_ows(element);
+    for (;;) {
+        const std::size_t equals = rest.find('=');
+        const std::string_view name = rest.substr(0, equals);
+        if (equals == std::string_view::npos || !is_token(name))
+            return {{}, errc::forwarded_invalid};
+        rest.remove_prefix(equals + 1);
+        const auto value = detail::take_value(rest);
+        if (!value || !pairs.set(hop, name, *value)) return {{}, errc::forwarded_invalid};
+        rest = detail::trim_ows(rest);  // not in the grammar, and written nevertheless
+        if (rest.empty()) return {hop, errc{}};
+        if (rest.front() != ';') return {{}, errc::forwarded_invalid};
+        rest = detail::trim_ows(rest.substr(1));
+        if (rest.empty())
+            return {hop, errc{}};  // 4: [ forwarded-pair ] *( ";" [ forwarded-pair ] )
+    }
+}
+
+constexpr forwarded_hop_result parse_x_forwarded_for(std::string_view element) noexcept {
+    forwarded_hop hop;
+    const std::string_view text = detail::trim_ows(element);
+    if (const auto plain = parse_ip_address(text)) {  // IPv6 stands without brackets
+        hop.from = {forwarded_node_kind::address, *plain, 0, text};
+        return {hop, errc{}};
+    }
+    const bool good = detail::parse_node(text, hop.from);
+    return good ? forwarded_hop_result{hop, errc{}}
+                : forwarded_hop_result{{}, errc::forwarded_invalid};
+}
+
+template <class Trusts>
+forwarded_client find_client(const http_head& head, forwarded_field field, Trusts trusts) {
+    forwarded_client client;
+    if (field == forwarded_field::none) return client;
+    for (std::size_t i = head.size(); i != 0; --i) {
+        if (!detail::iequals(head[i - 1].name, detail::name_of(field))) continue;
+        forwarded_list hops{head[i - 1].value};
+        while (const auto element = hops.previous()) {
+            const auto [hop, ec] = field == forwarded_field::forwarded
+                                       ? parse_forwarded(*element)
+                                       : parse_x_forwarded_for(*element);
+            client.ec = ec;
+            if (ec != errc{} || hop.from.kind != forwarded_node_kind::address) return client;
+            client = {hop.from.address, hop.from.port, errc{}};
+            if (!trusts(hop.from.address)) return client;
+        }
+    }
+    return client;
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_FORWARDED_HPP
+
 // ==== sansocket_asio/server_options.hpp ==========================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OPTIONS_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OPTIONS_HPP
@@ -10204,6 +10678,12 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::send_control(
 namespace sansocket_asio {
 
 class server_observer;
+
+/// Whether trusted proxies begin each connection with a PROXY header, of version 1 or 2.
+enum class proxy_protocol : std::uint8_t {
+    off,       ///< A header is an error, as any other bytes that are no request.
+    required,  ///< From each trusted proxy, within `options::opening_timeout`, ahead of TLS too.
+};
 
 /// Choices and limits of a server.
 struct server_options {
@@ -10217,11 +10697,25 @@ struct server_options {
     /// answered 503, and counted. Keep it below the number of descriptors that the process may have.
     std::size_t max_connections = 10'000;
     /// Connections from one IPv4 address or one IPv6 network of 64 bits; 0: no limit. Those above are
-    /// answered 429. Unix sockets have no limit. By default none, since behind a proxy all clients
-    /// have one address; set it where clients connect directly.
+    /// answered 429. Unix sockets have no limit. By default none, since behind a proxy that is not
+    /// among `trusted_proxies` all clients have one address; set it where clients are known.
     std::size_t max_connections_per_address = 0;
     /// Connections over a limit that are answered at a time; those above are closed at once.
     std::size_t max_refusals = 64;
+    /// Proxies whose word on where a client comes from is taken: networks and addresses, such as
+    /// "10.0.0.0/8" or "2001:db8::1", and "unix" for whoever connects to a Unix socket. Nobody else is
+    /// believed. The constructor of the server throws std::system_error with errc::network_invalid for
+    /// what is none. By default nobody, and the address of the transport is the client's.
+    std::vector<std::string> trusted_proxies{};
+    /// The field in which those proxies say it. They have to write it into each request, for what they
+    /// let through is the client's word. Hops are read from the end, up to the first that is not
+    /// trusted. By default none.
+    sansocket::forwarded_field forwarded = sansocket::forwarded_field::none;
+    /// Whether they say it ahead of everything else. A connection of theirs without such a header
+    /// ends, with errc::proxy_header_missing, errc::proxy_header_invalid, errc::proxy_header_too_long,
+    /// errc::end_of_stream or errc::opening_timeout. With `forwarded` too, that is looked at where the
+    /// header names another trusted proxy. By default off.
+    proxy_protocol proxy_header = proxy_protocol::off;
     /// Is told what happens. It has to live as long as the server. By default nobody.
     server_observer* observer = nullptr;
 };
@@ -10325,11 +10819,11 @@ public:
     }
     endpoint_type endpoint(std::error_code& ec) const { return acceptor_.local_endpoint(ec); }
 
-    void accept() {
-        acceptor_.async_accept(
-            from_, [self = this->shared_from_this()](std::error_code ec, socket accepted) {
-                self->has_accepted(ec, std::move(accepted));
-            });
+    // Where there is no memory for that, it has failed, as for want of anything else.
+    void accept() noexcept {
+        try {
+            acceptor_.async_accept(from_, accepting(this->shared_from_this()));
+        } catch (...) {}
     }
     void close() noexcept override {
         std::error_code ignored;
@@ -10342,6 +10836,23 @@ public:
 private:
     static constexpr std::chrono::milliseconds time_to_recover{100};
 
+    // Says once how accepting went: not well, if it goes away without having said.
+    class accepting {
+    public:
+        explicit accepting(std::shared_ptr<listener> by) noexcept : by_(std::move(by)) {}
+        accepting(accepting&&) noexcept = default;
+        accepting& operator=(accepting&&) = delete;
+        ~accepting() {
+            if (by_ && !by_->closed_) by_->has_failed(::asio::error::no_memory);
+        }
+        void operator()(std::error_code ec, socket accepted) {
+            std::exchange(by_, nullptr)->has_accepted(ec, std::move(accepted));
+        }
+
+    private:
+        std::shared_ptr<listener> by_;
+    };
+
     void has_accepted(std::error_code ec, socket accepted) {
         if (ec == ::asio::error::operation_aborted && closed_) return;
         if (ec) return has_failed(ec);
@@ -10349,7 +10860,7 @@ private:
         if (!closed_) accept();  // whatever becomes of this one
         told_.accepted(std::move(accepted), from);
     }
-    void has_failed(std::error_code ec) {
+    void has_failed(std::error_code ec) noexcept {
         // The client has gone meanwhile. Anything else may last, and must not keep the thread busy.
         const bool of_one = ec == ::asio::error::connection_aborted ||
                             ec == ::asio::error::operation_aborted ||
@@ -10357,10 +10868,22 @@ private:
         told_.failed(ec);
         if (closed_) return;
         if (of_one) return accept();
-        pause_.expires_after(time_to_recover);
-        pause_.async_wait([self = this->shared_from_this()](std::error_code) {
-            if (!self->closed_) self->accept();
-        });
+        try {
+            pause_.expires_after(time_to_recover);
+            pause_.async_wait([self = this->shared_from_this()](std::error_code) {
+                if (!self->closed_) self->accept();
+            });
+        } catch (...) {
+            try_again_soon();
+        }
+    }
+    // The least that can be asked for. Where there is not even that, this listener has ended.
+    void try_again_soon() noexcept {
+        try {
+            ::asio::post(pause_.get_executor(), [self = this->shared_from_this()] {
+                if (!self->closed_) self->accept();
+            });
+        } catch (...) {}
     }
 
     ::asio::basic_socket_acceptor<Protocol> acceptor_;
@@ -10373,6 +10896,454 @@ private:
 
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_LISTENER_HPP
+
+// ==== sansocket_asio/detail/stream_traits.hpp ====================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_STREAM_TRAITS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_STREAM_TRAITS_HPP
+// stream_traits.hpp
+//
+// What the adapter must know of a stream besides reading and writing: whether it
+// can wait for input without a buffer, whether it has a handshake of its own, and
+// how its transport ends. Of TLS it knows that much, and includes nothing.
+
+namespace sansocket_asio::detail {
+
+// A socket: it can be waited for and then read without blocking, so that idle connections hold no
+// read buffer. Asio's IOCP back end cannot wait cheaply.
+template <class Stream>
+concept waitable = requires(Stream& s, std::error_code& ec) {
+    s.non_blocking(true, ec);
+    s.async_wait(::asio::socket_base::wait_read, [](std::error_code) {});
+#if defined(ASIO_HAS_IOCP)
+    requires false;
+#endif
+};
+
+// Plain or TLS, chosen at run time. Plain, it is its lowest layer.
+template <class Stream>
+concept tls_optional = requires(Stream& s, void (&done)(std::error_code)) {
+    { s.uses_tls() } -> std::same_as<bool>;
+    { s.use_tls(std::string_view{}) } -> std::same_as<std::error_code>;  // as a client of that host
+    { s.needs_handshake() } -> std::same_as<bool>;
+    s.async_handshake(done);
+};
+
+// Whose end is agreed on with the peer: close_notify in both directions.
+template <class Stream>
+concept ends_by_agreement = requires(Stream& s, void (&done)(std::error_code)) {
+    s.async_shutdown(done);
+};
+
+template <class Stream>
+concept layered = requires(Stream& s) {
+    s.lowest_layer();
+};
+
+template <class Stream>
+auto& lowest(Stream& stream) noexcept {
+    if constexpr (layered<Stream>) return stream.lowest_layer();
+    else return stream;
+}
+
+template <class Stream>
+concept maybe_waitable = waitable<Stream> ||(tls_optional<Stream>&& requires(Stream& s) {
+    requires waitable<std::remove_reference_t<decltype(s.lowest_layer())>>;
+});
+
+// Whether it can be waited for, as it is now.
+template <class Stream>
+bool waits(const Stream& stream) noexcept {
+    if constexpr (tls_optional<Stream>) return maybe_waitable<Stream> && !stream.uses_tls();
+    else return waitable<Stream>;
+}
+
+// The socket to wait for, of one that waits.
+template <maybe_waitable Stream>
+auto& waiting_socket(Stream& stream) noexcept {
+    if constexpr (tls_optional<Stream>) return stream.lowest_layer();
+    else return stream;
+}
+
+template <class Stream>
+bool needs_handshake(const Stream& stream) noexcept {
+    if constexpr (tls_optional<Stream>) return stream.needs_handshake();
+    else return false;
+}
+
+// Whether its end, as it is now, takes an exchange with the peer.
+template <class Stream>
+bool agrees_on_end(const Stream& stream) noexcept {
+    if constexpr (tls_optional<Stream>) return stream.uses_tls();
+    else return ends_by_agreement<Stream>;
+}
+
+// How long that may take.
+template <class Stream>
+std::chrono::steady_clock::duration shutdown_timeout(const Stream& stream) noexcept {
+    if constexpr (requires { stream.shutdown_timeout(); }) return stream.shutdown_timeout();
+    else return std::chrono::seconds(1);
+}
+
+// Small messages go out at once. Other transports than TCP do not know the option.
+template <class Stream>
+void no_delay(Stream& stream) noexcept {
+    std::error_code ignored;
+    const ::asio::ip::tcp::no_delay option{true};
+    auto& socket = detail::lowest(stream);
+    if constexpr (requires { socket.set_option(option, ignored); })
+        socket.set_option(option, ignored);
+}
+
+// No more will be written; reading goes on. Only a plain socket can say so.
+template <class Stream>
+void half_close(Stream& stream) noexcept {
+    std::error_code ignored;
+    if constexpr (maybe_waitable<Stream>)
+        if (waits(stream))
+            waiting_socket(stream).shutdown(::asio::socket_base::shutdown_send, ignored);
+}
+
+// Ends the transport in the ordinary way.
+template <class Stream>
+void close(Stream& stream) noexcept {
+    std::error_code ignored;
+    auto& socket = detail::lowest(stream);
+    if constexpr (requires { socket.close(ignored); }) socket.close(ignored);
+    else socket.close();
+}
+
+// Drops the transport: what is still unsent is thrown away, and the peer sees a reset.
+template <class Stream>
+void abort(Stream& stream) noexcept {
+    std::error_code ignored;
+    auto& socket = detail::lowest(stream);
+    const ::asio::socket_base::linger at_once{true, 0};
+    if constexpr (requires { socket.set_option(at_once, ignored); })
+        socket.set_option(at_once, ignored);
+    detail::close(stream);
+}
+
+// A TLS stream that ended without close_notify. Named by its category, so that nothing of TLS need be
+// included.
+inline bool is_truncation(const std::error_code& ec) noexcept {
+    constexpr int stream_truncated = 1;
+    return ec.value() == stream_truncated &&
+           ec.category().name() == std::string_view{"asio.ssl.stream"};
+}
+
+// An error that TLS itself tells, such as an alert of the peer's.
+inline bool is_tls_error(const std::error_code& ec) noexcept {
+    return ec.category().name() == std::string_view{"asio.ssl"};
+}
+
+inline constexpr std::size_t read_buffer_size = 64 * 1024;
+
+// One for each thread: whole reads are handed to the core before anything else runs.
+inline ::asio::mutable_buffer thread_read_buffer() {
+    thread_local const std::unique_ptr<std::byte[]> buffer(new std::byte[read_buffer_size]);
+    return {buffer.get(), read_buffer_size};
+}
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_STREAM_TRAITS_HPP
+
+// ==== sansocket/wire/proxy_header.hpp ============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
+// proxy_header.hpp
+//
+// The PROXY protocol, versions 1 and 2: the bytes with which a proxy says, ahead
+// of everything else, whose connection it passes on.
+//
+// A header is read only from a proxy that is trusted, and then there has to be
+// one: from anybody else it would be a claim, and its absence a way round it.
+//
+// Knows nothing of: who is trusted, WebSocket. Additions to version 2 (TLVs) are
+// passed over, their checksum among them.
+// Section numbers in this file refer to "The PROXY protocol, versions 1 & 2".
+
+namespace sansocket {
+
+/// Whose connection a proxy passes on.
+enum class proxied_kind : std::uint8_t {
+    own,          ///< The proxy's own, such as a check of health (LOCAL, 2.2).
+    unspecified,  ///< Somebody's, of whom nothing is said (UNKNOWN, UNSPEC).
+    ip,           ///< That of an IP address and a port.
+    unix_socket,  ///< That of somebody on the proxy's host.
+};
+
+/// A PROXY header.
+struct proxy_header {
+    proxied_kind kind = proxied_kind::own;
+    ip_address source{};  ///< Who has connected, of `proxied_kind::ip`, and so the others.
+    ip_address destination{};
+    std::uint16_t source_port = 0;
+    std::uint16_t destination_port = 0;
+
+    friend constexpr bool operator==(const proxy_header&, const proxy_header&) = default;
+};
+
+/// What `parse_proxy_header` returns: the others count only where `ec` is `errc{}`.
+struct proxy_header_result {
+    proxy_header value{};
+    std::size_t size = 0;  ///< Bytes that are the header's.
+    errc ec{};
+};
+
+/// Most bytes of a header of version 1, its CRLF counted. 2.1.
+inline constexpr std::size_t max_proxy_line = 107;
+/// Most bytes of a header of version 2 that are taken: 16, the addresses and the TLVs. A client's
+/// certificate, which some proxies add, fits.
+inline constexpr std::size_t max_proxy_header = 4096;
+
+/// The PROXY header with which `bytes` begins.
+///
+/// @return the header and its size, or
+///         errc::need_more              all of `bytes` are the beginning of a header;
+///         errc::proxy_header_missing   they begin no header;
+///         errc::proxy_header_invalid   one that breaks its grammar, or of an unknown version;
+///         errc::proxy_header_too_long  one over `max_proxy_line` or `max_proxy_header`.
+/// An error is told as soon as it can be seen, so what has to be kept is below those limits.
+[[nodiscard]] constexpr proxy_header_result parse_proxy_header(
+    std::span<const std::byte> bytes) noexcept;
+
+namespace detail {
+
+inline constexpr std::string_view proxy_signature_v1 = "PROXY ";
+inline constexpr std::string_view proxy_signature_v2{"\r\n\r\n\0\r\nQUIT\n", 12};
+
+// The bytes of a header as text, one at a time.
+constexpr char char_at(std::span<const std::byte> bytes, std::size_t i) noexcept {
+    return static_cast<char>(bytes[i]);
+}
+constexpr std::size_t common_prefix(std::span<const std::byte> bytes,
+                                    std::string_view with) noexcept {
+    std::size_t n = 0;
+    while (n != bytes.size() && n != with.size() && char_at(bytes, n) == with[n]) ++n;
+    return n;
+}
+
+constexpr std::optional<std::uint16_t> parse_proxy_port(std::string_view text) noexcept {
+    if (text.empty() || text.size() > 5 || (text.size() > 1 && text[0] == '0')) return std::nullopt;
+    unsigned value = 0;
+    for (const char c : text) {
+        if (!is(char_class::digit, c)) return std::nullopt;
+        value = value * 10 + static_cast<unsigned>(c - '0');
+    }
+    return value > 65535 ? std::nullopt : std::optional{static_cast<std::uint16_t>(value)};
+}
+
+// What stands between "PROXY " and CRLF: "TCP4 192.0.2.1 192.0.2.2 56324 443", words with one space
+// between them. 2.1.
+constexpr proxy_header_result parse_proxy_line(std::string_view line) noexcept {
+    constexpr proxy_header_result wrong{{}, 0, errc::proxy_header_invalid};
+    std::array<std::string_view, 5> words{};
+    std::size_t count = 0;
+    for (std::string_view rest = line;; ++count) {
+        const std::size_t space = rest.find(' ');
+        if (count != words.size()) words[count] = rest.substr(0, space);
+        if (space == std::string_view::npos) break;
+        rest.remove_prefix(space + 1);
+    }
+    // 2.1: "the receiver must ignore anything presented before the CRLF is found"
+    if (words[0] == "UNKNOWN") return {{.kind = proxied_kind::unspecified}, 0, errc{}};
+    const bool v4 = words[0] == "TCP4";
+    if (count != 4 || (!v4 && words[0] != "TCP6")) return wrong;
+    for (const std::string_view address : {words[1], words[2]})
+        if (v4 != (address.find(':') == std::string_view::npos)) return wrong;
+    const auto source = parse_ip_address(words[1]);
+    const auto destination = parse_ip_address(words[2]);
+    const auto from = parse_proxy_port(words[3]);
+    const auto to = parse_proxy_port(words[4]);
+    if (!source || !destination || !from || !to) return wrong;
+    return {{proxied_kind::ip, *source, *destination, *from, *to}, 0, errc{}};
+}
+
+constexpr proxy_header_result parse_proxy_v1(std::span<const std::byte> bytes) noexcept {
+    std::array<char, max_proxy_line> text{};
+    const std::size_t size = (std::min)(bytes.size(), text.size());
+    for (std::size_t i = 0; i != size; ++i) text[i] = char_at(bytes, i);
+    const std::string_view seen{text.data(), size};
+    const std::size_t end = seen.find('\r');
+    if (end == std::string_view::npos || end + 1 == size) {
+        if (size == max_proxy_line) return {{}, 0, errc::proxy_header_too_long};
+        return {{}, 0, errc::need_more};
+    }
+    if (seen[end + 1] != '\n') return {{}, 0, errc::proxy_header_invalid};
+    const std::size_t start = proxy_signature_v1.size();
+    proxy_header_result out = parse_proxy_line(seen.substr(start, end - start));
+    out.size = end + 2;
+    return out;
+}
+
+// Two addresses of `N` bytes and two ports, in network order. 2.2.
+template <std::size_t N>
+constexpr proxy_header addresses_of(std::span<const std::byte> block) noexcept {
+    const auto address = [block](std::size_t at) {
+        std::array<std::uint8_t, N> bytes{};
+        for (std::size_t i = 0; i != N; ++i)
+            bytes[i] = std::to_integer<std::uint8_t>(block[at + i]);
+        return ip_address(bytes);
+    };
+    const auto port = [block](std::size_t at) {
+        return static_cast<std::uint16_t>(std::to_integer<unsigned>(block[at]) << 8U |
+                                          std::to_integer<unsigned>(block[at + 1]));
+    };
+    return {proxied_kind::ip, address(0), address(N), port(2 * N), port(2 * N + 2)};
+}
+
+// What follows the first 16 bytes, whose byte 13 is `family`: address family and transport. 2.2.
+constexpr proxy_header_result parse_proxy_addresses(unsigned family,
+                                                    std::span<const std::byte> block) noexcept {
+    constexpr std::array<std::size_t, 4> sizes = {0, 12, 36, 216};  // UNSPEC, INET, INET6, UNIX
+    const unsigned address = family >> 4U;
+    const unsigned transport = family & 0x0fU;
+    // 2.2: "Other values are reserved and must not be emitted"
+    if (address >= sizes.size() || transport > 2 || block.size() < sizes[address])
+        return {{}, 0, errc::proxy_header_invalid};
+    // 2.2: a receiver "automatically falls back to the UNSPEC mode for the valid combinations above
+    // that it does not support", such as datagrams.
+    if (address == 0 || transport != 1) return {{.kind = proxied_kind::unspecified}, 0, errc{}};
+    if (address == 1) return {addresses_of<4>(block), 0, errc{}};
+    if (address == 2) return {addresses_of<16>(block), 0, errc{}};
+    return {{.kind = proxied_kind::unix_socket}, 0, errc{}};
+}
+
+constexpr proxy_header_result parse_proxy_v2(std::span<const std::byte> bytes) noexcept {
+    constexpr std::size_t fixed = 16;
+    const auto number = [bytes](std::size_t i) { return std::to_integer<unsigned>(bytes[i]); };
+    if (bytes.size() > 12 && (number(12) >> 4U != 2 || (number(12) & 0x0fU) > 1))
+        return {{}, 0, errc::proxy_header_invalid};
+    if (bytes.size() < fixed) return {{}, 0, errc::need_more};
+    const std::size_t size = fixed + (number(14) << 8U | number(15));
+    if (size > max_proxy_header) return {{}, 0, errc::proxy_header_too_long};
+    if (bytes.size() < size) return {{}, 0, errc::need_more};
+    // 2.2: of LOCAL "the receiver must accept this connection as valid and must use the real
+    // connection endpoints and discard the protocol block"
+    const bool local = (number(12) & 0x0fU) == 0;
+    proxy_header_result out;
+    if (!local) out = parse_proxy_addresses(number(13), bytes.subspan(fixed, size - fixed));
+    out.size = size;
+    return out;
+}
+
+}  // namespace detail
+
+constexpr proxy_header_result parse_proxy_header(std::span<const std::byte> bytes) noexcept {
+    const auto begins = [bytes](std::string_view signature) {
+        return detail::common_prefix(bytes, signature) ==
+               (std::min)(bytes.size(), signature.size());
+    };
+    const bool v1 = begins(detail::proxy_signature_v1);
+    const bool v2 = begins(detail::proxy_signature_v2);
+    if (v1 && bytes.size() > detail::proxy_signature_v1.size())
+        return detail::parse_proxy_v1(bytes);
+    if (v2 && bytes.size() > detail::proxy_signature_v2.size())
+        return detail::parse_proxy_v2(bytes);
+    return {{}, 0, v1 || v2 ? errc::need_more : errc::proxy_header_missing};
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
+
+// ==== sansocket_asio/server/detail/proxy_header_op.hpp ===========================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_PROXY_HEADER_OP_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_PROXY_HEADER_OP_HPP
+// proxy_header_op.hpp
+//
+// Reads the PROXY header that precedes everything on a connection, and not a byte
+// more: what follows is for TLS or for the opening handshake, which read for
+// themselves. So bytes are looked at first, and taken when it is known whose they
+// are.
+//
+// It has no time limit: the connection has, has begun, and ends the transport.
+
+namespace sansocket_asio::detail {
+
+// A socket from which can be read without taking.
+template <class Socket>
+concept peekable = requires(Socket& s, ::asio::mutable_buffer buffer, std::error_code& ec) {
+    s.receive(buffer, ::asio::socket_base::message_peek, ec);
+    s.non_blocking(true, ec);
+    s.async_wait(::asio::socket_base::wait_read, [](std::error_code) {});
+};
+
+// The socket beneath a stream, as far as the stream shows it.
+template <class Stream>
+auto& socket_beneath(Stream& stream) noexcept {
+    if constexpr (peekable<Stream>) return stream;
+    else if constexpr (requires { stream.next_layer(); })
+        return socket_beneath(stream.next_layer());
+    else return detail::lowest(stream);
+}
+
+// Whether a PROXY header can be read ahead of a stream.
+template <class Stream>
+concept takes_proxy_header = requires(Stream& s) {
+    requires peekable<std::remove_reference_t<decltype(detail::socket_beneath(s))>>;
+};
+
+template <class Session>
+class proxy_header_op : public std::enable_shared_from_this<proxy_header_op<Session>> {
+public:
+    // errc::end_of_stream and errc::transport_lost are among the errors.
+    using handler = std::function<void(const sansocket::proxy_header&, sansocket::errc)>;
+
+    proxy_header_op(std::shared_ptr<Session> session, handler done)
+        : session_(std::move(session)), done_(std::move(done)) {}
+
+    void start() {
+        std::error_code ignored;
+        socket().non_blocking(true, ignored);
+        wait();
+    }
+
+private:
+    auto& socket() noexcept { return detail::socket_beneath(session_->stream()); }
+
+    void wait() {
+        socket().async_wait(
+            ::asio::socket_base::wait_read,
+            [self = this->shared_from_this()](std::error_code ec) { self->readable(ec); });
+    }
+    void readable(std::error_code ec) {
+        if (session_->ended()) return;
+        std::size_t n = 0;
+        if (!ec) n = look(ec);
+        if (ec == ::asio::error::would_block || ec == ::asio::error::try_again) return wait();
+        if (ec == ::asio::error::eof) return done_({}, sansocket::errc::end_of_stream);
+        if (ec) return done_({}, sansocket::errc::transport_lost);
+        const auto [header, size, result] =
+            sansocket::parse_proxy_header(std::span(seen_).first(taken_ + n));
+        // All that was seen of a header that is not complete belongs to it.
+        if (result == sansocket::errc::need_more) {
+            take(n);
+            return wait();
+        }
+        if (result == sansocket::errc::ok) take(size - taken_);
+        done_(header, result);
+    }
+    // How many more bytes there are, which stay where they are.
+    std::size_t look(std::error_code& ec) {
+        return socket().receive(rest(), ::asio::socket_base::message_peek, ec);
+    }
+    void take(std::size_t n) {
+        std::error_code ignored;
+        taken_ += socket().receive(::asio::buffer(rest(), n), 0, ignored);
+    }
+    // There is some, for a header is longer than what was taken of it.
+    ::asio::mutable_buffer rest() noexcept {
+        return {seen_.data() + taken_, seen_.size() - taken_};
+    }
+
+    std::shared_ptr<Session> session_;
+    handler done_;
+    std::array<std::byte, sansocket::max_proxy_header> seen_{};
+    std::size_t taken_ = 0;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_PROXY_HEADER_OP_HPP
 
 // ==== sansocket_asio/server/observer.hpp =========================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OBSERVER_HPP
@@ -10392,7 +11363,7 @@ enum class server_refusal : std::uint8_t {
 };
 
 /// Is told of a server's life, on the server's executor. Each function does nothing by default, and
-/// must not destroy the server.
+/// must not destroy the server. Addresses are the client's, as far as is known by then.
 class server_observer {
 public:
     server_observer() = default;
@@ -10400,8 +11371,14 @@ public:
     server_observer& operator=(const server_observer&) = delete;
     virtual ~server_observer() = default;
 
-    /// A connection came. One of the others follows, `closed` behind `opened`.
+    /// A connection came, from this address. One of the others follows, `closed` behind `opened`.
     virtual void accepted(const peer_address&) noexcept {}
+    /// A trusted proxy has told, in its PROXY header or its request, for whom the connection is: for
+    /// `client`, which is the proxy itself where it did not say. Once, and all that is told of the
+    /// connection from then on is told of `client`. The error is errc::forwarded_invalid where a hop
+    /// could not be read.
+    virtual void identified(const peer_address& /*proxy*/, const peer_address& /*client*/,
+                            sansocket::errc) noexcept {}
     /// It is over a limit.
     virtual void refused(const peer_address&, server_refusal) noexcept {}
     /// It is a WebSocket now.
@@ -10438,8 +11415,11 @@ namespace sansocket_asio {
 class server_request {
 public:
     /// @param head  has to outlive this object.
-    server_request(const sansocket::http_head& head, peer_address peer) noexcept
-        : head_(&head), peer_(std::move(peer)) {}
+    server_request(const sansocket::http_head& head, const peer_address& peer) noexcept
+        : server_request(head, peer, peer) {}
+    server_request(const sansocket::http_head& head, peer_address peer,
+                   peer_address client) noexcept
+        : head_(&head), peer_(std::move(peer)), client_(std::move(client)) {}
 
     /// "GET" of every upgrade.
     [[nodiscard]] std::string_view method() const noexcept { return head_->method(); }
@@ -10473,8 +11453,10 @@ public:
     }
     /// The whole head.
     [[nodiscard]] const sansocket::http_head& head() const noexcept { return *head_; }
-    /// Where it comes from. What fields such as X-Forwarded-For say is the client's word, unless a
-    /// proxy of one's own wrote them.
+    /// Where the client is, as far as is known: as the proxies of `server_options::trusted_proxies`
+    /// say, and else `peer()`.
+    [[nodiscard]] const peer_address& client() const noexcept { return client_; }
+    /// Where the transport comes from: from the client, or from a proxy.
     [[nodiscard]] const peer_address& peer() const noexcept { return peer_; }
 
 private:
@@ -10490,6 +11472,7 @@ private:
 
     const sansocket::http_head* head_;
     peer_address peer_;
+    peer_address client_;
 };
 
 /// What a server does with an upgrade. RFC 6455 4.2.2. By default it accepts.
@@ -10559,14 +11542,19 @@ struct server_entry {
     server_entry(Websocket socket, const peer_address& from, std::optional<server_refusal> over)
         : websocket(std::move(socket)),
           peer(from),
+          client(from),
           refused_for(over),
           state_(over ? state::refusing : state::opening) {}
 
     Websocket websocket;
-    peer_address peer;
+    peer_address peer;        // of the transport
+    peer_address client;      // the same, or whom that one speaks for, as far as is known
+    bool identified = false;  // whether it is known
+    bool counted = false;     // among those of its address
     std::optional<server_refusal> refused_for;
     state state_;
     bool was_open = false;
+    bool gone = false;                                           // from the list
     bool asking = false;                                         // the application, what to answer
     sansocket::close_code code = sansocket::close_code::normal;  // when its handler is done
     ::asio::cancellation_signal stop;                            // ends a handler's coroutine
@@ -10592,6 +11580,138 @@ struct decided_or_gone {
 
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_ENTRY_HPP
+
+// ==== sansocket_asio/server/detail/server_step.hpp ===============================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STEP_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STEP_HPP
+// server_step.hpp
+//
+// What goes on when an operation of a server's connection completes. Where there
+// is no memory, an operation may be destroyed instead: then the connection ends,
+// for nobody else would ever come back to it.
+
+namespace sansocket_asio::detail {
+
+// Something is to come back to the connection, which is lost where this goes away without.
+template <class State, class Entry>
+class step_guard {
+public:
+    step_guard(std::shared_ptr<State> state, std::shared_ptr<Entry> e) noexcept
+        : state_(std::move(state)), entry_(std::move(e)) {}
+    step_guard(step_guard&&) noexcept = default;
+    step_guard& operator=(step_guard&&) = delete;
+    ~step_guard() {
+        if (state_) state_->lost(entry_);
+    }
+
+    // It has come back: with `step`.
+    template <class Step>
+    void operator()(Step step) noexcept {
+        const auto state = std::exchange(state_, nullptr);
+        const auto e = std::exchange(entry_, nullptr);
+        if (state) state->attempt(e, [&] { step(*state, e); });
+    }
+
+private:
+    std::shared_ptr<State> state_;
+    std::shared_ptr<Entry> entry_;
+};
+
+// The completion handler of an operation, behind which `next` is due.
+template <class State, class Entry>
+class server_step {
+public:
+    using function = void (State::*)(const std::shared_ptr<Entry>&, std::error_code);
+
+    server_step(std::shared_ptr<State> state, std::shared_ptr<Entry> e, function next) noexcept
+        : guard_(std::move(state), std::move(e)), next_(next) {}
+    void operator()(std::error_code ec) noexcept {
+        guard_([next = next_, ec](State& state, const std::shared_ptr<Entry>& e) {
+            (state.*next)(e, ec);
+        });
+    }
+
+private:
+    step_guard<State, Entry> guard_;
+    function next_;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STEP_HPP
+
+// ==== sansocket_asio/server/detail/trusted_proxies.hpp ===========================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
+// trusted_proxies.hpp
+//
+// Whose word a server takes on where a client comes from, and what it then is.
+// The rules are the core's; addresses are translated here.
+
+namespace sansocket_asio::detail {
+
+inline sansocket::ip_address core_address(const ::asio::ip::address& address) noexcept {
+    if (address.is_v4()) return sansocket::ip_address(address.to_v4().to_bytes());
+    return sansocket::ip_address(address.to_v6().to_bytes());
+}
+
+inline peer_address asio_address(const sansocket::ip_address& address, std::uint16_t port) {
+    ::asio::ip::address out = ::asio::ip::address_v6(address.bytes());
+    if (address.is_v4()) out = ::asio::ip::address_v4(address.v4_bytes());
+    return peer_address(::asio::ip::tcp::endpoint(out, port));
+}
+
+class trusted_proxies {
+public:
+    // Throws std::system_error for what is neither a network nor "unix".
+    explicit trusted_proxies(const std::vector<std::string>& texts) {
+        for (const std::string& text : texts) {
+            if (text == "unix") {
+                unix_ = true;
+                continue;
+            }
+            const auto [network, ec] = sansocket::parse_ip_network(text);
+            if (ec != sansocket::errc::ok)
+                throw std::system_error(ec, "trusted proxy \"" + text + '"');
+            networks_.push_back(network);
+        }
+    }
+
+    [[nodiscard]] bool trusts(const sansocket::ip_address& address) const noexcept {
+        return std::any_of(networks_.begin(), networks_.end(),
+                           [&](const auto& network) { return network.contains(address); });
+    }
+    [[nodiscard]] bool trusts(const peer_address& peer) const noexcept {
+        return peer.ip() ? trusts(core_address(*peer.ip())) : unix_;
+    }
+
+    // Whom a proxy that is trusted passes on.
+    [[nodiscard]] static peer_address client_of(const sansocket::proxy_header& header,
+                                                const peer_address& proxy) {
+        switch (header.kind) {
+        case sansocket::proxied_kind::own:
+        case sansocket::proxied_kind::unspecified: break;
+        case sansocket::proxied_kind::ip: return asio_address(header.source, header.source_port);
+        case sansocket::proxied_kind::unix_socket: return {};
+        }
+        return proxy;
+    }
+    // The same by the head of its request.
+    [[nodiscard]] std::pair<peer_address, sansocket::errc> client_of(
+        const sansocket::http_head& head, sansocket::forwarded_field field,
+        const peer_address& proxy) const {
+        const auto found = sansocket::find_client(
+            head, field, [this](const sansocket::ip_address& hop) { return trusts(hop); });
+        if (!found.address) return {proxy, found.ec};
+        return {asio_address(*found.address, found.port), found.ec};
+    }
+
+private:
+    std::vector<sansocket::ip_network> networks_;
+    bool unix_ = false;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
 
 // ==== sansocket/wire/request_fields.hpp ==========================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_REQUEST_FIELDS_HPP
@@ -10891,7 +12011,9 @@ template <class Until, class Begin>
 struct begin_operation {
     using result = void;
 
-    std::optional<Begin> begin;  // errc(session&)
+    // errc(session&). Apart, for Asio gives the operation's memory to the next one: a receive that
+    // waits as long as the connection lives should not keep room for what this holds.
+    std::unique_ptr<Begin> begin;
 
     template <class Session>
     auto& timer(Session& s) const noexcept {
@@ -11181,156 +12303,6 @@ struct close_operation {
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OPERATIONS_HPP
 
-// ==== sansocket_asio/detail/stream_traits.hpp ====================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_STREAM_TRAITS_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_STREAM_TRAITS_HPP
-// stream_traits.hpp
-//
-// What the adapter must know of a stream besides reading and writing: whether it
-// can wait for input without a buffer, whether it has a handshake of its own, and
-// how its transport ends. Of TLS it knows that much, and includes nothing.
-
-namespace sansocket_asio::detail {
-
-// A socket: it can be waited for and then read without blocking, so that idle connections hold no
-// read buffer. Asio's IOCP back end cannot wait cheaply.
-template <class Stream>
-concept waitable = requires(Stream& s, std::error_code& ec) {
-    s.non_blocking(true, ec);
-    s.async_wait(::asio::socket_base::wait_read, [](std::error_code) {});
-#if defined(ASIO_HAS_IOCP)
-    requires false;
-#endif
-};
-
-// Plain or TLS, chosen at run time. Plain, it is its lowest layer.
-template <class Stream>
-concept tls_optional = requires(Stream& s, void (&done)(std::error_code)) {
-    { s.uses_tls() } -> std::same_as<bool>;
-    { s.use_tls(std::string_view{}) } -> std::same_as<std::error_code>;  // as a client of that host
-    { s.needs_handshake() } -> std::same_as<bool>;
-    s.async_handshake(done);
-};
-
-// Whose end is agreed on with the peer: close_notify in both directions.
-template <class Stream>
-concept ends_by_agreement = requires(Stream& s, void (&done)(std::error_code)) {
-    s.async_shutdown(done);
-};
-
-template <class Stream>
-concept layered = requires(Stream& s) {
-    s.lowest_layer();
-};
-
-template <class Stream>
-auto& lowest(Stream& stream) noexcept {
-    if constexpr (layered<Stream>) return stream.lowest_layer();
-    else return stream;
-}
-
-template <class Stream>
-concept maybe_waitable = waitable<Stream> ||(tls_optional<Stream>&& requires(Stream& s) {
-    requires waitable<std::remove_reference_t<decltype(s.lowest_layer())>>;
-});
-
-// Whether it can be waited for, as it is now.
-template <class Stream>
-bool waits(const Stream& stream) noexcept {
-    if constexpr (tls_optional<Stream>) return maybe_waitable<Stream> && !stream.uses_tls();
-    else return waitable<Stream>;
-}
-
-// The socket to wait for, of one that waits.
-template <maybe_waitable Stream>
-auto& waiting_socket(Stream& stream) noexcept {
-    if constexpr (tls_optional<Stream>) return stream.lowest_layer();
-    else return stream;
-}
-
-template <class Stream>
-bool needs_handshake(const Stream& stream) noexcept {
-    if constexpr (tls_optional<Stream>) return stream.needs_handshake();
-    else return false;
-}
-
-// Whether its end, as it is now, takes an exchange with the peer.
-template <class Stream>
-bool agrees_on_end(const Stream& stream) noexcept {
-    if constexpr (tls_optional<Stream>) return stream.uses_tls();
-    else return ends_by_agreement<Stream>;
-}
-
-// How long that may take.
-template <class Stream>
-std::chrono::steady_clock::duration shutdown_timeout(const Stream& stream) noexcept {
-    if constexpr (requires { stream.shutdown_timeout(); }) return stream.shutdown_timeout();
-    else return std::chrono::seconds(1);
-}
-
-// Small messages go out at once. Other transports than TCP do not know the option.
-template <class Stream>
-void no_delay(Stream& stream) noexcept {
-    std::error_code ignored;
-    const ::asio::ip::tcp::no_delay option{true};
-    auto& socket = detail::lowest(stream);
-    if constexpr (requires { socket.set_option(option, ignored); })
-        socket.set_option(option, ignored);
-}
-
-// No more will be written; reading goes on. Only a plain socket can say so.
-template <class Stream>
-void half_close(Stream& stream) noexcept {
-    std::error_code ignored;
-    if constexpr (maybe_waitable<Stream>)
-        if (waits(stream))
-            waiting_socket(stream).shutdown(::asio::socket_base::shutdown_send, ignored);
-}
-
-// Ends the transport in the ordinary way.
-template <class Stream>
-void close(Stream& stream) noexcept {
-    std::error_code ignored;
-    auto& socket = detail::lowest(stream);
-    if constexpr (requires { socket.close(ignored); }) socket.close(ignored);
-    else socket.close();
-}
-
-// Drops the transport: what is still unsent is thrown away, and the peer sees a reset.
-template <class Stream>
-void abort(Stream& stream) noexcept {
-    std::error_code ignored;
-    auto& socket = detail::lowest(stream);
-    const ::asio::socket_base::linger at_once{true, 0};
-    if constexpr (requires { socket.set_option(at_once, ignored); })
-        socket.set_option(at_once, ignored);
-    detail::close(stream);
-}
-
-// A TLS stream that ended without close_notify. Named by its category, so that nothing of TLS need be
-// included.
-inline bool is_truncation(const std::error_code& ec) noexcept {
-    constexpr int stream_truncated = 1;
-    return ec.value() == stream_truncated &&
-           ec.category().name() == std::string_view{"asio.ssl.stream"};
-}
-
-// An error that TLS itself tells, such as an alert of the peer's.
-inline bool is_tls_error(const std::error_code& ec) noexcept {
-    return ec.category().name() == std::string_view{"asio.ssl"};
-}
-
-inline constexpr std::size_t read_buffer_size = 64 * 1024;
-
-// One for each thread: whole reads are handed to the core before anything else runs.
-inline ::asio::mutable_buffer thread_read_buffer() {
-    thread_local const std::unique_ptr<std::byte[]> buffer(new std::byte[read_buffer_size]);
-    return {buffer.get(), read_buffer_size};
-}
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_STREAM_TRAITS_HPP
-
 // ==== sansocket_asio/detail/connect_op.hpp =======================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_CONNECT_OP_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_CONNECT_OP_HPP
@@ -11394,7 +12366,10 @@ public:
     // `begin`: errc(session&), called once, unless `ec` says that there is nothing to begin with.
     connect_op(std::shared_ptr<Session> session, Begin begin, destination<Endpoint> to,
                std::error_code ec)
-        : session_(std::move(session)), begin_(std::move(begin)), to_(std::move(to)), ec_(ec) {}
+        : session_(std::move(session)),
+          begin_(std::make_unique<Begin>(std::move(begin))),
+          to_(std::move(to)),
+          ec_(ec) {}
 
     template <class Self>
     void operator()(Self& self, std::error_code ec = {}) {
@@ -11449,7 +12424,7 @@ private:
                                           to->done = ec;
                                           to->found = found;
                                           if (const auto session = from.lock())
-                                              session->changed().cancel();
+                                              session->wake_others();
                                       });
         wait(self);
     }
@@ -11565,7 +12540,7 @@ private:
     }
 
     std::shared_ptr<Session> session_;
-    std::optional<Begin> begin_;
+    std::unique_ptr<Begin> begin_;  // apart, as begin_operation's
     destination<Endpoint> to_;
     std::error_code ec_;
     std::shared_ptr<resolution> resolution_;
@@ -11766,7 +12741,7 @@ public:
             if (!core_->output_full()) wake_first();
             return;
         }
-        changed().cancel();
+        wake_others();
         hand_over_soon();
     }
 
@@ -11813,9 +12788,19 @@ public:
 
     Stream& stream() noexcept { return io_->stream; }
     // Waited for by who waits for messages; cancelled to wake them.
-    timer_type& readable() noexcept { return io_->readable; }
-    // By all the others.
-    timer_type& changed() noexcept { return io_->changed; }
+    timer_type& readable() noexcept { return io_->waiting; }
+    // The same timer, for all the others. Who was woken for nothing looks, and waits again.
+    timer_type& changed() noexcept {
+        others_wait_ = true;
+        return io_->waiting;
+    }
+    void wake_all() noexcept {
+        others_wait_ = false;
+        io_->waiting.cancel();
+    }
+    void wake_others() noexcept {
+        if (others_wait_) wake_all();
+    }
 
     std::optional<connection_type> core_;
     std::unique_ptr<const connect_failure> failure_;  // of a connect; without the response
@@ -11829,12 +12814,10 @@ private:
         explicit io(Stream s)
             : stream(std::move(s)),
               deadline(stream.get_executor()),
-              readable(stream.get_executor(), sansocket::never),
-              changed(stream.get_executor(), sansocket::never) {}
+              waiting(stream.get_executor(), sansocket::never) {}
         Stream stream;
         timer_type deadline;
-        timer_type readable;
-        timer_type changed;
+        timer_type waiting;
         std::list<timer_type> senders;  // who waits for room, in order
     };
     // While there is one, `drive` does nothing: whoever made it drives afterwards.
@@ -11863,6 +12846,7 @@ private:
     void linger();
     void discard_input();
     void end_in_agreement();
+    void cut_off();
     void end();
     void take_leftover();
     void read();
@@ -11903,9 +12887,10 @@ private:
     bool waits_for_room_ = true;  // the run, before it hands over
     bool lags_ = false;           // and it does: the output was full and has not drained
     bool hand_over_posted_ = false;
+    bool others_wait_ = false;  // for something else than messages
     std::weak_ptr<message_handler> run_;
     sansocket::time_point armed_ = sansocket::never;
-    sansocket::time_point end_by_ = sansocket::never;  // while agreeing on the end
+    sansocket::time_point end_by_ = sansocket::never;  // agreeing on the end
     std::error_code tls_error_;
     std::optional<io> io_;             // nothing once the execution context is gone
     std::vector<std::byte> leftover_;  // read, and not yet taken by the core
@@ -11968,7 +12953,7 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::shut_down() {
     auto request = core_->wants_shutdown();
     // What the core would still say cannot be said before the stream's handshake.
-    if (transport_ == transport::securing && over() && !core_->should_close())
+    if (transport_ < transport::attached && over() && !core_->should_close())
         request = sansocket::shutdown_request::abort;
     switch (request) {
     case sansocket::shutdown_request::none: return;
@@ -12056,7 +13041,7 @@ void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::erro
     if (!ec) return;
     if (is_tls_error(ec)) tls_error_ = ec;
     if (ec == ::asio::error::eof) core_->receive_end(now());
-    else if (is_truncation(ec)) core_->receive_end(now(), sansocket::errc::tls_truncated);
+    else if (is_truncation(ec)) cut_off();
     else core_->transport_lost(now());
 }
 
@@ -12095,11 +13080,24 @@ void session<Stream, Connection>::arm_timer() {
     });
 }
 
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_HPP
+
+// ==== sansocket_asio/detail/session_messages.hpp =================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_MESSAGES_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_MESSAGES_HPP
+// session_messages.hpp
+//
+// How a session wakes who waits for messages or for room, hands messages to a run,
+// and sends what others left with it. Its class is in session.hpp.
+
+namespace sansocket_asio::detail {
+
 template <class Stream, class Connection>
 void session<Stream, Connection>::wake() {
-    if (brings_something()) readable().cancel();
-    if (core_->state() != sansocket::connection_state::open || core_->output_drained() || dropped_)
-        changed().cancel();
+    const bool open = core_->state() == sansocket::connection_state::open;
+    if (brings_something()) wake_all();
+    else if (!open || core_->output_drained() || dropped_) wake_others();
     wake_senders();
     if (outbox_) outbox_->answer(answer());
     hand_over_soon();
@@ -12117,19 +13115,6 @@ sansocket::errc session<Stream, Connection>::answer() const noexcept {
     }
     return sansocket::errc::closed;
 }
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_HPP
-
-// ==== sansocket_asio/detail/session_messages.hpp =================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_MESSAGES_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_MESSAGES_HPP
-// session_messages.hpp
-//
-// How a session wakes who waits for messages or for room, hands messages to a run,
-// and sends what others left with it. Its class is in session.hpp.
-
-namespace sansocket_asio::detail {
 
 // The first in the line when there is room; all of them when there will be none any more.
 template <class Stream, class Connection>
@@ -12323,13 +13308,21 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::end_in_agreement() {
     if constexpr (ends_by_agreement<Stream>) {
         transport_ = transport::agreeing_on_end;
-        end_by_ = now() + shutdown_timeout(stream());
+        end_by_ = (std::min)(end_by_, now() + shutdown_timeout(stream()));
         stream().async_shutdown([self = this->shared_from_this()](std::error_code) {
             if (self->transport_ != transport::agreeing_on_end) return;
             self->end();
             self->drive();
         });
     }
+}
+
+// TLS: the peer's stream ended without close_notify. Ours is said, and nothing is waited for: another
+// read might never complete.
+template <class Stream, class Connection>
+void session<Stream, Connection>::cut_off() {
+    end_by_ = now();
+    core_->receive_end(end_by_, sansocket::errc::tls_truncated);
 }
 
 }  // namespace sansocket_asio::detail
@@ -12879,7 +13872,7 @@ public:
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_accept(const sansocket::server_policy& policy, const sansocket::options& options,
                       Token&& token = Token{}) requires(!is_client) {
-        return run_begin<detail::opened>(begin(policy, options), std::forward<Token>(token));
+        return run_begin<detail::opened>(begin(true, policy, options), std::forward<Token>(token));
     }
     /// The same with the default policy and options.
 
@@ -12898,7 +13891,7 @@ public:
                             Token&& token = Token{}) requires(!is_client) {
         if (options.decision == sansocket::request_decision::automatic)
             options.decision = sansocket::request_decision::manual;
-        return run_begin<detail::asked>(begin(policy, options), std::forward<Token>(token));
+        return run_begin<detail::asked>(begin(true, policy, options), std::forward<Token>(token));
     }
 
     /// Accepts the request that `async_read_request` brought. See sansocket::connection::accept.
@@ -13085,16 +14078,18 @@ private:
             return s.begin(connected, request, entropy(), session::now(), options, where);
         };
     }
-    auto begin(const sansocket::server_policy& policy, sansocket::options options) const {
+    auto begin(bool connected, const sansocket::server_policy& policy,
+               sansocket::options options) const {
         if (!options.diagnostics) options.diagnostics = diagnostics_handler();
-        return [policy, options, where = source_location(created_)](session& s) {
-            return s.begin(true, policy, session::now(), options, where);
+        return [connected, policy, options, where = source_location(created_)](session& s) {
+            return s.begin(connected, policy, session::now(), options, where);
         };
     }
     template <class Until, class Begin, class Token>
     auto run_begin(Begin begin, Token&& token) {
-        return run<void(std::error_code)>(detail::begin_operation<Until, Begin>{std::move(begin)},
-                                          std::forward<Token>(token));
+        return run<void(std::error_code)>(
+            detail::begin_operation<Until, Begin>{std::make_unique<Begin>(std::move(begin))},
+            std::forward<Token>(token));
     }
     template <class Change>
     sansocket::errc change(Change change) {
@@ -13143,6 +14138,9 @@ using server_connection = websocket<sansocket::role::server>;
 //   take -> asked -> accepted -> the handler -> released -> ended
 //                    refused, answered ------------------>
 //
+// What becomes of each connection stands in server_steps.hpp. Where there is no
+// memory for a step, its connection ends, and no other.
+//
 // Where the execution context is destroyed first, what belongs to it goes with
 // it, and nothing is begun any more.
 
@@ -13158,7 +14156,13 @@ public:
     using state = typename entry::state;
 
     server_state(const ::asio::any_io_executor& executor, server_options options)
-        : executor_(executor), options_(std::move(options)), io_(std::in_place, executor) {
+        : executor_(executor),
+          options_(std::move(options)),
+          proxies_(options_.trusted_proxies),
+          io_(std::in_place, executor) {
+        if (options_.proxy_header == proxy_protocol::required && !takes_proxy_header<Stream>)
+            throw std::system_error(std::make_error_code(std::errc::operation_not_supported),
+                                    "PROXY header on this stream");
         options_.connection.decision = sansocket::request_decision::manual;
         const ::asio::ip::tcp::socket services_first(executor);  // they are to outlive the watch
         this->watch(::asio::query(executor, ::asio::execution::context));
@@ -13177,6 +14181,10 @@ public:
     bool stopping() const noexcept { return stopping_; }
     bool idle() const noexcept { return entries_.empty(); }
     group* ends() noexcept { return io_ ? &io_->ends : nullptr; }
+    // What has not ended yet, does. Their handlers return, or do not.
+    void abort_connections() noexcept {
+        for (const auto& e : entries_) e->websocket.abort();
+    }
     ::asio::steady_timer& when_idle() noexcept { return io_->idle; }
     const ::asio::any_io_executor& executor() const noexcept { return executor_; }
 
@@ -13195,10 +14203,10 @@ public:
         for (const auto& e : entries_)
             if (e->state_ == state::open &&
                 e->websocket.state() == sansocket::connection_state::open)
-                function(e->websocket);
+                call(function, *e);
     }
 
-    connection_handler<websocket_type> on_connection;
+    connection_handler<websocket_type, peer_address> on_connection;
     request_handler<server_request, server_decision> on_request;
     request_handler<server_request, sansocket::http_response> on_http;
 
@@ -13212,12 +14220,37 @@ private:
         std::vector<std::shared_ptr<any_listener>> listeners;
     };
 
+    using guard = step_guard<server_state, entry>;
+    using step = server_step<server_state, entry>;
+    friend guard;
+    friend step;
+
     void context_gone() noexcept override;
     template <class Socket, class MakeStream>
     void take(Socket socket, const peer_address& peer, MakeStream& make_stream);
     std::optional<server_refusal> refusal_for(const peer_address& peer) const;
+    bool is_full(const peer_address& client) const;
     bool refuse(const peer_address& peer, server_refusal why);
-    void begin(websocket_type socket, const peer_address& peer, std::optional<server_refusal> over);
+    void begin(Stream stream, const peer_address& peer, std::optional<server_refusal> over);
+
+    // Whether more will be heard of where a connection comes from.
+    bool will_tell(const peer_address& peer) const noexcept {
+        return will_tell_first(peer) || will_tell_in_request(peer);
+    }
+    bool will_tell_first(const peer_address& peer) const noexcept {
+        return options_.proxy_header == proxy_protocol::required && proxies_.trusts(peer);
+    }
+    bool will_tell_in_request(const peer_address& peer) const noexcept {
+        return options_.forwarded != sansocket::forwarded_field::none && proxies_.trusts(peer);
+    }
+
+    // Steps.
+    void read(const std::shared_ptr<entry>& e);
+    void read_proxy_header(const std::shared_ptr<entry>& e);
+    void has_proxy_header(entry& e, const sansocket::proxy_header& header, sansocket::errc ec);
+    void look_at_head(entry& e);
+    void identified(entry& e, const peer_address& client, sansocket::errc ec);
+    void count_address(entry& e);
     void asked(const std::shared_ptr<entry>& e, std::error_code ec);
     void refuse_one_too_many(entry& e);
     void ask_while_connected(const std::shared_ptr<entry>& e);
@@ -13229,21 +14262,43 @@ private:
                   const sansocket::http_response& answer);
     void opened(const std::shared_ptr<entry>& e);
     void handler_failed(entry& e, const std::exception_ptr& failed);
-    void released(const std::shared_ptr<entry>& e) noexcept;
     void await_end(const std::shared_ptr<entry>& e);
-    void ended(entry& e);
-    void fail(entry& e);
-    void report(const peer_address& peer, const std::exception_ptr& failed);
+    void ended(const std::shared_ptr<entry>& e, std::error_code = {});
+    void lost(const std::shared_ptr<entry>& e) noexcept;
+    // A step that throws, which is for want of memory, is the end of its connection.
+    template <class What>
+    void attempt(const std::shared_ptr<entry>& e, What what) noexcept {
+        if (!io_ || e->gone) return;
+        try {
+            what();
+        } catch (...) {
+            lost(e);
+        }
+    }
+
+    // What it ended with; one that has not begun was aborted.
+    static sansocket::errc cause_of(const entry& e) noexcept {
+        const auto* const core = e.websocket.connection();
+        return core == nullptr ? sansocket::errc::aborted : core->close_info().cause;
+    }
+    void fail(const peer_address& client, sansocket::errc cause);
+    void report(const peer_address& client, const std::exception_ptr& failed);
     // A coroutine that was told that its client is gone may end in any way.
     void report_unless_over(const entry& e, const std::exception_ptr& failed) {
-        if (e.websocket.state() == sansocket::connection_state::opening) report(e.peer, failed);
+        if (e.websocket.state() == sansocket::connection_state::opening) report(e.client, failed);
     }
     std::size_t& count_of(state s) noexcept;
     void move(entry& e, state to) noexcept;
 
     std::shared_ptr<const server_request> request_of(entry& e) const {
         return std::make_shared<server_request>(e.websocket.connection()->handshake()->request(),
-                                                e.peer);
+                                                e.peer, e.client);
+    }
+    template <class Function>
+    static void call(Function& function, entry& e) {
+        if constexpr (std::is_invocable_v<Function&, websocket_type&, const peer_address&>)
+            function(e.websocket, std::as_const(e.client));
+        else function(e.websocket);
     }
     template <class Tell>
     void tell(Tell what) const {
@@ -13252,6 +14307,7 @@ private:
 
     ::asio::any_io_executor executor_;
     server_options options_;
+    trusted_proxies proxies_;
     std::list<std::shared_ptr<entry>> entries_;
     address_counts addresses_;
     server_counters counters_;
@@ -13264,7 +14320,7 @@ private:
 
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::context_gone() noexcept {
-    stopping_ = true;
+    close_listeners();
     io_.reset();
     executor_ = {};  // a strand has its place in the context
 }
@@ -13310,7 +14366,7 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::abandon() noexcept {
     options_.observer = nullptr;
     close_listeners();
-    for (const auto& e : entries_) e->websocket.abort();
+    abort_connections();
 }
 
 template <class Stream, class Connection>
@@ -13334,7 +14390,11 @@ void server_state<Stream, Connection>::take(Socket socket, const peer_address& p
     } catch (...) {
         return report(peer, std::current_exception());
     }
-    begin(websocket_type(std::move(*stream)), peer, over);
+    try {
+        begin(std::move(*stream), peer, over);
+    } catch (...) {  // no memory
+        if (!over) fail(peer, sansocket::errc::aborted);
+    }
 }
 
 template <class Stream, class Connection>
@@ -13342,9 +14402,14 @@ std::optional<server_refusal> server_state<Stream, Connection>::refusal_for(
     const peer_address& peer) const {
     if (stopping_) return server_refusal::stopping;
     if (admitted_ >= options_.max_connections) return server_refusal::connections;
-    const std::size_t most = options_.max_connections_per_address;
-    if (most != 0 && addresses_.count(peer) >= most) return server_refusal::connections_per_address;
+    if (!will_tell(peer) && is_full(peer)) return server_refusal::connections_per_address;
     return std::nullopt;
+}
+
+template <class Stream, class Connection>
+bool server_state<Stream, Connection>::is_full(const peer_address& client) const {
+    const std::size_t most = options_.max_connections_per_address;
+    return most != 0 && addresses_.count(client) >= most;
 }
 
 // Whether there is time to say so.
@@ -13363,31 +14428,132 @@ bool server_state<Stream, Connection>::refuse(const peer_address& peer, server_r
     return answers;
 }
 
+// Either it is in the list, and goes on or ends there, or it throws.
 template <class Stream, class Connection>
-void server_state<Stream, Connection>::begin(websocket_type socket, const peer_address& peer,
+void server_state<Stream, Connection>::begin(Stream stream, const peer_address& peer,
                                              std::optional<server_refusal> over) {
-    const auto e = std::make_shared<entry>(std::move(socket), peer, over);
+    const auto e = std::make_shared<entry>(websocket_type(std::move(stream)), peer, over);
     if (!io_->ends.join(e->websocket)) return;
-    if (!over) addresses_.add(peer);
     e->place = entries_.insert(entries_.end(), e);
     ++count_of(e->state_);
     if (!over) ++admitted_;
+    attempt(e, [&] { read(e); });
+}
+
+template <class Stream, class Connection>
+std::size_t& server_state<Stream, Connection>::count_of(state s) noexcept {
+    switch (s) {
+    case state::opening: return opening_;
+    case state::refusing: return refusing_;
+    case state::open: return open_;
+    case state::ending: break;
+    }
+    return ending_;
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::move(entry& e, state to) noexcept {
+    --count_of(e.state_);
+    e.state_ = to;
+    ++count_of(to);
+}
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STATE_HPP
+
+// ==== sansocket_asio/server/detail/server_steps.hpp ==============================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STEPS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STEPS_HPP
+// server_steps.hpp
+//
+// What becomes of a server's connection: who it is for, what is answered to its
+// request, who has it then, and its end. The contract is in server_state.hpp.
+
+namespace sansocket_asio::detail {
+
+// Its request, behind the word of a proxy if there is to be one. Both have the handshake's time.
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::read(const std::shared_ptr<entry>& e) {
+    auto& ws = e->websocket;
+    const bool header_first = will_tell_first(e->peer);
+    e->identified = !will_tell(e->peer);
+    if (e->identified && !e->refused_for) count_address(*e);
     sansocket::options options = options_.connection;
-    if (on_http || over) options.decision = sansocket::request_decision::manual_with_http;
-    e->websocket.async_read_request(
-        options_.policy, options,
-        [self = this->shared_from_this(), e](std::error_code ec) { self->asked(e, ec); });
+    if (on_http || e->refused_for) options.decision = sansocket::request_decision::manual_with_http;
+    ws.template run_begin<detail::asked>(ws.begin(!header_first, options_.policy, options),
+                                         step(this->shared_from_this(), e, &server_state::asked));
+    if (header_first) read_proxy_header(e);
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::read_proxy_header(const std::shared_ptr<entry>& e) {
+    if constexpr (takes_proxy_header<Stream>) {
+        using operation = proxy_header_op<typename websocket_type::session>;
+        const auto reads = [self = this->shared_from_this(),
+                            e](const sansocket::proxy_header& header, sansocket::errc ec) {
+            self->attempt(e, [&] { self->has_proxy_header(*e, header, ec); });
+        };
+        std::make_shared<operation>(e->websocket.session_, reads)->start();
+    }
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::has_proxy_header(entry& e,
+                                                        const sansocket::proxy_header& header,
+                                                        sansocket::errc ec) {
+    auto& session = *e.websocket.session_;
+    if (ec != sansocket::errc::ok) {
+        session.core_->transport_lost(session.now(), ec);
+        return session.drive();
+    }
+    const peer_address client = trusted_proxies::client_of(header, e.peer);
+    e.client = client;
+    if (!will_tell_in_request(client)) identified(e, client, sansocket::errc::ok);
+    session.start();
+}
+
+// A head that is not complete may lack what a proxy wrote at its end.
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::look_at_head(entry& e) {
+    const auto* const handshake = e.websocket.connection()->handshake();
+    if (e.identified || handshake == nullptr || !handshake->has_request()) return;
+    const auto [client, ec] =
+        proxies_.client_of(handshake->request(), options_.forwarded, e.client);
+    identified(e, client, ec);
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::identified(entry& e, const peer_address& client,
+                                                  sansocket::errc ec) {
+    e.identified = true;
+    e.client = client;
+    if (ec != sansocket::errc::ok) ++counters_.forwarded_invalid;
+    tell([&](auto& o) { o.identified(e.peer, client, ec); });
+    if (e.refused_for) return;
+    if (!is_full(client)) return count_address(e);
+    --admitted_;
+    e.refused_for = server_refusal::connections_per_address;
+    const bool answers = refuse(client, *e.refused_for);
+    move(e, state::refusing);
+    if (!answers) e.websocket.abort();
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::count_address(entry& e) {
+    addresses_.add(e.client);
+    e.counted = true;
 }
 
 // Its request is here.
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::asked(const std::shared_ptr<entry>& e, std::error_code ec) {
+    look_at_head(*e);
     if (e->refused_for) {
         if (!ec) refuse_one_too_many(*e);
         return await_end(e);
     }
     if (ec) {
-        fail(*e);
+        fail(e->client, cause_of(*e));
         return await_end(e);
     }
     if (!e->websocket.connection()->request_is_upgrade()) return ask_about_http(e);
@@ -13418,9 +14584,10 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::ask_about_upgrade(const std::shared_ptr<entry>& e) {
     ask_while_connected(e);
     on_request(executor_, e->stop.slot(), request_of(*e),
-               [self = this->shared_from_this(), e](const std::exception_ptr& failed,
-                                                    const server_decision& decision) {
-                   self->decided(e, failed, decision);
+               [guard = std::make_shared<guard>(this->shared_from_this(), e)](
+                   const std::exception_ptr& failed, const server_decision& decision) {
+                   (*guard)(
+                       [&](auto& self, const auto& of) { self.decided(of, failed, decision); });
                });
 }
 
@@ -13428,9 +14595,9 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::ask_about_http(const std::shared_ptr<entry>& e) {
     ask_while_connected(e);
     on_http(executor_, e->stop.slot(), request_of(*e),
-            [self = this->shared_from_this(), e](const std::exception_ptr& failed,
-                                                 const sansocket::http_response& answer) {
-                self->answered(e, failed, answer);
+            [guard = std::make_shared<guard>(this->shared_from_this(), e)](
+                const std::exception_ptr& failed, const sansocket::http_response& answer) {
+                (*guard)([&](auto& self, const auto& of) { self.answered(of, failed, answer); });
             });
 }
 
@@ -13448,7 +14615,7 @@ void server_state<Stream, Connection>::decided(const std::shared_ptr<entry>& e,
     if (ec == sansocket::errc::ok && decision.accepts()) return opened(e);
     // What the application has made of it cannot be sent.
     if (ec != sansocket::errc::ok) ws.refuse(500);
-    fail(*e);
+    fail(e->client, cause_of(*e));
     await_end(e);
 }
 
@@ -13463,10 +14630,10 @@ void server_state<Stream, Connection>::answered(const std::shared_ptr<entry>& e,
         !failed && ws.respond(answer.status, answer.fields, answer.body) == sansocket::errc::ok;
     if (done) {
         ++counters_.http_answered;
-        tell([&](auto& o) { o.http_answered(e->peer, answer.status); });
+        tell([&](auto& o) { o.http_answered(e->client, answer.status); });
     } else {
         ws.refuse(500);
-        fail(*e);
+        fail(e->client, cause_of(*e));
     }
     await_end(e);
 }
@@ -13477,12 +14644,14 @@ void server_state<Stream, Connection>::opened(const std::shared_ptr<entry>& e) {
     e->was_open = true;
     ++counters_.opened;
     const auto self = this->shared_from_this();
-    tell([&](auto& o) { o.opened(e->peer); });
-    handle ws(&e->websocket, [self, e](websocket_type*) noexcept { self->released(e); });
+    tell([&](auto& o) { o.opened(e->client); });
+    handle ws(&e->websocket, [self, e](websocket_type*) noexcept {
+        self->attempt(e, [&] { self->await_end(e); });  // nobody holds it any more
+    });
     if (on_connection)
-        on_connection(std::move(ws), e->stop.slot(), [self, e](const std::exception_ptr& failed) {
-            self->handler_failed(*e, failed);
-        });
+        on_connection(
+            std::move(ws), e->client, e->stop.slot(),
+            [self, e](const std::exception_ptr& failed) { self->handler_failed(*e, failed); });
 }
 
 // The operations of a connection that is over throw: that is how a coroutine ends.
@@ -13495,84 +14664,60 @@ void server_state<Stream, Connection>::handler_failed(entry& e, const std::excep
         if (over) return;
     } catch (...) {}
     e.code = sansocket::close_code::internal_error;
-    report(e.peer, failed);
-}
-
-// Nobody holds it any more.
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::released(const std::shared_ptr<entry>& e) noexcept {
-    if (!io_) return;
-    try {
-        await_end(e);
-    } catch (...) {
-        e->websocket.abort();
-    }
+    report(e.client, failed);
 }
 
 // Closes what is open, and waits for the transport.
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::await_end(const std::shared_ptr<entry>& e) {
     if (!e->refused_for) move(*e, state::ending);  // else its place is taken to the end
-    auto& ws = e->websocket;
-    async_wait_op<void(std::error_code)>(
-        ws.session_, shutdown_operation{e->code, {}}, executor_,
-        [self = this->shared_from_this(), e](std::error_code) { self->ended(*e); });
+    async_wait_op<void(std::error_code)>(e->websocket.session_, shutdown_operation{e->code, {}},
+                                         executor_,
+                                         step(this->shared_from_this(), e, &server_state::ended));
 }
 
+// Out of the list. Allocates nothing.
 template <class Stream, class Connection>
-void server_state<Stream, Connection>::ended(entry& e) {
-    const auto self = this->shared_from_this();
-    const auto info = e.websocket.close_info();
-    if (e.was_open) {
+void server_state<Stream, Connection>::ended(const std::shared_ptr<entry>& e, std::error_code) {
+    e->gone = true;
+    if (e->was_open) {
+        const auto& info = e->websocket.connection()->close_info();
         counters_.count_end(info);
-        counters_.count_websocket(e.websocket.counters(), e.websocket.dropped_messages());
-        e.was_open = false;  // and not twice
-        tell([&](auto& o) { o.closed(e.peer, info); });
+        counters_.count_websocket(e->websocket.counters(), e->websocket.dropped_messages());
+        e->was_open = false;  // and not twice
+        tell([&](auto& o) { o.closed(e->client, info); });
     }
-    --count_of(e.state_);
-    if (!e.refused_for) {
-        --admitted_;
-        addresses_.remove(e.peer);
-    }
-    const auto last = *e.place;
-    entries_.erase(last->place);
+    --count_of(e->state_);
+    if (!e->refused_for) --admitted_;
+    if (e->counted) addresses_.remove(e->client);
+    entries_.erase(e->place);
     if (io_ && entries_.empty()) io_->idle.cancel();
 }
 
+// Nothing will come back to it: it ends here.
 template <class Stream, class Connection>
-void server_state<Stream, Connection>::fail(entry& e) {
-    const sansocket::errc cause = e.websocket.close_info().cause;
-    counters_.count_failure(cause);
-    tell([&](auto& o) { o.handshake_failed(e.peer, cause); });
+void server_state<Stream, Connection>::lost(const std::shared_ptr<entry>& e) noexcept {
+    if (!io_ || e->gone) return;
+    e->websocket.abort();
+    if (e->state_ == state::opening) fail(e->client, cause_of(*e));
+    ended(e);
 }
 
 template <class Stream, class Connection>
-void server_state<Stream, Connection>::report(const peer_address& peer,
+void server_state<Stream, Connection>::fail(const peer_address& client, sansocket::errc cause) {
+    counters_.count_failure(cause);
+    tell([&](auto& o) { o.handshake_failed(client, cause); });
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::report(const peer_address& client,
                                               const std::exception_ptr& failed) {
     ++counters_.handler_errors;
-    tell([&](auto& o) { o.handler_failed(peer, failed); });
-}
-
-template <class Stream, class Connection>
-std::size_t& server_state<Stream, Connection>::count_of(state s) noexcept {
-    switch (s) {
-    case state::opening: return opening_;
-    case state::refusing: return refusing_;
-    case state::open: return open_;
-    case state::ending: break;
-    }
-    return ending_;
-}
-
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::move(entry& e, state to) noexcept {
-    --count_of(e.state_);
-    e.state_ = to;
-    ++count_of(to);
+    tell([&](auto& o) { o.handler_failed(client, failed); });
 }
 
 }  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STATE_HPP
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STEPS_HPP
 
 // ==== sansocket_asio/server/detail/stop_op.hpp ===================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_STOP_OP_HPP
@@ -13604,6 +14749,7 @@ public:
         case step::closing:
             ec_ = ec;
             if (cancelled(self)) return give_up(self);
+            state_->abort_connections();  // those that could not be told, for want of memory
             if (state_->idle()) return self.complete(ec_);
             state_->when_idle().expires_at(deadline_);
             return wait(self);
@@ -13711,6 +14857,10 @@ public:
     using handle = std::shared_ptr<websocket_type>;
 
     /// A server that does nothing before `listen`.
+    ///
+    /// @throws std::system_error  errc::network_invalid of `server_options::trusted_proxies`, or
+    ///         std::errc::operation_not_supported where a PROXY header is required and Stream does not
+    ///         show the socket beneath it, as `next_layer` or `lowest_layer`.
     explicit basic_server(const executor_type& executor, server_options options = {})
         : state_(std::make_shared<state>(executor, std::move(options))) {}
     basic_server(const basic_server&) = delete;
@@ -13731,7 +14881,9 @@ public:
     /// The coroutine's return, or the last handle's end, closes a connection that is open, with 1000.
     /// An exception closes it with 1011 and is told to `server_observer::handler_failed`; but the
     /// std::system_error with which the operations of a connection that is over end a coroutine is a
-    /// return like any other. Cancelled (terminal) where it outlasts the deadline of `async_stop`.
+    /// return like any other. Either may have a second parameter, `const peer_address&`: the client's,
+    /// as in `server_request::client`, which lives as long as the websocket. A
+    /// coroutine is cancelled (terminal) where it outlasts the deadline of `async_stop`.
     template <class Handler>
     void on_connection(Handler handler) {
         state_->on_connection = std::move(handler);
@@ -13800,6 +14952,7 @@ public:
     /// Signature void(std::error_code): success; errc::close_timeout if anything had to be aborted or
     /// cancelled; errc::operation_in_progress, at once, for a server that was stopped before.
     /// A handler that keeps its handle is waited for.
+    /// Where it throws for want of memory, nothing is waited for: destroy the server.
     ///
     /// Cancellation, total: everything is aborted and cancelled at once, and handlers are not waited
     /// for.
@@ -13811,7 +14964,8 @@ public:
 
     /// How many WebSockets are open, or over and in the hands of their handler.
     [[nodiscard]] std::size_t connections() const noexcept { return state_->counters().open; }
-    /// Calls `function(websocket_type&)` for each that is open.
+    /// Calls `function(websocket_type&)` for each that is open, or `function(websocket_type&, const
+    /// peer_address&)`, with the client's address.
     template <class Function>
     void for_each(Function function) {
         state_->for_each(function);

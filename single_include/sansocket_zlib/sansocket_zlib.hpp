@@ -239,6 +239,9 @@ enum class errc : std::uint8_t {
     url_userinfo,   // 3
     url_needs_tls,  // 3
 
+    // server's options
+    network_invalid,  // RFC 4632 3.1
+
     // incomplete input: the one recoverable code
     need_more,
 
@@ -284,6 +287,12 @@ enum class errc : std::uint8_t {
     http_target_too_long,     // RFC 9110 4.1
     http_too_many_fields,     // RFC 9110 5.4
     http_head_too_large,      // RFC 9110 5.4
+
+    // proxies in front of a server
+    forwarded_invalid,      // RFC 7239 4
+    proxy_header_missing,   // PROXY protocol 2
+    proxy_header_invalid,   // PROXY protocol 2.1, 2.2
+    proxy_header_too_long,  // PROXY protocol 2.2
 
     // opening handshake, server's checks
     method_not_get,                 // 4.2.1
@@ -375,6 +384,8 @@ inline constexpr auto error_table = std::to_array<error_row>({
     {errc::url_fragment, error_kind::caller, close_code::normal, "a WebSocket URL may not have a fragment"},
     {errc::url_userinfo, error_kind::caller, close_code::normal, "a WebSocket URL may not have a user name or password"},
     {errc::url_needs_tls, error_kind::caller, close_code::normal, "the URL asks for TLS, and the stream has none"},
+    // server's options
+    {errc::network_invalid, error_kind::caller, close_code::normal, "this is no IP network such as 192.0.2.0/24"},
     // incomplete input: the one recoverable code
     {errc::need_more, error_kind::none, close_code::normal, "more input is needed"},
     // frames: peer broke section 5
@@ -417,6 +428,11 @@ inline constexpr auto error_table = std::to_array<error_row>({
     {errc::http_target_too_long, error_kind::limit, close_code::normal, "the request target is longer than the limit"},
     {errc::http_too_many_fields, error_kind::limit, close_code::normal, "the HTTP head has more fields than the limit"},
     {errc::http_head_too_large, error_kind::limit, close_code::normal, "the HTTP head is larger than the limit"},
+    // proxies in front of a server
+    {errc::forwarded_invalid, error_kind::peer, close_code::normal, "a proxy's word on where a request comes from is not valid"},
+    {errc::proxy_header_missing, error_kind::peer, close_code::normal, "a trusted proxy's connection did not begin with a PROXY header"},
+    {errc::proxy_header_invalid, error_kind::peer, close_code::normal, "a trusted proxy's PROXY header is not valid"},
+    {errc::proxy_header_too_long, error_kind::limit, close_code::normal, "a trusted proxy's PROXY header is longer than the limit"},
     // opening handshake, server's checks
     {errc::method_not_get, error_kind::peer, close_code::normal, "the request's method is not GET"},
     {errc::http_version_too_old, error_kind::peer, close_code::normal, "the request's HTTP version is below 1.1"},
@@ -3373,6 +3389,208 @@ inline errc http_head_parser::too_long() const noexcept {
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_HTTP_HEAD_PARSER_HPP
 
+// ==== sansocket/wire/ip_address.hpp ==============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_IP_ADDRESS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_IP_ADDRESS_HPP
+// ip_address.hpp
+//
+// IP addresses and networks as values, and their text. RFC 4291 2.2, RFC 4632 3.1.
+//
+// An IPv4 address and the same mapped into IPv6 (::ffff:192.0.2.1) are one value:
+// which of the two arrives depends on the socket, and no rule may depend on that.
+//
+// Knows nothing of: sockets, ports, names, zones.
+// Section numbers in this file refer to RFC 4291 unless another RFC is named.
+
+namespace sansocket {
+
+/// An IPv4 or IPv6 address. By default the unspecified address of IPv6, "::".
+class ip_address {
+public:
+    constexpr ip_address() = default;
+    /// An IPv4 address, of bytes in network order.
+    constexpr explicit ip_address(const std::array<std::uint8_t, 4>& bytes) noexcept {
+        std::copy(mapped.begin(), mapped.end(), bytes_.begin());
+        std::copy(bytes.begin(), bytes.end(), bytes_.begin() + mapped.size());
+    }
+    /// An IPv6 address, of bytes in network order; an IPv4 one where it is mapped (2.5.5.2).
+    constexpr explicit ip_address(const std::array<std::uint8_t, 16>& bytes) noexcept
+        : bytes_(bytes) {}
+
+    [[nodiscard]] constexpr bool is_v4() const noexcept {
+        return std::equal(mapped.begin(), mapped.end(), bytes_.begin());
+    }
+    /// As IPv6, in network order: an IPv4 address mapped.
+    [[nodiscard]] constexpr const std::array<std::uint8_t, 16>& bytes() const noexcept {
+        return bytes_;
+    }
+    /// The IPv4 address, in network order; the last four bytes of an IPv6 one.
+    [[nodiscard]] constexpr std::array<std::uint8_t, 4> v4_bytes() const noexcept {
+        std::array<std::uint8_t, 4> out{};
+        std::copy(bytes_.begin() + mapped.size(), bytes_.end(), out.begin());
+        return out;
+    }
+
+    friend constexpr bool operator==(const ip_address&, const ip_address&) = default;
+
+private:
+    static constexpr std::array<std::uint8_t, 12> mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255};
+
+    std::array<std::uint8_t, 16> bytes_{};
+};
+
+namespace detail {
+
+// dec-octet "." dec-octet "." dec-octet "." dec-octet, without leading zeros. RFC 3986 3.2.2.
+constexpr std::optional<std::array<std::uint8_t, 4>> parse_ipv4(std::string_view text) noexcept {
+    std::array<std::uint8_t, 4> out{};
+    for (std::size_t octets = 0;;) {
+        const std::size_t size = (std::min)(text.find('.'), text.size());
+        const std::string_view octet = text.substr(0, size);
+        if (octet.empty() || octet.size() > 3 || octets == 4) return std::nullopt;
+        if (!all_are(char_class::digit, octet)) return std::nullopt;
+        if (octet.size() > 1 && octet[0] == '0') return std::nullopt;
+        unsigned value = 0;
+        for (const char c : octet) value = value * 10 + static_cast<unsigned>(c - '0');
+        if (value > 255) return std::nullopt;
+        out[octets++] = static_cast<std::uint8_t>(value);
+        if (size == text.size()) return octets == 4 ? std::optional{out} : std::nullopt;
+        text.remove_prefix(size + 1);
+    }
+}
+
+constexpr unsigned hex_value(char c) noexcept {
+    return static_cast<unsigned>(is(char_class::digit, c) ? c - '0' : to_lower(c) - 'a' + 10);
+}
+
+// Groups of an IPv6 address, between "::" and an end or in all of it. An IPv4 address stands for two,
+// and only at the address's end.
+struct ipv6_groups {
+    std::array<std::uint8_t, 16> bytes{};
+    std::size_t size = 0;  // of the bytes
+
+    constexpr bool append(std::string_view text, bool at_end) noexcept {
+        while (!text.empty()) {
+            const std::size_t length = (std::min)(text.find(':'), text.size());
+            const bool last = length == text.size();
+            const std::string_view group = text.substr(0, length);
+            if (last && at_end && group.find('.') != std::string_view::npos)
+                return append_v4(group);
+            if (group.empty() || group.size() > 4 || size == bytes.size()) return false;
+            if (!all_are(char_class::hex_digit, group)) return false;
+            unsigned value = 0;
+            for (const char c : group) value = value << 4U | hex_value(c);
+            bytes[size++] = static_cast<std::uint8_t>(value >> 8U);
+            bytes[size++] = static_cast<std::uint8_t>(value & 0xffU);
+            if (last) return true;
+            text.remove_prefix(length + 1);
+            if (text.empty()) return false;  // a ":" at the end
+        }
+        return true;
+    }
+    constexpr bool append_v4(std::string_view text) noexcept {
+        const auto octets = parse_ipv4(text);
+        if (!octets || bytes.size() - size < octets->size()) return false;
+        for (const std::uint8_t octet : *octets) bytes[size++] = octet;
+        return true;
+    }
+};
+
+constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_view text) noexcept {
+    const std::size_t gap = text.find("::");
+    const bool has_gap = gap != std::string_view::npos;
+    ipv6_groups head, tail;
+    if (!head.append(text.substr(0, gap), !has_gap)) return std::nullopt;
+    if (has_gap && !tail.append(text.substr(gap + 2), true)) return std::nullopt;
+    const std::size_t size = head.size + tail.size;
+    // 2.2: "The use of "::" indicates one or more groups of 16 bits of zeros."
+    if (has_gap ? size > 14 : size != 16) return std::nullopt;
+    std::copy_n(tail.bytes.begin(), tail.size,
+                head.bytes.end() - static_cast<std::ptrdiff_t>(tail.size));
+    return head.bytes;
+}
+
+}  // namespace detail
+
+/// The address that `text` is: four decimal numbers, or IPv6 without brackets and zone. 2.2.
+///
+/// @return nothing for any other text; no octet of IPv4 may begin with a zero, which some read as
+///         octal.
+[[nodiscard]] constexpr std::optional<ip_address> parse_ip_address(std::string_view text) noexcept {
+    if (const auto v4 = detail::parse_ipv4(text)) return ip_address(*v4);
+    if (const auto v6 = detail::parse_ipv6(text)) return ip_address(*v6);
+    return std::nullopt;
+}
+
+/// All addresses that begin with the same bits. RFC 4632 3.1. By default "::/128", one address.
+class ip_network {
+public:
+    constexpr ip_network() = default;
+    /// One address.
+    constexpr explicit ip_network(const ip_address& address) noexcept : base_(address) {}
+
+    /// Whether `address` is one of them. A network of IPv6 holds no address of IPv4, and the other
+    /// way round.
+    [[nodiscard]] constexpr bool contains(const ip_address& address) const noexcept {
+        if (address.is_v4() != base_.is_v4()) return false;
+        for (std::size_t i = 0; i != 16; ++i)
+            if (((address.bytes()[i] ^ base_.bytes()[i]) & mask(i)) != 0) return false;
+        return true;
+    }
+
+    friend constexpr bool operator==(const ip_network&, const ip_network&) = default;
+
+private:
+    friend constexpr struct ip_network_result parse_ip_network(std::string_view text) noexcept;
+
+    // Of byte number `i`, the bits that are the network's.
+    [[nodiscard]] constexpr unsigned mask(std::size_t i) const noexcept {
+        const std::size_t own = bits_ > 8 * i ? (std::min)(bits_ - 8 * i, std::size_t{8}) : 0;
+        return (0xff00U >> own) & 0xffU;
+    }
+    [[nodiscard]] constexpr bool is_exact() const noexcept {
+        for (std::size_t i = 0; i != 16; ++i)
+            if ((base_.bytes()[i] & ~mask(i)) != 0) return false;
+        return true;
+    }
+
+    ip_address base_;
+    std::size_t bits_ = 128;  // an IPv4 network's and 96
+};
+
+/// What `parse_ip_network` returns: `value` counts only where `ec` is `errc{}`.
+struct ip_network_result {
+    ip_network value{};
+    errc ec{};
+};
+
+/// The network that `text` is: "192.0.2.0/24", "2001:db8::/32", or one address. RFC 4632 3.1.
+///
+/// @return the network, or errc::network_invalid: no address, a length that is no decimal number or
+///         over 32 or 128, or bits that are set behind it ("192.0.2.1/24"), which is a slip more often
+///         than not.
+[[nodiscard]] constexpr ip_network_result parse_ip_network(std::string_view text) noexcept {
+    const std::size_t slash = text.find('/');
+    const auto address = parse_ip_address(text.substr(0, slash));
+    if (!address) return {{}, errc::network_invalid};
+    ip_network out{*address};
+    if (slash == std::string_view::npos) return {out, errc{}};
+    const std::string_view digits = text.substr(slash + 1);
+    const bool number = !digits.empty() && digits.size() <= 3 &&
+                        detail::all_are(detail::char_class::digit, digits) &&
+                        (digits.size() == 1 || digits[0] != '0');
+    if (!number) return {{}, errc::network_invalid};
+    std::size_t length = 0;
+    for (const char c : digits) length = length * 10 + static_cast<std::size_t>(c - '0');
+    const bool plain_v4 = text.find(':') == std::string_view::npos;
+    out.bits_ = length + (plain_v4 ? 96 : 0);
+    if (out.bits_ > 128 || !out.is_exact()) return {{}, errc::network_invalid};
+    return {out, errc{}};
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_IP_ADDRESS_HPP
+
 // ==== sansocket/wire/url.hpp =====================================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_URL_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_WIRE_URL_HPP
@@ -3459,49 +3677,6 @@ struct url_result {
 
 namespace detail {
 
-// dec-octet "." dec-octet "." dec-octet "." dec-octet. 3.2.2.
-constexpr bool is_ipv4(std::string_view text) noexcept {
-    for (int octets = 1;; ++octets) {
-        const std::size_t size = (std::min)(text.find('.'), text.size());
-        const std::string_view octet = text.substr(0, size);
-        if (octet.empty() || octet.size() > 3 || !all_are(char_class::digit, octet)) return false;
-        if (octet.size() > 1 && octet[0] == '0') return false;
-        unsigned value = 0;
-        for (const char c : octet) value = value * 10 + static_cast<unsigned>(c - '0');
-        if (value > 255) return false;
-        if (size == text.size()) return octets == 4;
-        text.remove_prefix(size + 1);
-    }
-}
-
-// Groups of an IPv6 address between "::" and an end, or in all of it where there is no "::".
-// Returns how many of the eight groups they make up, or 9 where one is wrong. An IPv4 address
-// counts for two and may only stand last.
-constexpr std::size_t count_ipv6_groups(std::string_view text, bool at_end) noexcept {
-    constexpr std::size_t wrong = 9;
-    if (text.empty()) return 0;
-    for (std::size_t groups = 1; groups != wrong; ++groups) {
-        const std::size_t size = (std::min)(text.find(':'), text.size());
-        const bool last = size == text.size();
-        const std::string_view group = text.substr(0, size);
-        if (last && at_end && is_ipv4(group)) return groups + 1;
-        if (group.empty() || group.size() > 4) return wrong;
-        if (!all_are(char_class::hex_digit, group)) return wrong;
-        if (last) return groups;
-        text.remove_prefix(size + 1);
-    }
-    return wrong;
-}
-
-constexpr bool is_ipv6(std::string_view text) noexcept {
-    const std::size_t gap = text.find("::");
-    if (gap == std::string_view::npos) return count_ipv6_groups(text, true) == 8;
-    // 3.2.2: "::" stands once, for one or more groups of zeros.
-    return count_ipv6_groups(text.substr(0, gap), false) +
-               count_ipv6_groups(text.substr(gap + 2), true) <=
-           7;
-}
-
 struct host_port {
     std::string_view host{};
     host_kind kind = host_kind::name;
@@ -3523,8 +3698,8 @@ constexpr errc parse_port(std::string_view digits, std::uint16_t& port) noexcept
 
 constexpr errc classify_host(host_port& out) noexcept {
     if (out.host.empty()) return errc::url_host;
-    if (out.kind == host_kind::ipv6) return is_ipv6(out.host) ? errc{} : errc::url_host;
-    if (is_ipv4(out.host)) {
+    if (out.kind == host_kind::ipv6) return parse_ipv6(out.host) ? errc{} : errc::url_host;
+    if (parse_ipv4(out.host)) {
         out.kind = host_kind::ipv4;
         return errc{};
     }
@@ -5479,7 +5654,7 @@ template <class Q>
 consteval bool check_piecewise_queue() {
     static_assert(has_pop_piece<Q>,
                   "the message queue has no pop_piece() -> optional<message_piece_view> "
-                  "and piece_ready() const noexcept -> bool");
+                  "and piece_ready() const noexcept -> bool; sansocket::message_queue has");
     return true;
 }
 
@@ -6692,12 +6867,14 @@ public:
     segment_queue() = default;
     segment_queue(segment_queue&& other) noexcept
         : segments_(std::move(other.segments_)),
-          spare_(std::exchange(other.spare_, segment{})),
+          spare_(std::move(other.spare_)),
+          spare_size_(std::exchange(other.spare_size_, 0)),
           first_(std::exchange(other.first_, 0)),
           size_(std::exchange(other.size_, 0)) {}
     segment_queue& operator=(segment_queue&& other) noexcept {
         segments_ = std::move(other.segments_);
-        spare_ = std::exchange(other.spare_, segment{});
+        spare_ = std::move(other.spare_);
+        spare_size_ = std::exchange(other.spare_size_, 0);
         first_ = std::exchange(other.first_, 0);
         size_ = std::exchange(other.size_, 0);
         return *this;
@@ -6770,8 +6947,8 @@ public:
 
     void release() noexcept {
         std::vector<segment>{}.swap(segments_);
-        spare_ = segment{};
-        first_ = size_ = 0;
+        spare_.reset();
+        spare_size_ = first_ = size_ = 0;
     }
 
     // Gives back the block that an empty queue keeps for the next bytes.
@@ -6784,7 +6961,7 @@ public:
         std::size_t sum = 0;
         for (const segment& s : segments_)
             if (s.block) sum += s.capacity;
-        return sum + spare_.capacity;
+        return sum + spare_size_;
     }
 
 private:
@@ -6833,15 +7010,13 @@ private:
     }
 
     segment new_block(std::size_t capacity) {
-        if (spare_.capacity >= capacity) return std::exchange(spare_, segment{});
-        segment fresh{std::unique_ptr<std::byte[]>(new std::byte[capacity]),
-                      nullptr,
-                      nullptr,
-                      0,
-                      0,
-                      capacity};
-        fresh.data = fresh.block.get();
-        return fresh;
+        if (spare_size_ >= capacity)
+            return from_block(std::move(spare_), std::exchange(spare_size_, 0));
+        return from_block(std::unique_ptr<std::byte[]>(new std::byte[capacity]), capacity);
+    }
+    static segment from_block(std::unique_ptr<std::byte[]> block, std::size_t capacity) noexcept {
+        const std::byte* const data = block.get();
+        return {std::move(block), nullptr, data, 0, 0, capacity};
     }
 
     // The usual case, everything was taken: the last block is kept for what comes next.
@@ -6865,12 +7040,11 @@ private:
     // A block that is used up is kept as the spare one.
     void drop_front() noexcept {
         segment& front = segments_[first_];
-        if (front.block && front.capacity <= keep && front.capacity > spare_.capacity) {
-            front.begin = front.end = 0;
-            spare_ = std::exchange(front, segment{});
-        } else {
-            front = segment{};
+        if (front.block && front.capacity <= keep && front.capacity > spare_size_) {
+            spare_ = std::move(front.block);
+            spare_size_ = front.capacity;
         }
+        front = segment{};
         ++first_;
         if (first_ >= 32 && first_ * 2 >= segments_.size()) {
             segments_.erase(segments_.begin(),
@@ -6880,7 +7054,8 @@ private:
     }
 
     std::vector<segment> segments_;
-    segment spare_;          // a block that is empty
+    std::unique_ptr<std::byte[]> spare_;  // a block that is empty
+    std::size_t spare_size_ = 0;
     std::size_t first_ = 0;  // segments before it are used up
     std::size_t size_ = 0;
 };
@@ -7622,6 +7797,9 @@ public:
     /// The head of the request, in part before it is complete. Views of it live as long as this
     /// object is neither changed nor moved.
     [[nodiscard]] const http_head& request() const noexcept { return parser_.head(); }
+
+    /// Whether the head of the request is complete.
+    [[nodiscard]] bool has_request() const noexcept { return parser_.error() == errc::ok; }
 
     /// Moves the request's head out. Empty before the request is answered, which needs it here.
     [[nodiscard]] http_head take_request() noexcept {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace server_tests {
@@ -309,6 +310,41 @@ TEST_CASE("server: a listener that cannot be") {
     s.server->listen(loopback(), {}, ec);
     CHECK(ec == errc::closed);
 }
+
+TEST_CASE("server: several may listen at one port, where each says so") {
+    loop l;
+    served one(l), two(l);
+    const sansocket_asio::listen_options shared{.reuse_port = true};
+    const auto at = one.server->listen(loopback(), shared);
+    std::error_code ec;
+    two.server->listen(at, {}, ec);
+    CHECK(ec == asio::error::address_in_use);
+    two.server->listen(at, shared, ec);
+    CHECK(!ec);
+    one.stop(), two.stop();
+}
+
+#if defined(__linux__)
+TEST_CASE("server: no more wait to be accepted than the backlog says") {
+    loop l;
+    served s(l);
+    const auto at = s.server->listen(loopback(), {.backlog = 1});
+    std::vector<tcp::socket> clients;
+    int connected = 0;
+    for (int i = 0; i != 6; ++i) {
+        tcp::socket& one = clients.emplace_back(l.io, tcp::v4());
+        one.non_blocking(true);
+        (void)::connect(one.native_handle(), at.data(), static_cast<::socklen_t>(at.size()));
+        std::error_code ec;  // loopback answers at once, or not for a second
+        (void)one.remote_endpoint(ec);
+        connected += ec ? 0 : 1;
+    }
+    CHECK(connected >= 1);
+    CHECK(connected <= 2);
+    clients.clear();
+    s.stop();
+}
+#endif
 
 TEST_CASE("server: a Unix socket, whose file is removed") {
     using local = asio::local::stream_protocol;

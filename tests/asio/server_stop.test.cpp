@@ -329,4 +329,42 @@ TEST_CASE("server stop: its context is destroyed first") {
     kept.reset();
 }
 
+TEST_CASE("server stop: a second one is told so at once, and the first goes on") {
+    loop l;
+    served s(l);
+    s.server->on_connection(served::echo);
+    s.listen();
+    raw_peer peer = s.open_peer();
+    const result first, second;
+    s.server->async_stop(5s, first);
+    s.server->async_stop(5s, second);
+    l.until(second);
+    CHECK(second.ec() == errc::operation_in_progress);
+    CHECK(!first.done());
+    CHECK(peer.read(4) == own_frame<role::server>(sansocket::opcode::close, close_bytes(1001)));
+    peer.send(to_server(sansocket::opcode::close, close_bytes(1001)));
+    CHECK(peer.read_to_end().empty());
+    CHECK(peer.read_error == asio::error::eof);  // not a reset
+    l.until(first);
+    CHECK(!first.ec());
+}
+
+TEST_CASE("server stop: who was taken from the listener meanwhile is refused, and counted") {
+    loop l;
+    served s(l);
+    s.listen();
+    raw_peer one = s.connect(), two = s.connect();
+    l.until([&] { return s.diary.accepted_count == 1; });  // the other has been taken, and not told
+    const result stopped;
+    s.server->async_stop(5s, stopped);
+    one.socket.close();
+    l.until(stopped);
+    CHECK(two.read_to_end().empty());
+    CHECK(s.diary.accepted_count == 2);
+    CHECK(s.diary.refusals == std::vector{sansocket_asio::server_refusal::stopping});
+    CHECK(s.server->counters().refused_stopping == 1);
+    CHECK(s.server->counters().refused_unanswered == 1);
+    CHECK(s.server->counters().accepted == 2);
+}
+
 }  // namespace server_stop_tests

@@ -26,18 +26,32 @@ public:
         ++accepted_count;
         last = from;
     }
-    void refused(const peer&, sansocket_asio::server_refusal why) noexcept override {
-        refusals.push_back(why);
+    void identified(const peer& proxy, const peer& whom, errc ec) noexcept override {
+        identifications.push_back(proxy.ip() ? proxy.ip()->to_string() : "unix");
+        identifications.back() += " is " + whom.to_string();
+        if (ec != errc::ok) identifications.back() += ", forwarded_invalid";
     }
-    void opened(const peer& from) noexcept override { opened_ports.push_back(from.port()); }
+    void refused(const peer& from, sansocket_asio::server_refusal why) noexcept override {
+        refusals.push_back(why);
+        refused_by.push_back(from.to_string());
+    }
+    void opened(const peer& from) noexcept override {
+        opened_ports.push_back(from.port());
+        opened_by.push_back(from.to_string());
+    }
     void closed(const peer& from, const sansocket::close_info& info) noexcept override {
         closed_ports.push_back(from.port());
+        closed_by.push_back(from.to_string());
         ends.push_back(info);
     }
-    void http_answered(const peer&, std::uint16_t status) noexcept override {
+    void http_answered(const peer& to, std::uint16_t status) noexcept override {
         answered.push_back(status);
+        answered_to.push_back(to.to_string());
     }
-    void handshake_failed(const peer&, errc cause) noexcept override { failures.push_back(cause); }
+    void handshake_failed(const peer& by, errc cause) noexcept override {
+        failures.push_back(cause);
+        failed_by.push_back(by.to_string());
+    }
     void accept_failed(std::error_code ec) noexcept override { accept_errors.push_back(ec); }
     void handler_failed(const peer&, const std::exception_ptr& e) noexcept override {
         try {
@@ -57,6 +71,9 @@ public:
     std::vector<errc> failures;
     std::vector<std::error_code> accept_errors;
     std::vector<std::string> thrown;
+    std::vector<std::string> identifications;
+    // Whom the others were told of.
+    std::vector<std::string> refused_by, opened_by, closed_by, answered_to, failed_by;
 };
 
 inline tcp::endpoint loopback(std::uint16_t port = 0) {

@@ -25,11 +25,13 @@ struct group {
 // The enumeration cut where the kind changes; `ok` and `need_more` stand apart.
 constexpr group groups[] = {
     {errc::not_open, errc::subprotocol_not_offered, error_kind::caller},
-    {errc::url_scheme, errc::url_needs_tls, error_kind::caller},
+    {errc::url_scheme, errc::network_invalid, error_kind::caller},
     {errc::reserved_bit, errc::deflate_truncated, error_kind::peer},
     {errc::message_too_big, errc::deflate_memory, error_kind::limit},
     {errc::http_line_end, errc::http_body_framing, error_kind::peer},
     {errc::http_line_too_long, errc::http_head_too_large, error_kind::limit},
+    {errc::forwarded_invalid, errc::proxy_header_invalid, error_kind::peer},
+    {errc::proxy_header_too_long, errc::proxy_header_too_long, error_kind::limit},
     {errc::method_not_get, errc::subprotocol_required, error_kind::peer},
     {errc::refused_by_application, errc::refused_by_application, error_kind::caller},
     {errc::upgrade_refused, errc::response_subprotocol, error_kind::peer},

@@ -150,6 +150,9 @@ public:
     /// object is neither changed nor moved.
     [[nodiscard]] const http_head& request() const noexcept { return parser_.head(); }
 
+    /// Whether the head of the request is complete.
+    [[nodiscard]] bool has_request() const noexcept { return parser_.error() == errc::ok; }
+
     /// Moves the request's head out. Empty before the request is answered, which needs it here.
     [[nodiscard]] http_head take_request() noexcept {
         const bool needed = deciding() || state_ == server_handshake_state::reading;

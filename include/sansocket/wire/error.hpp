@@ -53,6 +53,9 @@ enum class errc : std::uint8_t {
     url_userinfo,   // 3
     url_needs_tls,  // 3
 
+    // server's options
+    network_invalid,  // RFC 4632 3.1
+
     // incomplete input: the one recoverable code
     need_more,
 
@@ -98,6 +101,12 @@ enum class errc : std::uint8_t {
     http_target_too_long,     // RFC 9110 4.1
     http_too_many_fields,     // RFC 9110 5.4
     http_head_too_large,      // RFC 9110 5.4
+
+    // proxies in front of a server
+    forwarded_invalid,      // RFC 7239 4
+    proxy_header_missing,   // PROXY protocol 2
+    proxy_header_invalid,   // PROXY protocol 2.1, 2.2
+    proxy_header_too_long,  // PROXY protocol 2.2
 
     // opening handshake, server's checks
     method_not_get,                 // 4.2.1
@@ -189,6 +198,8 @@ inline constexpr auto error_table = std::to_array<error_row>({
     {errc::url_fragment, error_kind::caller, close_code::normal, "a WebSocket URL may not have a fragment"},
     {errc::url_userinfo, error_kind::caller, close_code::normal, "a WebSocket URL may not have a user name or password"},
     {errc::url_needs_tls, error_kind::caller, close_code::normal, "the URL asks for TLS, and the stream has none"},
+    // server's options
+    {errc::network_invalid, error_kind::caller, close_code::normal, "this is no IP network such as 192.0.2.0/24"},
     // incomplete input: the one recoverable code
     {errc::need_more, error_kind::none, close_code::normal, "more input is needed"},
     // frames: peer broke section 5
@@ -231,6 +242,11 @@ inline constexpr auto error_table = std::to_array<error_row>({
     {errc::http_target_too_long, error_kind::limit, close_code::normal, "the request target is longer than the limit"},
     {errc::http_too_many_fields, error_kind::limit, close_code::normal, "the HTTP head has more fields than the limit"},
     {errc::http_head_too_large, error_kind::limit, close_code::normal, "the HTTP head is larger than the limit"},
+    // proxies in front of a server
+    {errc::forwarded_invalid, error_kind::peer, close_code::normal, "a proxy's word on where a request comes from is not valid"},
+    {errc::proxy_header_missing, error_kind::peer, close_code::normal, "a trusted proxy's connection did not begin with a PROXY header"},
+    {errc::proxy_header_invalid, error_kind::peer, close_code::normal, "a trusted proxy's PROXY header is not valid"},
+    {errc::proxy_header_too_long, error_kind::limit, close_code::normal, "a trusted proxy's PROXY header is longer than the limit"},
     // opening handshake, server's checks
     {errc::method_not_get, error_kind::peer, close_code::normal, "the request's method is not GET"},
     {errc::http_version_too_old, error_kind::peer, close_code::normal, "the request's HTTP version is below 1.1"},

@@ -13,6 +13,7 @@
 
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/error.hpp>
+#include <sansocket/wire/ip_address.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -91,49 +92,6 @@ struct url_result {
 
 namespace detail {
 
-// dec-octet "." dec-octet "." dec-octet "." dec-octet. 3.2.2.
-constexpr bool is_ipv4(std::string_view text) noexcept {
-    for (int octets = 1;; ++octets) {
-        const std::size_t size = (std::min)(text.find('.'), text.size());
-        const std::string_view octet = text.substr(0, size);
-        if (octet.empty() || octet.size() > 3 || !all_are(char_class::digit, octet)) return false;
-        if (octet.size() > 1 && octet[0] == '0') return false;
-        unsigned value = 0;
-        for (const char c : octet) value = value * 10 + static_cast<unsigned>(c - '0');
-        if (value > 255) return false;
-        if (size == text.size()) return octets == 4;
-        text.remove_prefix(size + 1);
-    }
-}
-
-// Groups of an IPv6 address between "::" and an end, or in all of it where there is no "::".
-// Returns how many of the eight groups they make up, or 9 where one is wrong. An IPv4 address
-// counts for two and may only stand last.
-constexpr std::size_t count_ipv6_groups(std::string_view text, bool at_end) noexcept {
-    constexpr std::size_t wrong = 9;
-    if (text.empty()) return 0;
-    for (std::size_t groups = 1; groups != wrong; ++groups) {
-        const std::size_t size = (std::min)(text.find(':'), text.size());
-        const bool last = size == text.size();
-        const std::string_view group = text.substr(0, size);
-        if (last && at_end && is_ipv4(group)) return groups + 1;
-        if (group.empty() || group.size() > 4) return wrong;
-        if (!all_are(char_class::hex_digit, group)) return wrong;
-        if (last) return groups;
-        text.remove_prefix(size + 1);
-    }
-    return wrong;
-}
-
-constexpr bool is_ipv6(std::string_view text) noexcept {
-    const std::size_t gap = text.find("::");
-    if (gap == std::string_view::npos) return count_ipv6_groups(text, true) == 8;
-    // 3.2.2: "::" stands once, for one or more groups of zeros.
-    return count_ipv6_groups(text.substr(0, gap), false) +
-               count_ipv6_groups(text.substr(gap + 2), true) <=
-           7;
-}
-
 struct host_port {
     std::string_view host{};
     host_kind kind = host_kind::name;
@@ -155,8 +113,8 @@ constexpr errc parse_port(std::string_view digits, std::uint16_t& port) noexcept
 
 constexpr errc classify_host(host_port& out) noexcept {
     if (out.host.empty()) return errc::url_host;
-    if (out.kind == host_kind::ipv6) return is_ipv6(out.host) ? errc{} : errc::url_host;
-    if (is_ipv4(out.host)) {
+    if (out.kind == host_kind::ipv6) return parse_ipv6(out.host) ? errc{} : errc::url_host;
+    if (parse_ipv4(out.host)) {
         out.kind = host_kind::ipv4;
         return errc{};
     }

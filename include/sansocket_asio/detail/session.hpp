@@ -353,7 +353,7 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::shut_down() {
     auto request = core_->wants_shutdown();
     // What the core would still say cannot be said before the stream's handshake.
-    if (transport_ == transport::securing && over() && !core_->should_close())
+    if (transport_ < transport::attached && over() && !core_->should_close())
         request = sansocket::shutdown_request::abort;
     switch (request) {
     case sansocket::shutdown_request::none: return;

@@ -27,6 +27,7 @@ struct server_counters {
     std::uint64_t refused_connections_per_address = 0;  ///< Over that limit.
     std::uint64_t refused_stopping = 0;    ///< They came while the server was stopping.
     std::uint64_t refused_unanswered = 0;  ///< Of all those: closed at once, without an answer.
+    std::uint64_t forwarded_invalid = 0;   ///< A trusted proxy's hop could not be read.
     std::uint64_t opened = 0;              ///< Handshakes completed.
     std::uint64_t http_answered = 0;       ///< Plain requests answered by the application.
     std::uint64_t closed_clean = 0;        ///< WebSockets over, with both Closes exchanged.

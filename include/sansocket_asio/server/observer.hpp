@@ -23,7 +23,7 @@ enum class server_refusal : std::uint8_t {
 };
 
 /// Is told of a server's life, on the server's executor. Each function does nothing by default, and
-/// must not destroy the server.
+/// must not destroy the server. Addresses are the client's, as far as is known by then.
 class server_observer {
 public:
     server_observer() = default;
@@ -31,8 +31,14 @@ public:
     server_observer& operator=(const server_observer&) = delete;
     virtual ~server_observer() = default;
 
-    /// A connection came. One of the others follows, `closed` behind `opened`.
+    /// A connection came, from this address. One of the others follows, `closed` behind `opened`.
     virtual void accepted(const peer_address&) noexcept {}
+    /// A trusted proxy has told, in its PROXY header or its request, for whom the connection is: for
+    /// `client`, which is the proxy itself where it did not say. Once, and all that is told of the
+    /// connection from then on is told of `client`. The error is errc::forwarded_invalid where a hop
+    /// could not be read.
+    virtual void identified(const peer_address& /*proxy*/, const peer_address& /*client*/,
+                            sansocket::errc) noexcept {}
     /// It is over a limit.
     virtual void refused(const peer_address&, server_refusal) noexcept {}
     /// It is a WebSocket now.

@@ -1,7 +1,7 @@
 // peer_address.hpp
 //
 // Where an accepted connection comes from: an IP address and a port, or a Unix
-// socket. It is what the transport says; behind a proxy that is the proxy.
+// socket. It is what the transport says, or a proxy that is trusted.
 #pragma once
 
 #include <asio/ip/address.hpp>

@@ -23,8 +23,11 @@ namespace sansocket_asio {
 class server_request {
 public:
     /// @param head  has to outlive this object.
-    server_request(const sansocket::http_head& head, peer_address peer) noexcept
-        : head_(&head), peer_(std::move(peer)) {}
+    server_request(const sansocket::http_head& head, const peer_address& peer) noexcept
+        : server_request(head, peer, peer) {}
+    server_request(const sansocket::http_head& head, peer_address peer,
+                   peer_address client) noexcept
+        : head_(&head), peer_(std::move(peer)), client_(std::move(client)) {}
 
     /// "GET" of every upgrade.
     [[nodiscard]] std::string_view method() const noexcept { return head_->method(); }
@@ -58,8 +61,10 @@ public:
     }
     /// The whole head.
     [[nodiscard]] const sansocket::http_head& head() const noexcept { return *head_; }
-    /// Where it comes from. What fields such as X-Forwarded-For say is the client's word, unless a
-    /// proxy of one's own wrote them.
+    /// Where the client is, as far as is known: as the proxies of `server_options::trusted_proxies`
+    /// say, and else `peer()`.
+    [[nodiscard]] const peer_address& client() const noexcept { return client_; }
+    /// Where the transport comes from: from the client, or from a proxy.
     [[nodiscard]] const peer_address& peer() const noexcept { return peer_; }
 
 private:
@@ -75,6 +80,7 @@ private:
 
     const sansocket::http_head* head_;
     peer_address peer_;
+    peer_address client_;
 };
 
 /// What a server does with an upgrade. RFC 6455 4.2.2. By default it accepts.

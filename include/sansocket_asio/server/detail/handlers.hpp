@@ -80,8 +80,9 @@ private:
         call_;
 };
 
-// Serves a connection, for as long as it holds the handle.
-template <class Websocket>
+// Serves a connection, for as long as it holds the handle. A handler may take the client's address,
+// which lives as long as that, as a second argument.
+template <class Websocket, class Address>
 class connection_handler {
 public:
     using handle = std::shared_ptr<Websocket>;
@@ -90,15 +91,17 @@ public:
     template <class Handler>
     connection_handler& operator=(Handler handler) {
         auto shared = std::make_shared<Handler>(std::move(handler));
-        if constexpr (std::is_invocable_v<Handler&, Websocket&>) {
-            static_assert(is_awaitable<std::invoke_result_t<Handler&, Websocket&>>,
+        if constexpr (takes<Handler, Websocket&>) {
+            static_assert(is_awaitable<decltype(call(*shared, std::declval<Websocket&>(),
+                                                     std::declval<const Address&>()))>,
                           "a handler that returns at once takes the websocket as a shared_ptr");
 #if defined(ASIO_HAS_CO_AWAIT)
-            call_ = [shared](handle ws, ::asio::cancellation_slot slot, const failed& tell) {
+            call_ = [shared](handle ws, const Address& client, ::asio::cancellation_slot slot,
+                             const failed& tell) {
                 Websocket& named = *ws;
                 const auto executor = named.get_executor();
                 try {
-                    ::asio::co_spawn(executor, (*shared)(named),
+                    ::asio::co_spawn(executor, call(*shared, named, client),
                                      ::asio::bind_cancellation_slot(
                                          slot, [shared, ws, tell](std::exception_ptr e) {
                                              if (e) tell(std::move(e));
@@ -109,9 +112,10 @@ public:
             };
 #endif
         } else {
-            call_ = [shared](handle ws, ::asio::cancellation_slot, const failed& tell) {
+            call_ = [shared](handle ws, const Address& client, ::asio::cancellation_slot,
+                             const failed& tell) {
                 try {
-                    (*shared)(std::move(ws));
+                    call(*shared, std::move(ws), client);
                 } catch (...) {
                     tell(std::current_exception());
                 }
@@ -121,12 +125,23 @@ public:
     }
     explicit operator bool() const noexcept { return static_cast<bool>(call_); }
     // `slot` ends a coroutine.
-    void operator()(handle ws, ::asio::cancellation_slot slot, const failed& tell) const {
-        call_(std::move(ws), slot, tell);
+    void operator()(handle ws, const Address& client, ::asio::cancellation_slot slot,
+                    const failed& tell) const {
+        call_(std::move(ws), client, slot, tell);
     }
 
 private:
-    std::function<void(handle, ::asio::cancellation_slot, const failed&)> call_;
+    template <class Handler, class First>
+    static constexpr bool takes = std::is_invocable_v<Handler&, First> ||
+                                  std::is_invocable_v<Handler&, First, const Address&>;
+    template <class Handler, class First>
+    static decltype(auto) call(Handler& handler, First&& first, const Address& client) {
+        if constexpr (std::is_invocable_v<Handler&, First, const Address&>)
+            return handler(std::forward<First>(first), client);
+        else return handler(std::forward<First>(first));
+    }
+
+    std::function<void(handle, const Address&, ::asio::cancellation_slot, const failed&)> call_;
 };
 
 }  // namespace sansocket_asio::detail

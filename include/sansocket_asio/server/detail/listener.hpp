@@ -12,6 +12,7 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/basic_socket_acceptor.hpp>
 #include <asio/error.hpp>
+#include <asio/post.hpp>
 #include <asio/socket_base.hpp>
 #include <asio/steady_timer.hpp>
 
@@ -101,11 +102,11 @@ public:
     }
     endpoint_type endpoint(std::error_code& ec) const { return acceptor_.local_endpoint(ec); }
 
-    void accept() {
-        acceptor_.async_accept(
-            from_, [self = this->shared_from_this()](std::error_code ec, socket accepted) {
-                self->has_accepted(ec, std::move(accepted));
-            });
+    // Where there is no memory for that, it has failed, as for want of anything else.
+    void accept() noexcept {
+        try {
+            acceptor_.async_accept(from_, accepting(this->shared_from_this()));
+        } catch (...) {}
     }
     void close() noexcept override {
         std::error_code ignored;
@@ -118,6 +119,23 @@ public:
 private:
     static constexpr std::chrono::milliseconds time_to_recover{100};
 
+    // Says once how accepting went: not well, if it goes away without having said.
+    class accepting {
+    public:
+        explicit accepting(std::shared_ptr<listener> by) noexcept : by_(std::move(by)) {}
+        accepting(accepting&&) noexcept = default;
+        accepting& operator=(accepting&&) = delete;
+        ~accepting() {
+            if (by_ && !by_->closed_) by_->has_failed(::asio::error::no_memory);
+        }
+        void operator()(std::error_code ec, socket accepted) {
+            std::exchange(by_, nullptr)->has_accepted(ec, std::move(accepted));
+        }
+
+    private:
+        std::shared_ptr<listener> by_;
+    };
+
     void has_accepted(std::error_code ec, socket accepted) {
         if (ec == ::asio::error::operation_aborted && closed_) return;
         if (ec) return has_failed(ec);
@@ -125,7 +143,7 @@ private:
         if (!closed_) accept();  // whatever becomes of this one
         told_.accepted(std::move(accepted), from);
     }
-    void has_failed(std::error_code ec) {
+    void has_failed(std::error_code ec) noexcept {
         // The client has gone meanwhile. Anything else may last, and must not keep the thread busy.
         const bool of_one = ec == ::asio::error::connection_aborted ||
                             ec == ::asio::error::operation_aborted ||
@@ -133,10 +151,22 @@ private:
         told_.failed(ec);
         if (closed_) return;
         if (of_one) return accept();
-        pause_.expires_after(time_to_recover);
-        pause_.async_wait([self = this->shared_from_this()](std::error_code) {
-            if (!self->closed_) self->accept();
-        });
+        try {
+            pause_.expires_after(time_to_recover);
+            pause_.async_wait([self = this->shared_from_this()](std::error_code) {
+                if (!self->closed_) self->accept();
+            });
+        } catch (...) {
+            try_again_soon();
+        }
+    }
+    // The least that can be asked for. Where there is not even that, this listener has ended.
+    void try_again_soon() noexcept {
+        try {
+            ::asio::post(pause_.get_executor(), [self = this->shared_from_this()] {
+                if (!self->closed_) self->accept();
+            });
+        } catch (...) {}
     }
 
     ::asio::basic_socket_acceptor<Protocol> acceptor_;

@@ -32,14 +32,19 @@ struct server_entry {
     server_entry(Websocket socket, const peer_address& from, std::optional<server_refusal> over)
         : websocket(std::move(socket)),
           peer(from),
+          client(from),
           refused_for(over),
           state_(over ? state::refusing : state::opening) {}
 
     Websocket websocket;
-    peer_address peer;
+    peer_address peer;        // of the transport
+    peer_address client;      // the same, or whom that one speaks for, as far as is known
+    bool identified = false;  // whether it is known
+    bool counted = false;     // among those of its address
     std::optional<server_refusal> refused_for;
     state state_;
     bool was_open = false;
+    bool gone = false;                                           // from the list
     bool asking = false;                                         // the application, what to answer
     sansocket::close_code code = sansocket::close_code::normal;  // when its handler is done
     ::asio::cancellation_signal stop;                            // ends a handler's coroutine

@@ -7,6 +7,9 @@
 //   take -> asked -> accepted -> the handler -> released -> ended
 //                    refused, answered ------------------>
 //
+// What becomes of each connection stands in server_steps.hpp. Where there is no
+// memory for a step, its connection ends, and no other.
+//
 // Where the execution context is destroyed first, what belongs to it goes with
 // it, and nothing is begun any more.
 #pragma once
@@ -19,7 +22,10 @@
 #include <sansocket_asio/server/detail/address_counts.hpp>
 #include <sansocket_asio/server/detail/handlers.hpp>
 #include <sansocket_asio/server/detail/listener.hpp>
+#include <sansocket_asio/server/detail/proxy_header_op.hpp>
 #include <sansocket_asio/server/detail/server_entry.hpp>
+#include <sansocket_asio/server/detail/server_step.hpp>
+#include <sansocket_asio/server/detail/trusted_proxies.hpp>
 #include <sansocket_asio/server/observer.hpp>
 #include <sansocket_asio/server/request.hpp>
 #include <sansocket_asio/server_options.hpp>
@@ -56,7 +62,13 @@ public:
     using state = typename entry::state;
 
     server_state(const ::asio::any_io_executor& executor, server_options options)
-        : executor_(executor), options_(std::move(options)), io_(std::in_place, executor) {
+        : executor_(executor),
+          options_(std::move(options)),
+          proxies_(options_.trusted_proxies),
+          io_(std::in_place, executor) {
+        if (options_.proxy_header == proxy_protocol::required && !takes_proxy_header<Stream>)
+            throw std::system_error(std::make_error_code(std::errc::operation_not_supported),
+                                    "PROXY header on this stream");
         options_.connection.decision = sansocket::request_decision::manual;
         const ::asio::ip::tcp::socket services_first(executor);  // they are to outlive the watch
         this->watch(::asio::query(executor, ::asio::execution::context));
@@ -75,6 +87,10 @@ public:
     bool stopping() const noexcept { return stopping_; }
     bool idle() const noexcept { return entries_.empty(); }
     group* ends() noexcept { return io_ ? &io_->ends : nullptr; }
+    // What has not ended yet, does. Their handlers return, or do not.
+    void abort_connections() noexcept {
+        for (const auto& e : entries_) e->websocket.abort();
+    }
     ::asio::steady_timer& when_idle() noexcept { return io_->idle; }
     const ::asio::any_io_executor& executor() const noexcept { return executor_; }
 
@@ -93,10 +109,10 @@ public:
         for (const auto& e : entries_)
             if (e->state_ == state::open &&
                 e->websocket.state() == sansocket::connection_state::open)
-                function(e->websocket);
+                call(function, *e);
     }
 
-    connection_handler<websocket_type> on_connection;
+    connection_handler<websocket_type, peer_address> on_connection;
     request_handler<server_request, server_decision> on_request;
     request_handler<server_request, sansocket::http_response> on_http;
 
@@ -110,12 +126,37 @@ private:
         std::vector<std::shared_ptr<any_listener>> listeners;
     };
 
+    using guard = step_guard<server_state, entry>;
+    using step = server_step<server_state, entry>;
+    friend guard;
+    friend step;
+
     void context_gone() noexcept override;
     template <class Socket, class MakeStream>
     void take(Socket socket, const peer_address& peer, MakeStream& make_stream);
     std::optional<server_refusal> refusal_for(const peer_address& peer) const;
+    bool is_full(const peer_address& client) const;
     bool refuse(const peer_address& peer, server_refusal why);
-    void begin(websocket_type socket, const peer_address& peer, std::optional<server_refusal> over);
+    void begin(Stream stream, const peer_address& peer, std::optional<server_refusal> over);
+
+    // Whether more will be heard of where a connection comes from.
+    bool will_tell(const peer_address& peer) const noexcept {
+        return will_tell_first(peer) || will_tell_in_request(peer);
+    }
+    bool will_tell_first(const peer_address& peer) const noexcept {
+        return options_.proxy_header == proxy_protocol::required && proxies_.trusts(peer);
+    }
+    bool will_tell_in_request(const peer_address& peer) const noexcept {
+        return options_.forwarded != sansocket::forwarded_field::none && proxies_.trusts(peer);
+    }
+
+    // Steps.
+    void read(const std::shared_ptr<entry>& e);
+    void read_proxy_header(const std::shared_ptr<entry>& e);
+    void has_proxy_header(entry& e, const sansocket::proxy_header& header, sansocket::errc ec);
+    void look_at_head(entry& e);
+    void identified(entry& e, const peer_address& client, sansocket::errc ec);
+    void count_address(entry& e);
     void asked(const std::shared_ptr<entry>& e, std::error_code ec);
     void refuse_one_too_many(entry& e);
     void ask_while_connected(const std::shared_ptr<entry>& e);
@@ -127,21 +168,43 @@ private:
                   const sansocket::http_response& answer);
     void opened(const std::shared_ptr<entry>& e);
     void handler_failed(entry& e, const std::exception_ptr& failed);
-    void released(const std::shared_ptr<entry>& e) noexcept;
     void await_end(const std::shared_ptr<entry>& e);
-    void ended(entry& e);
-    void fail(entry& e);
-    void report(const peer_address& peer, const std::exception_ptr& failed);
+    void ended(const std::shared_ptr<entry>& e, std::error_code = {});
+    void lost(const std::shared_ptr<entry>& e) noexcept;
+    // A step that throws, which is for want of memory, is the end of its connection.
+    template <class What>
+    void attempt(const std::shared_ptr<entry>& e, What what) noexcept {
+        if (!io_ || e->gone) return;
+        try {
+            what();
+        } catch (...) {
+            lost(e);
+        }
+    }
+
+    // What it ended with; one that has not begun was aborted.
+    static sansocket::errc cause_of(const entry& e) noexcept {
+        const auto* const core = e.websocket.connection();
+        return core == nullptr ? sansocket::errc::aborted : core->close_info().cause;
+    }
+    void fail(const peer_address& client, sansocket::errc cause);
+    void report(const peer_address& client, const std::exception_ptr& failed);
     // A coroutine that was told that its client is gone may end in any way.
     void report_unless_over(const entry& e, const std::exception_ptr& failed) {
-        if (e.websocket.state() == sansocket::connection_state::opening) report(e.peer, failed);
+        if (e.websocket.state() == sansocket::connection_state::opening) report(e.client, failed);
     }
     std::size_t& count_of(state s) noexcept;
     void move(entry& e, state to) noexcept;
 
     std::shared_ptr<const server_request> request_of(entry& e) const {
         return std::make_shared<server_request>(e.websocket.connection()->handshake()->request(),
-                                                e.peer);
+                                                e.peer, e.client);
+    }
+    template <class Function>
+    static void call(Function& function, entry& e) {
+        if constexpr (std::is_invocable_v<Function&, websocket_type&, const peer_address&>)
+            function(e.websocket, std::as_const(e.client));
+        else function(e.websocket);
     }
     template <class Tell>
     void tell(Tell what) const {
@@ -150,6 +213,7 @@ private:
 
     ::asio::any_io_executor executor_;
     server_options options_;
+    trusted_proxies proxies_;
     std::list<std::shared_ptr<entry>> entries_;
     address_counts addresses_;
     server_counters counters_;
@@ -162,7 +226,7 @@ private:
 
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::context_gone() noexcept {
-    stopping_ = true;
+    close_listeners();
     io_.reset();
     executor_ = {};  // a strand has its place in the context
 }
@@ -208,7 +272,7 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::abandon() noexcept {
     options_.observer = nullptr;
     close_listeners();
-    for (const auto& e : entries_) e->websocket.abort();
+    abort_connections();
 }
 
 template <class Stream, class Connection>
@@ -232,7 +296,11 @@ void server_state<Stream, Connection>::take(Socket socket, const peer_address& p
     } catch (...) {
         return report(peer, std::current_exception());
     }
-    begin(websocket_type(std::move(*stream)), peer, over);
+    try {
+        begin(std::move(*stream), peer, over);
+    } catch (...) {  // no memory
+        if (!over) fail(peer, sansocket::errc::aborted);
+    }
 }
 
 template <class Stream, class Connection>
@@ -240,9 +308,14 @@ std::optional<server_refusal> server_state<Stream, Connection>::refusal_for(
     const peer_address& peer) const {
     if (stopping_) return server_refusal::stopping;
     if (admitted_ >= options_.max_connections) return server_refusal::connections;
-    const std::size_t most = options_.max_connections_per_address;
-    if (most != 0 && addresses_.count(peer) >= most) return server_refusal::connections_per_address;
+    if (!will_tell(peer) && is_full(peer)) return server_refusal::connections_per_address;
     return std::nullopt;
+}
+
+template <class Stream, class Connection>
+bool server_state<Stream, Connection>::is_full(const peer_address& client) const {
+    const std::size_t most = options_.max_connections_per_address;
+    return most != 0 && addresses_.count(client) >= most;
 }
 
 // Whether there is time to say so.
@@ -261,194 +334,16 @@ bool server_state<Stream, Connection>::refuse(const peer_address& peer, server_r
     return answers;
 }
 
+// Either it is in the list, and goes on or ends there, or it throws.
 template <class Stream, class Connection>
-void server_state<Stream, Connection>::begin(websocket_type socket, const peer_address& peer,
+void server_state<Stream, Connection>::begin(Stream stream, const peer_address& peer,
                                              std::optional<server_refusal> over) {
-    const auto e = std::make_shared<entry>(std::move(socket), peer, over);
+    const auto e = std::make_shared<entry>(websocket_type(std::move(stream)), peer, over);
     if (!io_->ends.join(e->websocket)) return;
-    if (!over) addresses_.add(peer);
     e->place = entries_.insert(entries_.end(), e);
     ++count_of(e->state_);
     if (!over) ++admitted_;
-    sansocket::options options = options_.connection;
-    if (on_http || over) options.decision = sansocket::request_decision::manual_with_http;
-    e->websocket.async_read_request(
-        options_.policy, options,
-        [self = this->shared_from_this(), e](std::error_code ec) { self->asked(e, ec); });
-}
-
-// Its request is here.
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::asked(const std::shared_ptr<entry>& e, std::error_code ec) {
-    if (e->refused_for) {
-        if (!ec) refuse_one_too_many(*e);
-        return await_end(e);
-    }
-    if (ec) {
-        fail(*e);
-        return await_end(e);
-    }
-    if (!e->websocket.connection()->request_is_upgrade()) return ask_about_http(e);
-    if (on_request) return ask_about_upgrade(e);
-    decided(e, nullptr, server_decision{});
-}
-
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::refuse_one_too_many(entry& e) {
-    const bool of_address = e.refused_for == server_refusal::connections_per_address;
-    e.websocket.refuse(of_address ? 429 : 503, {},
-                       of_address ? "There are too many connections from this address.\n"
-                                  : "There are too many connections.\n");
-}
-
-// Who waits for an answer and is gone, or out of time, needs none: the application's coroutine is told.
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::ask_while_connected(const std::shared_ptr<entry>& e) {
-    e->asking = true;
-    async_wait_op<void(std::error_code)>(e->websocket.session_, decided_or_gone{}, executor_,
-                                         [e](std::error_code) {
-                                             if (e->asking)
-                                                 e->stop.emit(::asio::cancellation_type::terminal);
-                                         });
-}
-
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::ask_about_upgrade(const std::shared_ptr<entry>& e) {
-    ask_while_connected(e);
-    on_request(executor_, e->stop.slot(), request_of(*e),
-               [self = this->shared_from_this(), e](const std::exception_ptr& failed,
-                                                    const server_decision& decision) {
-                   self->decided(e, failed, decision);
-               });
-}
-
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::ask_about_http(const std::shared_ptr<entry>& e) {
-    ask_while_connected(e);
-    on_http(executor_, e->stop.slot(), request_of(*e),
-            [self = this->shared_from_this(), e](const std::exception_ptr& failed,
-                                                 const sansocket::http_response& answer) {
-                self->answered(e, failed, answer);
-            });
-}
-
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::decided(const std::shared_ptr<entry>& e,
-                                               const std::exception_ptr& failed,
-                                               const server_decision& decision) {
-    auto& ws = e->websocket;
-    e->asking = false;
-    const auto& [status, fields, body] = decision.answer();
-    sansocket::errc ec = sansocket::errc::invalid_response;
-    if (failed) report_unless_over(*e, failed);
-    else if (!decision.accepts()) ec = ws.refuse(status, fields, body);
-    else ec = ws.accept(decision.subprotocol().value_or(std::string{ws.subprotocol()}), fields);
-    if (ec == sansocket::errc::ok && decision.accepts()) return opened(e);
-    // What the application has made of it cannot be sent.
-    if (ec != sansocket::errc::ok) ws.refuse(500);
-    fail(*e);
-    await_end(e);
-}
-
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::answered(const std::shared_ptr<entry>& e,
-                                                const std::exception_ptr& failed,
-                                                const sansocket::http_response& answer) {
-    auto& ws = e->websocket;
-    e->asking = false;
-    if (failed) report_unless_over(*e, failed);
-    const bool done =
-        !failed && ws.respond(answer.status, answer.fields, answer.body) == sansocket::errc::ok;
-    if (done) {
-        ++counters_.http_answered;
-        tell([&](auto& o) { o.http_answered(e->peer, answer.status); });
-    } else {
-        ws.refuse(500);
-        fail(*e);
-    }
-    await_end(e);
-}
-
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::opened(const std::shared_ptr<entry>& e) {
-    move(*e, state::open);
-    e->was_open = true;
-    ++counters_.opened;
-    const auto self = this->shared_from_this();
-    tell([&](auto& o) { o.opened(e->peer); });
-    handle ws(&e->websocket, [self, e](websocket_type*) noexcept { self->released(e); });
-    if (on_connection)
-        on_connection(std::move(ws), e->stop.slot(), [self, e](const std::exception_ptr& failed) {
-            self->handler_failed(*e, failed);
-        });
-}
-
-// The operations of a connection that is over throw: that is how a coroutine ends.
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::handler_failed(entry& e, const std::exception_ptr& failed) {
-    const bool over = e.websocket.state() != sansocket::connection_state::open;
-    try {
-        std::rethrow_exception(failed);
-    } catch (const std::system_error&) {
-        if (over) return;
-    } catch (...) {}
-    e.code = sansocket::close_code::internal_error;
-    report(e.peer, failed);
-}
-
-// Nobody holds it any more.
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::released(const std::shared_ptr<entry>& e) noexcept {
-    if (!io_) return;
-    try {
-        await_end(e);
-    } catch (...) {
-        e->websocket.abort();
-    }
-}
-
-// Closes what is open, and waits for the transport.
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::await_end(const std::shared_ptr<entry>& e) {
-    if (!e->refused_for) move(*e, state::ending);  // else its place is taken to the end
-    auto& ws = e->websocket;
-    async_wait_op<void(std::error_code)>(
-        ws.session_, shutdown_operation{e->code, {}}, executor_,
-        [self = this->shared_from_this(), e](std::error_code) { self->ended(*e); });
-}
-
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::ended(entry& e) {
-    const auto self = this->shared_from_this();
-    const auto info = e.websocket.close_info();
-    if (e.was_open) {
-        counters_.count_end(info);
-        counters_.count_websocket(e.websocket.counters(), e.websocket.dropped_messages());
-        e.was_open = false;  // and not twice
-        tell([&](auto& o) { o.closed(e.peer, info); });
-    }
-    --count_of(e.state_);
-    if (!e.refused_for) {
-        --admitted_;
-        addresses_.remove(e.peer);
-    }
-    const auto last = *e.place;
-    entries_.erase(last->place);
-    if (io_ && entries_.empty()) io_->idle.cancel();
-}
-
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::fail(entry& e) {
-    const sansocket::errc cause = e.websocket.close_info().cause;
-    counters_.count_failure(cause);
-    tell([&](auto& o) { o.handshake_failed(e.peer, cause); });
-}
-
-template <class Stream, class Connection>
-void server_state<Stream, Connection>::report(const peer_address& peer,
-                                              const std::exception_ptr& failed) {
-    ++counters_.handler_errors;
-    tell([&](auto& o) { o.handler_failed(peer, failed); });
+    attempt(e, [&] { read(e); });
 }
 
 template <class Stream, class Connection>
@@ -470,3 +365,5 @@ void server_state<Stream, Connection>::move(entry& e, state to) noexcept {
 }
 
 }  // namespace sansocket_asio::detail
+
+#include <sansocket_asio/server/detail/server_steps.hpp>

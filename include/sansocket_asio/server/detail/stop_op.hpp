@@ -43,6 +43,7 @@ public:
         case step::closing:
             ec_ = ec;
             if (cancelled(self)) return give_up(self);
+            state_->abort_connections();  // those that could not be told, for want of memory
             if (state_->idle()) return self.complete(ec_);
             state_->when_idle().expires_at(deadline_);
             return wait(self);
