@@ -159,6 +159,41 @@ TEST_CASE("sending: async_drain completes at the low mark, at once below it") {
     b.p.server.abort();
 }
 
+TEST_CASE("sending: async_drain waits for the output, and for those that wait for room") {
+    loop l;
+    blocked b(l);
+    const result alone;
+    b.p.server.async_drain(alone);
+    l.poll();
+    CHECK_FALSE(alone.done());  // nobody waits, and yet the output is full
+    const result waiting = send(b.p.server, "w");
+    bool behind = false;
+    b.p.server.async_drain([&](std::error_code) { behind = waiting.done(); });
+    b.expect({"w"});
+    l.until(alone);
+    l.poll();
+    CHECK(behind);
+    b.p.server.abort();
+}
+
+TEST_CASE("sending: who comes when there is room does not overtake who has waited for it") {
+    loop l;
+    blocked b(l);
+    const result first = send(b.p.server, "1");
+    l.poll();
+    byte_vector in(10 + 16 * 1024 * 1024);
+    bool read = false;
+    asio::async_read(b.p.peer.socket, asio::buffer(in),
+                     [&](std::error_code ec, std::size_t) { read = !ec; });
+    l.until([&] { return b.p.server.connection()->output_drained(); });
+    CHECK_FALSE(first.done());
+    const result second = send(b.p.server, "2");
+    l.until([&] { return read && first.done() && second.done(); });
+    for (const char* const expected : {"1", "2"})
+        CHECK(b.p.peer.read(3) == to_client(opcode::text, bytes(expected)));
+    b.p.server.abort();
+}
+
 TEST_CASE("sending: async_drain tells what ended the connection") {
     loop l;
     websocket_server idle(l.io);
