@@ -12,6 +12,7 @@
 #pragma once
 
 #include <sansocket/detail/byte_block.hpp>
+#include <sansocket/detail/bytes_of.hpp>
 
 #include <algorithm>
 #include <array>
@@ -288,7 +289,7 @@ private:
 /// Whether `text` is valid UTF-8 from end to end. RFC 3629.
 [[nodiscard]] constexpr bool is_valid_utf8(std::string_view text) noexcept {
     constexpr auto boundary = detail::utf8_state::boundary;
-    if (!std::is_constant_evaluated()) return is_valid_utf8(std::as_bytes(std::span{text}));
+    if (!std::is_constant_evaluated()) return is_valid_utf8(detail::bytes_of(text));
     return detail::utf8_walk(boundary, text.data(), text.size()) == boundary;
 }
 
