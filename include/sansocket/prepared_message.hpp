@@ -70,11 +70,10 @@ public:
 
     /// How many compressed frames were made.
     [[nodiscard]] std::size_t compressed_frames() const noexcept {
-        const auto is_made = [](const compressed_frame& f) {
-            return f.state.load(std::memory_order_acquire) == frame_state::made;
-        };
-        const auto& all = shared_->compressed;
-        return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), is_made));
+        std::size_t made = 0;
+        for (const compressed_frame& f : shared_->compressed)
+            if (f.state.load(std::memory_order_acquire) == frame_state::made) ++made;
+        return made;
     }
 
 private:

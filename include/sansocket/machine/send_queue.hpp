@@ -318,7 +318,7 @@ errc send_queue<Role>::push_control(opcode op, std::span<const std::byte> payloa
     }
     if (op == opcode::pong) {
         // 5.5.3: "MAY elect to send a Pong frame for only the most recently processed Ping frame."
-        latest_pong_.resize(encoded_size(header) + payload.size());
+        latest_pong_ = std::vector<std::byte>(encoded_size(header) + payload.size());
         const std::size_t size = encode(header, latest_pong_.data());
         std::copy(payload.begin(), payload.end(),
                   latest_pong_.begin() + static_cast<std::ptrdiff_t>(size));

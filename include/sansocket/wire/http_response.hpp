@@ -18,7 +18,6 @@
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/http_head.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -142,9 +141,8 @@ constexpr bool has_no_content(std::uint16_t status) noexcept {
         out.resize(before);
         return errc::invalid_response;
     }
-    const bool typed = std::any_of(fields.begin(), fields.end(), [](const http_field_value& f) {
-        return detail::iequals(f.name, "Content-Type");
-    });
+    bool typed = false;
+    for (const auto& [name, value] : fields) typed = typed || detail::iequals(name, "Content-Type");
     if (!body.empty() && !typed)
         detail::append(out, {"Content-Type: text/plain; charset=utf-8\r\n"});
     if (status == 204 || status == 304) detail::append(out, {"\r\n"});

@@ -14,7 +14,6 @@
 #include <sansocket/detail/byte_block.hpp>
 #include <sansocket/detail/bytes_of.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -240,9 +239,11 @@ private:
 
 /// Whether every byte of `data` is ASCII (under 0x80); true if there are none.
 [[nodiscard]] constexpr bool is_ascii(std::span<const std::byte> data) noexcept {
-    constexpr auto high = [](std::byte b) { return b >= std::byte{0x80}; };
-    if (std::is_constant_evaluated()) return std::none_of(data.begin(), data.end(), high);
-    return detail::ascii_prefix(data.data(), data.size()) == data.size();
+    if (!std::is_constant_evaluated())
+        return detail::ascii_prefix(data.data(), data.size()) == data.size();
+    for (const std::byte b : data)
+        if (b >= std::byte{0x80}) return false;
+    return true;
 }
 
 /// Validates text that comes in pieces. RFC 6455 8.1, RFC 3629.

@@ -4,8 +4,8 @@
 // of them on its own executor, and how many are left. See group.hpp.
 #pragma once
 
+#include <sansocket_asio/detail/background_wait.hpp>
 #include <sansocket_asio/detail/outbox.hpp>
-#include <sansocket_asio/detail/wait_op.hpp>
 #include <sansocket_asio/when_full.hpp>
 
 #include <sansocket/prepared_message.hpp>
@@ -91,7 +91,7 @@ group_member member_of_session(const std::shared_ptr<Session>& session) {
                 executor, [weak, executor, code, reason, done = std::move(done)]() mutable {
                     const auto self = weak.lock();
                     if (!self) return;
-                    async_wait_op<void(std::error_code)>(
+                    wait_in_background(
                         self, shutdown_operation{code, std::move(reason)}, executor,
                         [done = std::move(done)](std::error_code ec) mutable { done(!ec); });
                 });

@@ -11,9 +11,9 @@
 // it, and nothing is begun any more.
 #pragma once
 
+#include <sansocket_asio/detail/background_wait.hpp>
 #include <sansocket_asio/detail/context_watch.hpp>
 #include <sansocket_asio/detail/group_member.hpp>
-#include <sansocket_asio/detail/wait_op.hpp>
 #include <sansocket_asio/group.hpp>
 #include <sansocket_asio/server/counters.hpp>
 #include <sansocket_asio/server/detail/address_counts.hpp>
@@ -272,8 +272,10 @@ void server_state<Stream, Connection>::begin(websocket_type socket, const peer_a
     if (!over) ++admitted_;
     sansocket::options options = options_.connection;
     if (on_http || over) options.decision = sansocket::request_decision::manual_with_http;
-    e->websocket.async_read_request(
-        options_.policy, options,
+    auto begin = e->websocket.begin(options_.policy, options);
+    wait_in_background(
+        e->websocket.session_, begin_operation<detail::asked, decltype(begin)>{std::move(begin)},
+        executor_,
         [self = this->shared_from_this(), e](std::error_code ec) { self->asked(e, ec); });
 }
 
@@ -305,11 +307,9 @@ void server_state<Stream, Connection>::refuse_one_too_many(entry& e) {
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::ask_while_connected(const std::shared_ptr<entry>& e) {
     e->asking = true;
-    async_wait_op<void(std::error_code)>(e->websocket.session_, decided_or_gone{}, executor_,
-                                         [e](std::error_code) {
-                                             if (e->asking)
-                                                 e->stop.emit(::asio::cancellation_type::terminal);
-                                         });
+    wait_in_background(e->websocket.session_, decided_or_gone{}, executor_, [e](std::error_code) {
+        if (e->asking) e->stop.emit(::asio::cancellation_type::terminal);
+    });
 }
 
 template <class Stream, class Connection>
@@ -412,9 +412,8 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::await_end(const std::shared_ptr<entry>& e) {
     if (!e->refused_for) move(*e, state::ending);  // else its place is taken to the end
     auto& ws = e->websocket;
-    async_wait_op<void(std::error_code)>(
-        ws.session_, shutdown_operation{e->code, {}}, executor_,
-        [self = this->shared_from_this(), e](std::error_code) { self->ended(*e); });
+    wait_in_background(ws.session_, shutdown_operation{e->code, {}}, executor_,
+                       [self = this->shared_from_this(), e](std::error_code) { self->ended(*e); });
 }
 
 template <class Stream, class Connection>
