@@ -21,7 +21,7 @@ SOURCES = ROOT / "bench" / "compile"
 COMPILER = os.environ.get("CXX", "g++")
 CXX20 = ["-std=c++20", "-DASIO_NO_DEPRECATED", f"-I{ROOT / 'include'}"]
 CXX17 = ["-std=c++17", "-w", "-D_WEBSOCKETPP_CPP11_STRICT_"]
-BASE = "beast_callbacks"  # the cheaper one of Beast
+BASES = ("beast_callbacks", "beast_coroutines")  # what all are compared with
 PROGRAMS = {  # the source's name: what it is
     "sansocket_core": "sansocket, core and poll()",
     "sansocket_websocket": "sansocket_asio, websocket",
@@ -150,12 +150,15 @@ def fastest(costs):
     return min(costs, key=lambda cost: cost.cpu)
 
 
-def row(title, cost, debug, base):
-    cells = [title, f"{cost.cpu:.2f} s", f"{debug.cpu:.2f} s", f"{cost.memory / 1e6:.0f} MB",
-             f"{cost.size / 1e3:.0f} KB", f"{cost.program / 1e3:.0f} KB" if cost.program else "-"]
-    cells += [ratio(cost.cpu, base[0].cpu), ratio(debug.cpu, base[1].cpu)]
-    return cells + [ratio(cost.size if cost.program else None, base[0].size),
-                    ratio(cost.program, base[0].program)]
+def row(title, cost, debug, bases):
+    """`cost` at -O2, and that of `debug` at -O0; `bases` at -O2."""
+    cells = [title, f"{cost.cpu:.2f} s", f"{debug.cpu:.2f} s", f"{cost.memory / 1e6:.0f} MB"]
+    if cost.program is None:
+        return cells + ["-", "-"] + [ratio(cost.cpu, base.cpu) for base in bases] + ["-"] * 2 * len(bases)
+    cells += [f"{cost.size / 1e3:.0f} KB", f"{cost.program / 1e3:.0f} KB"]
+    cells += [ratio(cost.cpu, base.cpu) for base in bases]
+    cells += [ratio(cost.size, base.size) for base in bases]
+    return cells + [ratio(cost.program, base.program) for base in bases]
 
 
 def compiler_version():
@@ -172,11 +175,12 @@ def report_compile(quick):
     best = {name: [fastest([run[name][i] for run in runs]) for i in range(2)] for name in names}
     print("The cost of compiling an echo server: CPU time, user and system, the fastest of "
           f"{len(runs)} with {compiler_version()}")
-    print(f"(memory, object and stripped program at -O2; the ratios are to {PROGRAMS[BASE]})")
-    head = ["", "-O2", "-O0", "memory", "object", "program", "-O2/Beast", "-O0/Beast", "object/Beast",
-            "program/Beast"]
+    print("(memory, object and stripped program at -O2; ratios at -O2, to Beast's with callbacks / with "
+          "coroutines)")
+    head = ["", "-O2", "-O0", "memory", "object", "program", "-O2 /call", "/corout", "object /call",
+            "/corout", "program /call", "/corout"]
     titles = dict([UMBRELLA, *PROGRAMS.items()])
-    print_table(head, [row(titles[name], *best[name], best[BASE]) for name in names])
+    print_table(head, [row(titles[name], *best[name], [best[base][0] for base in BASES]) for name in names])
     print("All but the last serve WebSocket, without compression and TLS; each was run against a client.")
     print("The last is the floor: sockets and coroutines without a protocol.\n")
 
