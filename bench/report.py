@@ -67,14 +67,17 @@ def print_table(head, rows):
     print()
 
 
-def print_machine(quick):
+def machine():
     model = "unknown processor"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             model = line.split(":", 1)[1].strip()
             break
-    load = os.getloadavg()[0]
-    print(f"{model}, {os.cpu_count()} CPUs, load {load:.2f} at the start. CPU time.")
+    return f"{model}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.2f} at the start"
+
+
+def print_machine(quick):
+    print(f"{machine()}. CPU time.")
     print("A ratio is the peer's time over sansocket's: above 1, sansocket is faster.")
     print("Core: the fastest of several interleaved runs; of sends, the median. Network: the median of three.")
     if quick:

@@ -30,6 +30,7 @@
 // Section numbers in this file refer to RFC 6455.
 #pragma once
 
+#include <sansocket/detail/bytes_of.hpp>
 #include <sansocket/detail/config.hpp>
 #include <sansocket/diagnostics.hpp>
 #include <sansocket/machine/client_handshake.hpp>
@@ -57,7 +58,6 @@
 #include <sansocket/wire/role.hpp>
 #include <sansocket/wire/time.hpp>
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -164,7 +164,7 @@ public:
 
     /// Sends a text message, copied.
     SANSOCKET_ALWAYS_INLINE errc send_text(std::string_view text) {
-        return send(message_kind::text, std::as_bytes(std::span{text}));
+        return send(message_kind::text, detail::bytes_of(text));
     }
     /// Sends a binary message, copied.
     SANSOCKET_ALWAYS_INLINE errc send_binary(std::span<const std::byte> bytes) {
@@ -214,7 +214,7 @@ public:
     /// Sends its next part, in frames of at most `send_limits::fragment_bytes`.
     /// errc::no_message_in_progress.
     errc append(std::span<const std::byte> part) { return send_part(part, false); }
-    errc append(std::string_view part) { return append(std::as_bytes(std::span{part})); }
+    errc append(std::string_view part) { return append(detail::bytes_of(part)); }
     /// Sends its last part, which may be empty. errc::no_message_in_progress.
     errc finish(std::span<const std::byte> part = {}) { return send_part(part, true); }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <sansocket/connection.hpp>
+#include <sansocket/detail/bytes_of.hpp>
 
 namespace sansocket {
 
@@ -44,7 +45,7 @@ connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(
     opening_ = std::make_unique<opening_handshake>(request, nonce, options.http,
                                                    wants_with<Deflate>(options.deflate));
     if (opening_->error() != errc::ok) end(opening_->error());
-    else out_.push_raw(std::as_bytes(std::span{opening_->request()}));
+    else out_.push_raw(detail::bytes_of(opening_->request()));
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
@@ -129,7 +130,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_opening(std::s
         std::string response;
         if (const errc no = opening_->accept(response); no != errc::ok)
             return refuse_opening(no, error_response(no), now);
-        out_.push_raw(std::as_bytes(std::span{response}));
+        out_.push_raw(detail::bytes_of(response));
     }
     opened(now);
 }
@@ -280,7 +281,7 @@ template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::refuse_opening(errc cause,
                                                                          std::string_view response,
                                                                          time_point now) {
-    out_.push_raw(std::as_bytes(std::span{response}));
+    out_.push_raw(detail::bytes_of(response));
     phase_ = opening_phase::failed;
     close_.fail(cause, false, std::nullopt, {});
     shutdown_.disarm();
@@ -393,7 +394,7 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::accept(
     std::string response;
     if (const errc ec = opening_->accept(subprotocol, fields, response); ec != errc::ok) return ec;
     unless_done given_up{*this};
-    out_.push_raw(std::as_bytes(std::span{response}));
+    out_.push_raw(detail::bytes_of(response));
     opened(now);
     given_up.done = true;
     return errc::ok;

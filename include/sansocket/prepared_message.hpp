@@ -13,6 +13,7 @@
 // Section numbers in this file refer to RFC 7692 unless another is named.
 #pragma once
 
+#include <sansocket/detail/bytes_of.hpp>
 #include <sansocket/machine/message_deflater.hpp>
 #include <sansocket/machine/message_writer.hpp>
 #include <sansocket/machine/send_queue.hpp>
@@ -45,12 +46,12 @@ public:
                      const deflate_options& how = {})
         : shared_(std::make_shared<shared>(kind, payload, how)) {}
     explicit prepared_message(std::string_view text, const deflate_options& how = {})
-        : prepared_message(message_kind::text, std::as_bytes(std::span{text}), how) {}
+        : prepared_message(message_kind::text, detail::bytes_of(text), how) {}
 
     [[nodiscard]] message_kind kind() const noexcept { return shared_->kind; }  ///< Text or binary.
     /// Lives as long as a copy of this message.
     [[nodiscard]] std::span<const std::byte> payload() const noexcept {
-        return std::span{shared_->plain}.subspan(shared_->header_size);
+        return bytes_of(shared_->plain).subspan(shared_->header_size);
     }
     /// errc::text_not_utf8 where it is text and is not: no connection sends it.
     [[nodiscard]] errc error() const noexcept { return shared_->error; }
@@ -58,7 +59,7 @@ public:
     [[nodiscard]] const deflate_options& how() const noexcept { return shared_->how; }
 
     /// A server's frame.
-    [[nodiscard]] shared_payload frame() const { return {shared_, shared_->plain}; }
+    [[nodiscard]] shared_payload frame() const { return {shared_, bytes_of(shared_->plain)}; }
 
     /// A server's compressed frame for connections with a window of `window_bits`, made now if it is
     /// not there; nothing where it would be no smaller, or there is no memory to compress with.
@@ -69,11 +70,10 @@ public:
 
     /// How many compressed frames were made.
     [[nodiscard]] std::size_t compressed_frames() const noexcept {
-        const auto is_made = [](const compressed_frame& f) {
-            return f.state.load(std::memory_order_acquire) == frame_state::made;
-        };
-        const auto& all = shared_->compressed;
-        return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), is_made));
+        std::size_t made = 0;
+        for (const compressed_frame& f : shared_->compressed)
+            if (f.state.load(std::memory_order_acquire) == frame_state::made) ++made;
+        return made;
     }
 
 private:
@@ -109,6 +109,9 @@ private:
         frame_state result = frame_state::none;
     };
 
+    static std::span<const std::byte> bytes_of(const std::vector<std::byte>& frame) noexcept {
+        return {frame.data(), frame.size()};
+    }
     static std::vector<std::byte> frame_of(message_kind kind, std::span<const std::byte> payload,
                                            bool compressed);
     template <class Codec>

@@ -4,6 +4,7 @@
 // debuggers and tests. Section numbers in this file refer to RFC 6455.
 #pragma once
 
+#include <sansocket/detail/append.hpp>
 #include <sansocket/machine/close_handshake.hpp>
 #include <sansocket/machine/transport_shutdown.hpp>
 #include <sansocket/wire/close_code.hpp>
@@ -157,7 +158,7 @@ struct connection_snapshot {
 [[nodiscard]] inline std::string to_string(const connection_snapshot& s) {
     std::string out{name_of(s.role)};
     const auto add = [&out](std::string_view label, std::string_view value) {
-        out.append(", ").append(label).append(value);
+        detail::append(out, {", ", label, value});
     };
     const auto add_code = [&add](std::string_view label, const std::optional<close_code>& code) {
         if (code) add(label, std::to_string(static_cast<std::uint16_t>(*code)));
@@ -165,11 +166,11 @@ struct connection_snapshot {
     const auto add_count = [&add](std::string_view label, std::uint64_t count) {
         if (count != 0) add(label, std::to_string(count));
     };
-    if (s.id != 0) out.append(" ").append(std::to_string(s.id));
+    if (s.id != 0) detail::append(out, {" ", std::to_string(s.id)});
     add("", name_of(s.state));
     if (s.cause != errc::ok) {
         add("ended by ", name_of(s.by));
-        out.append(": ").append(describe(s.cause));
+        detail::append(out, {": ", describe(s.cause)});
         add("", s.clean ? "clean" : "not clean");
     }
     add_code("sent Close ", s.sent);
@@ -205,7 +206,7 @@ struct connection_snapshot {
     for (std::size_t i = 0; i != s.input.size; ++i) {
         constexpr std::string_view digits = "0123456789abcdef";
         const auto b = std::to_integer<unsigned>(s.input.data[i]);
-        out.append(" ").append(1, digits[b >> 4U]).append(1, digits[b & 15U]);
+        detail::append(out, {" ", digits.substr(b >> 4U, 1), digits.substr(b & 15U, 1)});
     }
     return out;
 }

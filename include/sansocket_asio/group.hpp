@@ -64,7 +64,10 @@ public:
     /// @return false once a shutdown has begun, and for one that was moved from: let it go.
     template <class Websocket>
     [[nodiscard]] bool join(Websocket& websocket) {
-        return websocket.session_ && members_->join(detail::member_of_session(websocket.session_));
+        if (!websocket.session_) return false;
+        auto member = std::make_unique<detail::member_of_session<typename Websocket::session>>(
+            websocket.session_);
+        return members_->join(std::move(member));
     }
 
     /// Sends a message to all members that are open, without a copy for each. From any thread; what

@@ -51,11 +51,13 @@ static_assert(false, "<sansocket_openssl/sansocket_openssl.hpp> is of version 0.
 #include <asio/dispatch.hpp>
 #include <asio/error.hpp>
 #include <asio/execution/context.hpp>
+#include <asio/execution/outstanding_work.hpp>
 #include <asio/execution_context.hpp>
 #include <asio/generic/stream_protocol.hpp>
 #include <asio/ip/address.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/post.hpp>
+#include <asio/prefer.hpp>
 #include <asio/query.hpp>
 #include <asio/socket_base.hpp>
 #include <asio/ssl/context.hpp>
@@ -985,8 +987,8 @@ inline keepalive::ping_payload keepalive::payload() const noexcept {
 
 inline void keepalive::pong(std::span<const std::byte> payload_received, time_point now) noexcept {
     const ping_payload expected = payload();
-    if (number_ != 0 && std::equal(payload_received.begin(), payload_received.end(),
-                                   expected.begin(), expected.end()))
+    if (number_ != 0 && payload_received.size() == expected.size() &&
+        std::memcmp(payload_received.data(), expected.data(), expected.size()) == 0)
         round_trip_ = now - pinged_;
 }
 
@@ -1142,6 +1144,28 @@ private:
 }  // namespace sansocket::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTE_BUFFER_HPP
 
+// ==== sansocket/detail/bytes_of.hpp ==============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTES_OF_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTES_OF_HPP
+// bytes_of.hpp
+//
+// Memory as a span of bytes, from a pointer and a size.
+//
+// `std::span{container}` asks of every type of container whether it is a range,
+// which costs a compiler as much as a header of ours does; a pointer is known.
+
+namespace sansocket::detail {
+
+inline std::span<const std::byte> bytes_of(const void* data, std::size_t size) noexcept {
+    return {static_cast<const std::byte*>(data), size};
+}
+inline std::span<const std::byte> bytes_of(std::string_view text) noexcept {
+    return bytes_of(text.data(), text.size());
+}
+
+}  // namespace sansocket::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTES_OF_HPP
+
 // ==== sansocket/wire/message.hpp =================================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_MESSAGE_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_WIRE_MESSAGE_HPP
@@ -1214,7 +1238,7 @@ struct message {
 
     /// The payload as bytes; a view of `data`.
     [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
-        return std::as_bytes(std::span{data});
+        return detail::bytes_of(data.data(), data.size());
     }
 
     friend bool operator==(const message&, const message&) = default;
@@ -2516,9 +2540,11 @@ private:
 
 /// Whether every byte of `data` is ASCII (under 0x80); true if there are none.
 [[nodiscard]] constexpr bool is_ascii(std::span<const std::byte> data) noexcept {
-    constexpr auto high = [](std::byte b) { return b >= std::byte{0x80}; };
-    if (std::is_constant_evaluated()) return std::none_of(data.begin(), data.end(), high);
-    return detail::ascii_prefix(data.data(), data.size()) == data.size();
+    if (!std::is_constant_evaluated())
+        return detail::ascii_prefix(data.data(), data.size()) == data.size();
+    for (const std::byte b : data)
+        if (b >= std::byte{0x80}) return false;
+    return true;
 }
 
 /// Validates text that comes in pieces. RFC 6455 8.1, RFC 3629.
@@ -2565,7 +2591,7 @@ private:
 /// Whether `text` is valid UTF-8 from end to end. RFC 3629.
 [[nodiscard]] constexpr bool is_valid_utf8(std::string_view text) noexcept {
     constexpr auto boundary = detail::utf8_state::boundary;
-    if (!std::is_constant_evaluated()) return is_valid_utf8(std::as_bytes(std::span{text}));
+    if (!std::is_constant_evaluated()) return is_valid_utf8(detail::bytes_of(text));
     return detail::utf8_walk(boundary, text.data(), text.size()) == boundary;
 }
 
@@ -2876,7 +2902,7 @@ std::optional<std::span<const std::byte>> message_reader<Role>::receive_control(
               control_.begin() + static_cast<std::ptrdiff_t>(control_size_));
     control_size_ += piece.payload.size();
     if (!piece.last) return std::nullopt;
-    return std::span{control_}.first(control_size_);
+    return std::span<const std::byte>{control_.data(), control_size_};
 }
 
 }  // namespace sansocket
@@ -3065,7 +3091,7 @@ private:
             segment& kept = segments_[last - 1];
             kept.begin = kept.end = 0;
             if (last != 1) segments_.front() = std::move(kept);
-            segments_.resize(1);
+            segments_.erase(segments_.begin() + 1, segments_.end());
         }
         first_ = 0;
     }
@@ -3413,11 +3439,12 @@ errc send_queue<Role>::push_control(opcode op, std::span<const std::byte> payloa
     }
     if (op == opcode::pong) {
         // 5.5.3: "MAY elect to send a Pong frame for only the most recently processed Ping frame."
-        latest_pong_.resize(encoded_size(header) + payload.size());
+        latest_pong_ = std::vector<std::byte>(encoded_size(header) + payload.size());
         const std::size_t size = encode(header, latest_pong_.data());
         std::copy(payload.begin(), payload.end(),
                   latest_pong_.begin() + static_cast<std::ptrdiff_t>(size));
-        if constexpr (masks) (void)mask_in_place(std::span{latest_pong_}.subspan(size), key);
+        if constexpr (masks)
+            (void)mask_in_place({latest_pong_.data() + size, latest_pong_.size() - size}, key);
     }
     return errc::backpressure;
 }
@@ -3536,6 +3563,25 @@ void send_queue<Role>::pass_control(std::size_t n) noexcept {
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_SEND_QUEUE_HPP
 
+// ==== sansocket/detail/append.hpp ================================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_APPEND_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_APPEND_HPP
+// append.hpp
+//
+// Texts, one behind the other.
+//
+// Each length of a literal that is given to std::string itself is a type of its
+// own there, with templates of its own to instantiate; here all are string_views.
+
+namespace sansocket::detail {
+
+inline void append(std::string& out, std::initializer_list<std::string_view> parts) {
+    for (const std::string_view part : parts) out.append(part.data(), part.size());
+}
+
+}  // namespace sansocket::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_APPEND_HPP
+
 // ==== sansocket/detail/ascii.hpp =================================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_ASCII_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_DETAIL_ASCII_HPP
@@ -3561,29 +3607,27 @@ enum class char_class : std::uint8_t {
 
 constexpr std::uint8_t bit_of(char_class c) noexcept { return static_cast<std::uint8_t>(c); }
 
-constexpr std::uint8_t classes_of(unsigned c) noexcept {
-    const auto is_in = [c](std::string_view set) {
-        return c < 0x80 && set.find(static_cast<char>(c)) != std::string_view::npos;
-    };
-    const bool digit = c >= '0' && c <= '9';
-    const bool alpha = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    const bool alnum = digit || alpha;
-    const bool reg_name = alnum || is_in("-._~!$&'()*+,;=");
-    unsigned bits = 0;
-    if (alnum || is_in("!#$%&'*+-.^_`|~")) bits |= bit_of(char_class::token);
-    if (c == '\t' || (c >= 0x20 && c != 0x7f)) bits |= bit_of(char_class::field_value);
-    if (c > 0x20 && c < 0x7f && !is_in("\"#<>")) bits |= bit_of(char_class::target);
-    if (reg_name) bits |= bit_of(char_class::reg_name);
-    if (reg_name || is_in(":@/?")) bits |= bit_of(char_class::path);
-    if (digit) bits |= bit_of(char_class::digit);
-    if (alpha) bits |= bit_of(char_class::alpha);
-    if (digit || is_in("abcdefABCDEF")) bits |= bit_of(char_class::hex_digit);
-    return static_cast<std::uint8_t>(bits);
-}
-
+// The compiler fills this in every source that includes it: set by set, which are few steps.
 inline constexpr std::array<std::uint8_t, 256> char_classes = [] {
+    using enum char_class;
     std::array<std::uint8_t, 256> table{};
-    for (unsigned c = 0; c != 256; ++c) table[c] = classes_of(c);
+    const auto mark = [&table](std::string_view set, auto... classes) {
+        for (const char c : set)
+            table[static_cast<unsigned char>(c)] |=
+                static_cast<std::uint8_t>((bit_of(classes) | ...));
+    };
+    for (unsigned c = 0x20; c != 0x100; ++c)
+        if (c != 0x7f) table[c] |= bit_of(field_value);
+    for (unsigned c = 0x21; c != 0x7f; ++c) table[c] |= bit_of(target);
+    for (const char c : {'"', '#', '<', '>'})
+        table[static_cast<unsigned char>(c)] = bit_of(field_value);
+    mark("\t", field_value);
+    mark("0123456789", token, reg_name, path, digit, hex_digit);
+    mark("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", token, reg_name, path, alpha);
+    mark("ABCDEFabcdef", hex_digit);
+    mark("!#$%&'*+-.^_`|~", token);
+    mark("-._~!$&'()*+,;=", reg_name, path);
+    mark(":@/?", path);
     return table;
 }();
 
@@ -3906,14 +3950,15 @@ constexpr deflate_parse_result parse_deflate(std::string_view text, bool is_offe
 /// The element of Sec-WebSocket-Extensions that says `p`. 7.1.
 [[nodiscard]] inline std::string encode(const deflate_parameters& p) {
     std::string out{deflate_name};
-    if (p.server_no_context_takeover) out += "; server_no_context_takeover";
-    if (p.client_no_context_takeover) out += "; client_no_context_takeover";
+    if (p.server_no_context_takeover) detail::append(out, {"; server_no_context_takeover"});
+    if (p.client_no_context_takeover) detail::append(out, {"; client_no_context_takeover"});
     if (p.server_max_window_bits)
-        out.append("; server_max_window_bits=").append(std::to_string(*p.server_max_window_bits));
+        detail::append(out,
+                       {"; server_max_window_bits=", std::to_string(*p.server_max_window_bits)});
     if (!p.client_max_window_bits) return out;
-    out += "; client_max_window_bits";
+    detail::append(out, {"; client_max_window_bits"});
     if (*p.client_max_window_bits != deflate_parameters::no_value)
-        out.append("=").append(std::to_string(*p.client_max_window_bits));
+        detail::append(out, {"=", std::to_string(*p.client_max_window_bits)});
     return out;
 }
 
@@ -4047,14 +4092,16 @@ struct deflate_agreement {
              !answer.client_no_context_takeover}};
 }
 
-/// What a client keeps to that made `offers` and got `answer`; nothing where that answers none of
-/// them. 7.1.
-[[nodiscard]] constexpr std::optional<deflate_agreement> agreed_by_client(
-    const deflate_parameters& answer, std::span<const deflate_parameters> offers,
-    const deflate_options& wants) noexcept {
-    const auto offer = std::find_if(offers.begin(), offers.end(),
-                                    [&](const auto& o) { return answers(o, answer); });
-    if (offer == offers.end()) return std::nullopt;
+namespace detail {
+
+template <class Offers>
+constexpr std::optional<deflate_agreement> agreed_on(const deflate_parameters& answer,
+                                                     const Offers& offers,
+                                                     const deflate_options& wants) noexcept {
+    const deflate_parameters* offer = nullptr;
+    for (const deflate_parameters& o : offers)
+        if (offer == nullptr && answers(o, answer)) offer = &o;
+    if (offer == nullptr) return std::nullopt;
     deflate_agreement agreed = agreed_by_server(answer);
     // 7.1.1.2, 7.1.2.2: what it offered is a promise, even where the answer does not take it up.
     if (offer->client_no_context_takeover || !wants.own_context_takeover)
@@ -4065,6 +4112,16 @@ struct deflate_agreement {
     const std::uint8_t own = (std::max)(wants.own_window_bits, wants.smallest_own_window);
     agreed.client.window_bits = (std::min)(agreed.client.window_bits, own);
     return agreed;
+}
+
+}  // namespace detail
+
+/// What a client keeps to that made `offers` and got `answer`; nothing where that answers none of
+/// them. 7.1.
+[[nodiscard]] constexpr std::optional<deflate_agreement> agreed_by_client(
+    const deflate_parameters& answer, std::span<const deflate_parameters> offers,
+    const deflate_options& wants) noexcept {
+    return detail::agreed_on(answer, offers, wants);
 }
 
 }  // namespace sansocket
@@ -4134,7 +4191,7 @@ struct http_field_value {
 [[nodiscard]] inline bool append_field(std::string& out, std::string_view name,
                                        std::string_view value) {
     if (!is_token(name) || !is_field_value(value)) return false;
-    out.append(name).append(": ").append(value).append("\r\n");
+    detail::append(out, {name, ": ", value, "\r\n"});
     return true;
 }
 
@@ -4509,8 +4566,10 @@ namespace sansocket {
         if (c == ':' || control(c)) return {};
     for (const char c : password)
         if (control(c)) return {};
-    return {"Authorization",
-            "Basic " + detail::base64(std::string{user}.append(":").append(password))};
+    std::string both, value;
+    detail::append(both, {user, ":", password});
+    detail::append(value, {"Basic ", detail::base64(both)});
+    return {"Authorization", std::move(value)};
 }
 
 /// The field Authorization with a bearer token. RFC 6750 2.1.
@@ -4525,7 +4584,9 @@ namespace sansocket {
             detail::is(detail::char_class::alpha, c) || detail::is(detail::char_class::digit, c);
         if (!alnum && std::string_view{"-._~+/"}.find(c) == std::string_view::npos) return {};
     }
-    return {"Authorization", std::string{"Bearer "}.append(token)};
+    std::string value;
+    detail::append(value, {"Bearer ", token});
+    return {"Authorization", std::move(value)};
 }
 
 /// A cookie as a client sends it. RFC 6265 4.2.1.
@@ -4546,23 +4607,27 @@ constexpr bool is_cookie_value(std::string_view value) noexcept {
     return true;
 }
 
+template <class Cookies>
+http_field_value cookie_field(const Cookies& all) {
+    std::string value;
+    for (const cookie& c : all) {
+        if (!is_token(c.name) || !is_cookie_value(c.value)) return {};
+        append(value, {value.empty() ? "" : "; ", c.name, "=", c.value});
+    }
+    if (value.empty()) return {};
+    return {"Cookie", std::move(value)};
+}
+
 }  // namespace detail
 
 /// The field Cookie with all of `all`, in their order. RFC 6265 4.2.
 ///
 /// @return a field without a name where there is none, or one cannot be written.
 [[nodiscard]] inline http_field_value cookies(std::span<const cookie> all) {
-    std::string value;
-    for (const cookie& c : all) {
-        if (!is_token(c.name) || !detail::is_cookie_value(c.value)) return {};
-        if (!value.empty()) value += "; ";
-        value.append(c.name).append("=").append(c.value);
-    }
-    if (value.empty()) return {};
-    return {"Cookie", std::move(value)};
+    return detail::cookie_field(all);
 }
 [[nodiscard]] inline http_field_value cookies(std::initializer_list<cookie> all) {
-    return cookies(std::span<const cookie>{all.begin(), all.size()});
+    return detail::cookie_field(all);
 }
 
 }  // namespace sansocket
@@ -5172,7 +5237,7 @@ struct connection_snapshot {
 [[nodiscard]] inline std::string to_string(const connection_snapshot& s) {
     std::string out{name_of(s.role)};
     const auto add = [&out](std::string_view label, std::string_view value) {
-        out.append(", ").append(label).append(value);
+        detail::append(out, {", ", label, value});
     };
     const auto add_code = [&add](std::string_view label, const std::optional<close_code>& code) {
         if (code) add(label, std::to_string(static_cast<std::uint16_t>(*code)));
@@ -5180,11 +5245,11 @@ struct connection_snapshot {
     const auto add_count = [&add](std::string_view label, std::uint64_t count) {
         if (count != 0) add(label, std::to_string(count));
     };
-    if (s.id != 0) out.append(" ").append(std::to_string(s.id));
+    if (s.id != 0) detail::append(out, {" ", std::to_string(s.id)});
     add("", name_of(s.state));
     if (s.cause != errc::ok) {
         add("ended by ", name_of(s.by));
-        out.append(": ").append(describe(s.cause));
+        detail::append(out, {": ", describe(s.cause)});
         add("", s.clean ? "clean" : "not clean");
     }
     add_code("sent Close ", s.sent);
@@ -5220,7 +5285,7 @@ struct connection_snapshot {
     for (std::size_t i = 0; i != s.input.size; ++i) {
         constexpr std::string_view digits = "0123456789abcdef";
         const auto b = std::to_integer<unsigned>(s.input.data[i]);
-        out.append(" ").append(1, digits[b >> 4U]).append(1, digits[b & 15U]);
+        detail::append(out, {" ", digits.substr(b >> 4U, 1), digits.substr(b & 15U, 1)});
     }
     return out;
 }
@@ -6194,6 +6259,7 @@ public:
     constexpr explicit ip_address(const std::array<std::uint8_t, 16>& bytes) noexcept
         : bytes_(bytes) {}
 
+    /// Whether it is an IPv4 address, mapped or not.
     [[nodiscard]] constexpr bool is_v4() const noexcept {
         return std::equal(mapped.begin(), mapped.end(), bytes_.begin());
     }
@@ -6337,8 +6403,8 @@ private:
 
 /// What `parse_ip_network` returns: `value` counts only where `ec` is `errc{}`.
 struct ip_network_result {
-    ip_network value{};
-    errc ec{};
+    ip_network value{};  ///< The network.
+    errc ec{};           ///< `errc::network_invalid`, or none.
 };
 
 /// The network that `text` is: "192.0.2.0/24", "2001:db8::/32", or one address. RFC 4632 3.1.
@@ -6726,41 +6792,38 @@ inline client_handshake::client_handshake(const client_request& request,
 
 namespace detail {
 
-// The value of Sec-WebSocket-Protocol for what a client offers; nothing where a name is no token
-// or stands twice. 4.1 step 10.
-inline std::optional<std::string> subprotocol_list(std::span<const std::string> names) {
-    std::string out;
+// Writes the value of Sec-WebSocket-Protocol for what a client offers; false where a name is no
+// token or stands twice. 4.1 step 10.
+inline bool subprotocol_list(const std::vector<std::string>& names, std::string& out) {
     for (std::size_t i = 0; i != names.size(); ++i) {
-        const auto before = names.first(i);
-        if (!is_token(names[i])) return std::nullopt;
-        if (std::find(before.begin(), before.end(), names[i]) != before.end()) return std::nullopt;
-        if (i != 0) out += ", ";
-        out += names[i];
+        const auto before = names.begin() + static_cast<std::ptrdiff_t>(i);
+        if (!is_token(names[i])) return false;
+        if (std::find(names.begin(), before, names[i]) != before) return false;
+        append(out, {i != 0 ? ", " : "", names[i]});
     }
-    return out;
+    return true;
 }
 
-// The value of Sec-WebSocket-Extensions for what a client offers; nothing where an offer is not
+// Writes the value of Sec-WebSocket-Extensions for what a client offers; false where an offer is not
 // valid. 9.1: "The order of extensions is significant."
-inline std::optional<std::string> extension_offers(std::span<const deflate_parameters> offers) {
-    std::string out;
+inline bool extension_offers(const std::vector<deflate_parameters>& offers, std::string& out) {
     for (const deflate_parameters& offer : offers) {
-        if (!is_valid_offer(offer)) return std::nullopt;
-        if (!out.empty()) out += ", ";
-        out += encode(offer);
+        if (!is_valid_offer(offer)) return false;
+        append(out, {out.empty() ? "" : ", ", encode(offer)});
     }
-    return out;
+    return true;
 }
 
 }  // namespace detail
 
 inline errc client_handshake::compose(const client_request& request, std::string_view key) {
-    const auto subprotocols = detail::subprotocol_list(request.subprotocols);
-    const auto extensions = detail::extension_offers(deflate_offers_);
-    if (!is_host_field(request.host) || !is_target(request.target) || !subprotocols || !extensions)
+    std::string subprotocols, extensions;
+    if (!is_host_field(request.host) || !is_target(request.target) ||
+        !detail::subprotocol_list(request.subprotocols, subprotocols) ||
+        !detail::extension_offers(deflate_offers_, extensions))
         return errc::invalid_request;
 
-    request_ = "GET " + request.target + " HTTP/1.1\r\n";
+    detail::append(request_, {"GET ", request.target, " HTTP/1.1\r\n"});
     const auto add = [this](std::string_view name, std::string_view value) {
         return append_field(request_, name, value);
     };
@@ -6768,13 +6831,13 @@ inline errc client_handshake::compose(const client_request& request, std::string
                    add("Connection", "Upgrade") && add("Sec-WebSocket-Key", key) &&
                    add("Sec-WebSocket-Version", "13");
     if (!request.origin.empty()) written = written && add("Origin", request.origin);
-    if (!subprotocols->empty()) written = written && add("Sec-WebSocket-Protocol", *subprotocols);
-    if (!extensions->empty()) written = written && add("Sec-WebSocket-Extensions", *extensions);
+    if (!subprotocols.empty()) written = written && add("Sec-WebSocket-Protocol", subprotocols);
+    if (!extensions.empty()) written = written && add("Sec-WebSocket-Extensions", extensions);
     for (const auto& [name, value] : request.headers) {
         const bool origin_again = !request.origin.empty() && detail::iequals(name, "Origin");
         written = written && !is_reserved_field(name) && !origin_again && add(name, value);
     }
-    request_ += "\r\n";
+    detail::append(request_, {"\r\n"});
     return written ? errc{} : errc::invalid_request;
 }
 
@@ -6868,7 +6931,7 @@ inline errc client_handshake::check_extension(const extension& chosen) noexcept 
     if (!offered || agreed_) return errc::response_extension;
     const auto [answer, ec] = parse_deflate_answer(chosen.parameters);
     if (ec != errc{}) return ec;
-    agreed_ = agreed_by_client(answer, deflate_offers_, deflate_);
+    agreed_ = detail::agreed_on(answer, deflate_offers_, deflate_);
     return agreed_ ? errc{} : errc::response_deflate;
 }
 
@@ -7201,7 +7264,7 @@ errc frame_reader<Role, Rsv1>::read_header(std::span<std::byte>& in, piece_type&
     } else {  // byte by byte: the rest of the header is a few bytes at most
         while (parsed.ec == errc::need_more && used != in.size()) {
             held_[held_size_++] = in[used++];
-            parsed = parse(std::span{held_}.first(held_size_));
+            parsed = parse({held_.data(), held_size_});
         }
     }
     if (parsed.ec == errc::need_more) {
@@ -7614,7 +7677,7 @@ errc message_inflater<Codec>::decompress_into(std::span<const std::byte> in, std
         queue.retract(room - done.made);
     } else {
         std::array<std::byte, spill_room> spill;  // NOLINT: written before it is read
-        done = codec_.decompress(in, std::span{spill}.first(room));
+        done = codec_.decompress(in, {spill.data(), room});
         if (done.made == 0) return errc::ok;
         to = queue.extend(done.made);
         if (to == nullptr) return errc::queue_full;
@@ -7877,7 +7940,7 @@ constexpr std::string_view reason_phrase(std::uint16_t status) noexcept {
         std::uint16_t status;
         std::string_view phrase;
     };
-    constexpr auto table = std::to_array<row>({
+    constexpr row table[] = {
         {101, "Switching Protocols"},
         {200, "OK"},
         {201, "Created"},
@@ -7910,19 +7973,19 @@ constexpr std::string_view reason_phrase(std::uint16_t status) noexcept {
         {503, "Service Unavailable"},
         {504, "Gateway Timeout"},
         {505, "HTTP Version Not Supported"},
-    });
+    };
     for (const row& r : table)
         if (r.status == status) return r.phrase;
     return {};
 }
 
 inline void append_status_line(std::string& out, std::uint16_t status) {
-    out.append("HTTP/1.1 ").append(std::to_string(status)).append(" ");
-    out.append(reason_phrase(status)).append("\r\n");
+    append(out, {"HTTP/1.1 ", std::to_string(status), " ", reason_phrase(status), "\r\n"});
 }
 
 // Appends fields that an application chose. False where one may not be written.
-inline bool append_fields(std::string& out, std::span<const http_field_value> fields) {
+template <class Fields>
+bool append_fields(std::string& out, const Fields& fields) {
     for (const auto& [name, value] : fields)
         if (is_reserved_field(name) || !append_field(out, name, value)) return false;
     return true;
@@ -7932,13 +7995,13 @@ inline bool append_fields(std::string& out, std::span<const http_field_value> fi
 inline void begin_response(std::string& out, std::uint16_t status) {
     append_status_line(out, status);
     // 15.5.22: "The server MUST send an Upgrade header field in a 426 response"
-    if (status == 426) out += "Connection: close, Upgrade\r\nUpgrade: websocket\r\n";
-    else out += "Connection: close\r\n";
+    if (status == 426) append(out, {"Connection: close, Upgrade\r\nUpgrade: websocket\r\n"});
+    else append(out, {"Connection: close\r\n"});
 }
 
 // Appends the rest: the body's length, and the body.
 inline void finish_response(std::string& out, std::string_view body, http_content content) {
-    out.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n\r\n");
+    append(out, {"Content-Length: ", std::to_string(body.size()), "\r\n\r\n"});
     if (content == http_content::written) out.append(body);
 }
 
@@ -7973,11 +8036,11 @@ constexpr bool has_no_content(std::uint16_t status) noexcept {
         out.resize(before);
         return errc::invalid_response;
     }
-    const bool typed = std::any_of(fields.begin(), fields.end(), [](const http_field_value& f) {
-        return detail::iequals(f.name, "Content-Type");
-    });
-    if (!body.empty() && !typed) out += "Content-Type: text/plain; charset=utf-8\r\n";
-    if (status == 204 || status == 304) out += "\r\n";
+    bool typed = false;
+    for (const auto& [name, value] : fields) typed = typed || detail::iequals(name, "Content-Type");
+    if (!body.empty() && !typed)
+        detail::append(out, {"Content-Type: text/plain; charset=utf-8\r\n"});
+    if (status == 204 || status == 304) detail::append(out, {"\r\n"});
     else detail::finish_response(out, body, content);
     return errc::ok;
 }
@@ -7992,10 +8055,13 @@ constexpr bool has_no_content(std::uint16_t status) noexcept {
     std::string out;
     const std::uint16_t status = status_for(ec);
     detail::begin_response(out, status);
-    if (status == 405) out += "Allow: GET\r\n";
-    if (ec == errc::websocket_version_unsupported) out += "Sec-WebSocket-Version: 13\r\n";
-    out += "Content-Type: text/plain; charset=utf-8\r\n";
-    detail::finish_response(out, std::string{describe(ec)} + "\n", content);
+    if (status == 405) detail::append(out, {"Allow: GET\r\n"});
+    if (ec == errc::websocket_version_unsupported)
+        detail::append(out, {"Sec-WebSocket-Version: 13\r\n"});
+    detail::append(out, {"Content-Type: text/plain; charset=utf-8\r\n"});
+    std::string body;
+    detail::append(body, {describe(ec), "\n"});
+    detail::finish_response(out, body, content);
     return out;
 }
 
@@ -8270,7 +8336,7 @@ constexpr bool is_path_or_uri(std::string_view target) noexcept {
 
 // Whether `list` holds `origin`. RFC 6454 4, 6.2: scheme and host in any case, default port
 // left out.
-inline bool has_origin(std::span<const std::string> list, std::string_view origin) noexcept {
+inline bool has_origin(const std::vector<std::string>& list, std::string_view origin) noexcept {
     const auto normal = [](std::string_view o) {
         if (istarts_with(o, "http://") && o.ends_with(":80")) o.remove_suffix(3);
         if (istarts_with(o, "https://") && o.ends_with(":443")) o.remove_suffix(4);
@@ -8380,13 +8446,14 @@ inline errc server_handshake::choose_subprotocol() {
     const bool twice = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
     if (bad || twice || (offered.empty() && request().find(name))) return errc::subprotocol_invalid;
 
-    const std::vector<std::string_view> spoken(policy_.subprotocols.begin(),
-                                               policy_.subprotocols.end());
-    const bool by_client = policy_.choice == subprotocol_choice::client_order;
-    const auto& first = by_client ? offered : spoken;
-    const auto& other = by_client ? spoken : offered;
-    const auto it = std::find_first_of(first.begin(), first.end(), other.begin(), other.end());
-    if (it != first.end()) subprotocol_ = *it;
+    const auto choose_from = [this](const auto& first, const auto& other) {
+        for (const std::string_view one : first)
+            if (std::find(other.begin(), other.end(), one) != other.end())
+                return void(subprotocol_ = one);
+    };
+    if (policy_.choice == subprotocol_choice::client_order)
+        choose_from(offered, policy_.subprotocols);
+    else choose_from(policy_.subprotocols, offered);
     const bool required = policy_.subprotocol == requirement::required;
     return required && subprotocol_.empty() ? errc::subprotocol_required : errc{};
 }
@@ -8405,17 +8472,18 @@ inline errc server_handshake::accept(std::string_view subprotocol,
     const std::size_t before = out.size();
     const auto accept = accept_key(request().find("Sec-WebSocket-Key").value_or(""));
     detail::append_status_line(out, 101);
-    out += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-    out.append(accept.data(), accept.size()).append("\r\n");
+    detail::append(out, {"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+                         {accept.data(), accept.size()},
+                         "\r\n"});
     if (!subprotocol.empty())
-        out.append("Sec-WebSocket-Protocol: ").append(subprotocol).append("\r\n");
+        detail::append(out, {"Sec-WebSocket-Protocol: ", subprotocol, "\r\n"});
     if (deflate_answer_)
-        out.append("Sec-WebSocket-Extensions: ").append(encode(*deflate_answer_)).append("\r\n");
+        detail::append(out, {"Sec-WebSocket-Extensions: ", encode(*deflate_answer_), "\r\n"});
     if (!detail::append_fields(out, policy_.headers) || !detail::append_fields(out, headers)) {
         out.resize(before);
         return errc::invalid_response;
     }
-    out += "\r\n";
+    detail::append(out, {"\r\n"});
     subprotocol_ = std::string{subprotocol};
     move(server_handshake_event::accept);
     return errc{};
@@ -8465,8 +8533,8 @@ namespace sansocket::detail {
 using chacha_key = std::array<std::uint32_t, 8>;
 using chacha_block = std::array<std::uint32_t, 16>;
 
-// Four bytes as a word, least significant first. 2.3.
-[[nodiscard]] constexpr std::uint32_t little_endian_word(std::span<const std::byte, 4> b) noexcept {
+// Four bytes from `b` on as a word, least significant first. 2.3.
+[[nodiscard]] constexpr std::uint32_t little_endian_word(const std::byte* b) noexcept {
     return std::to_integer<std::uint32_t>(b[0]) | std::to_integer<std::uint32_t>(b[1]) << 8U |
            std::to_integer<std::uint32_t>(b[2]) << 16U |
            std::to_integer<std::uint32_t>(b[3]) << 24U;
@@ -8474,8 +8542,7 @@ using chacha_block = std::array<std::uint32_t, 16>;
 
 [[nodiscard]] constexpr chacha_key make_chacha_key(std::span<const std::byte, 32> bytes) noexcept {
     chacha_key key{};
-    for (std::size_t i = 0; i != key.size(); ++i)
-        key[i] = little_endian_word(std::span<const std::byte, 4>{bytes.data() + 4 * i, 4});
+    for (std::size_t i = 0; i != key.size(); ++i) key[i] = little_endian_word(bytes.data() + 4 * i);
     return key;
 }
 
@@ -8623,12 +8690,12 @@ public:
                      const deflate_options& how = {})
         : shared_(std::make_shared<shared>(kind, payload, how)) {}
     explicit prepared_message(std::string_view text, const deflate_options& how = {})
-        : prepared_message(message_kind::text, std::as_bytes(std::span{text}), how) {}
+        : prepared_message(message_kind::text, detail::bytes_of(text), how) {}
 
     [[nodiscard]] message_kind kind() const noexcept { return shared_->kind; }  ///< Text or binary.
     /// Lives as long as a copy of this message.
     [[nodiscard]] std::span<const std::byte> payload() const noexcept {
-        return std::span{shared_->plain}.subspan(shared_->header_size);
+        return bytes_of(shared_->plain).subspan(shared_->header_size);
     }
     /// errc::text_not_utf8 where it is text and is not: no connection sends it.
     [[nodiscard]] errc error() const noexcept { return shared_->error; }
@@ -8636,7 +8703,7 @@ public:
     [[nodiscard]] const deflate_options& how() const noexcept { return shared_->how; }
 
     /// A server's frame.
-    [[nodiscard]] shared_payload frame() const { return {shared_, shared_->plain}; }
+    [[nodiscard]] shared_payload frame() const { return {shared_, bytes_of(shared_->plain)}; }
 
     /// A server's compressed frame for connections with a window of `window_bits`, made now if it is
     /// not there; nothing where it would be no smaller, or there is no memory to compress with.
@@ -8647,11 +8714,10 @@ public:
 
     /// How many compressed frames were made.
     [[nodiscard]] std::size_t compressed_frames() const noexcept {
-        const auto is_made = [](const compressed_frame& f) {
-            return f.state.load(std::memory_order_acquire) == frame_state::made;
-        };
-        const auto& all = shared_->compressed;
-        return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), is_made));
+        std::size_t made = 0;
+        for (const compressed_frame& f : shared_->compressed)
+            if (f.state.load(std::memory_order_acquire) == frame_state::made) ++made;
+        return made;
     }
 
 private:
@@ -8687,6 +8753,9 @@ private:
         frame_state result = frame_state::none;
     };
 
+    static std::span<const std::byte> bytes_of(const std::vector<std::byte>& frame) noexcept {
+        return {frame.data(), frame.size()};
+    }
     static std::vector<std::byte> frame_of(message_kind kind, std::span<const std::byte> payload,
                                            bool compressed);
     template <class Codec>
@@ -8781,7 +8850,7 @@ struct close_payload {
 
     /// The payload: a view of `storage`.
     [[nodiscard]] constexpr std::span<const std::byte> bytes() const noexcept {
-        return std::span{storage}.first(size);
+        return {storage.data(), size};
     }
 };
 
@@ -8795,7 +8864,7 @@ struct close_payload {
     if (code == close_code::no_status) return reason.empty() ? errc::ok : errc::invalid_close_code;
     if (!may_be_sent(code)) return errc::invalid_close_code;
     if (reason.size() > max_close_reason) return errc::close_reason_too_long;
-    return is_valid_utf8(std::as_bytes(std::span{reason})) ? errc::ok : errc::text_not_utf8;
+    return is_valid_utf8(reason) ? errc::ok : errc::text_not_utf8;
 }
 
 /// Writes a Close frame's payload. `check_close(code, reason)` must be success. 5.5.1.
@@ -8942,7 +9011,7 @@ public:
 
     /// Sends a text message, copied.
     SANSOCKET_ALWAYS_INLINE errc send_text(std::string_view text) {
-        return send(message_kind::text, std::as_bytes(std::span{text}));
+        return send(message_kind::text, detail::bytes_of(text));
     }
     /// Sends a binary message, copied.
     SANSOCKET_ALWAYS_INLINE errc send_binary(std::span<const std::byte> bytes) {
@@ -8992,7 +9061,7 @@ public:
     /// Sends its next part, in frames of at most `send_limits::fragment_bytes`.
     /// errc::no_message_in_progress.
     errc append(std::span<const std::byte> part) { return send_part(part, false); }
-    errc append(std::string_view part) { return append(std::as_bytes(std::span{part})); }
+    errc append(std::string_view part) { return append(detail::bytes_of(part)); }
     /// Sends its last part, which may be empty. errc::no_message_in_progress.
     errc finish(std::span<const std::byte> part = {}) { return send_part(part, true); }
 
@@ -9324,7 +9393,7 @@ connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(
     opening_ = std::make_unique<opening_handshake>(request, nonce, options.http,
                                                    wants_with<Deflate>(options.deflate));
     if (opening_->error() != errc::ok) end(opening_->error());
-    else out_.push_raw(std::as_bytes(std::span{opening_->request()}));
+    else out_.push_raw(detail::bytes_of(opening_->request()));
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
@@ -9409,7 +9478,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_opening(std::s
         std::string response;
         if (const errc no = opening_->accept(response); no != errc::ok)
             return refuse_opening(no, error_response(no), now);
-        out_.push_raw(std::as_bytes(std::span{response}));
+        out_.push_raw(detail::bytes_of(response));
     }
     opened(now);
 }
@@ -9560,7 +9629,7 @@ template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::refuse_opening(errc cause,
                                                                          std::string_view response,
                                                                          time_point now) {
-    out_.push_raw(std::as_bytes(std::span{response}));
+    out_.push_raw(detail::bytes_of(response));
     phase_ = opening_phase::failed;
     close_.fail(cause, false, std::nullopt, {});
     shutdown_.disarm();
@@ -9673,7 +9742,7 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::accept(
     std::string response;
     if (const errc ec = opening_->accept(subprotocol, fields, response); ec != errc::ok) return ec;
     unless_done given_up{*this};
-    out_.push_raw(std::as_bytes(std::span{response}));
+    out_.push_raw(detail::bytes_of(response));
     opened(now);
     given_up.done = true;
     return errc::ok;
@@ -10595,6 +10664,103 @@ private:
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_CONNECT_OP_HPP
 
+// ==== sansocket_asio/detail/background_wait.hpp ==================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_BACKGROUND_WAIT_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_BACKGROUND_WAIT_HPP
+// background_wait.hpp
+//
+// What the adapter itself waits for in a session: an operation, as those of
+// operations.hpp, and a function that is told how it ended.
+//
+// Without a token there is no cancellation and no allocator to keep, so what waits
+// is known to Asio as one type, whatever the operation and the function: each type
+// more is compiled through all of Asio's layers.
+
+namespace sansocket_asio::detail {
+
+// Looks on the session's executor, and tells on another one, but never inside of `start`.
+template <class Timer>
+class background_wait : public std::enable_shared_from_this<background_wait<Timer>> {
+public:
+    explicit background_wait(const ::asio::any_io_executor& tells_on)
+        : tells_on_(::asio::prefer(tells_on, ::asio::execution::outstanding_work_t::tracked)) {}
+    background_wait(const background_wait&) = delete;
+    background_wait& operator=(const background_wait&) = delete;
+    virtual ~background_wait() = default;
+
+    void start() {
+        Timer* const timer = look();
+        if (timer != nullptr) return wait(*timer);
+        ::asio::post(tells_on_, teller{this->shared_from_this()});
+    }
+
+private:
+    struct teller {
+        void operator()() const { self->tell(); }
+        std::shared_ptr<background_wait> self;
+    };
+
+    // Which timer to wait for; null where that is over.
+    virtual Timer* look() = 0;
+    virtual void tell() = 0;
+
+    void wait(Timer& timer) {
+        timer.async_wait([self = this->shared_from_this()](std::error_code) { self->again(); });
+    }
+    void again() {
+        Timer* const timer = look();
+        if (timer != nullptr) return wait(*timer);
+        ::asio::dispatch(tells_on_, teller{this->shared_from_this()});
+    }
+
+    ::asio::any_io_executor tells_on_;
+};
+
+template <class Session, class Operation, class Function>
+class session_wait final : public background_wait<typename Session::timer_type> {
+    using timer_type = typename Session::timer_type;
+
+public:
+    session_wait(std::shared_ptr<Session> session, Operation operation,
+                 const ::asio::any_io_executor& tells_on, Function function)
+        : background_wait<timer_type>(tells_on),
+          session_(std::move(session)),
+          operation_(std::move(operation)),
+          function_(std::move(function)) {}
+
+private:
+    static constexpr bool outlives_websocket = requires { Operation::outlives_websocket; };
+
+    timer_type* look() override {
+        auto done = operation_.look(*session_);
+        if (!done && session_->dropped() && !outlives_websocket) done = sansocket::errc::dropped;
+        if (!done) return &operation_.timer(*session_);
+        if (*done) ec_ = *done;  // success has no category of ours
+        return nullptr;
+    }
+    void tell() override {
+        session_.reset();
+        function_(ec_);
+    }
+
+    std::shared_ptr<Session> session_;
+    Operation operation_;
+    Function function_;
+    std::error_code ec_;
+};
+
+// Waits for `operation` of `session`; `function(std::error_code)` is called on `tells_on`.
+template <class Session, class Operation, class Function>
+void wait_in_background(std::shared_ptr<Session> session, Operation operation,
+                        const ::asio::any_io_executor& tells_on, Function function) {
+    std::make_shared<session_wait<Session, Operation, Function>>(
+        std::move(session), std::move(operation), tells_on, std::move(function))
+        ->start();
+}
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_BACKGROUND_WAIT_HPP
+
 // ==== sansocket_asio/detail/context_watch.hpp ====================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_CONTEXT_WATCH_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_CONTEXT_WATCH_HPP
@@ -10957,115 +11123,6 @@ private:
 
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_READ_BUFFER_HPP
-
-// ==== sansocket_asio/detail/wait_op.hpp ==========================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAIT_OP_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAIT_OP_HPP
-// wait_op.hpp
-//
-// One asynchronous operation of a websocket: look whether it can complete, and
-// if not, wait until something has changed and look again.
-//
-// It looks on the session's executor, and completes on its handler's. It never
-// completes inside the function that started it. Cancelled between two looks, it
-// has taken nothing.
-//
-// An `Operation` has
-//     using result = ...;                  what follows the error code: void, or a type
-//     auto& timer(session&)                which timer wakes it
-//     std::optional<std::error_code> look(session&)   nothing: wait
-//     void cancelled(session&) noexcept    it was cancelled and will not look again
-//     bool at_once                         set by a look: the next one is due without waiting
-//     outlives_websocket                   if it goes on when the websocket is destroyed
-//     result value                         unless void
-
-namespace sansocket_asio::detail {
-
-template <class Session, class Operation>
-class wait_op {
-public:
-    wait_op(std::shared_ptr<Session> session, Operation operation)
-        : session_(std::move(session)), operation_(std::move(operation)) {}
-
-    template <class Self>
-    void operator()(Self& self, std::error_code = {}) {
-        switch (state_) {
-        case state::starting:
-            self.reset_cancellation_state(::asio::enable_total_cancellation());
-            if (look()) return finish_later(self);
-            return wait(self);
-        case state::waiting:
-            if (self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none) {
-                operation_.cancelled(*session_);
-                ec_ = ::asio::error::operation_aborted;
-                return finish(self);
-            }
-            if (look()) return finish(self);
-            return wait(self);
-        case state::finishing: return complete(self);
-        }
-    }
-
-private:
-    enum class state : std::uint8_t { starting, waiting, finishing };
-    static constexpr bool outlives_websocket = requires { Operation::outlives_websocket; };
-
-    bool look() {
-        std::optional<std::error_code> done;
-        if (!session_) done = sansocket::errc::closed;  // its websocket was moved from
-        else done = operation_.look(*session_);
-        if (!done && session_->dropped() && !outlives_websocket) done = sansocket::errc::dropped;
-        if (done && *done) ec_ = *done;  // success has no category of ours
-        return done.has_value();
-    }
-
-    template <class Self>
-    void wait(Self& self) {
-        state_ = state::waiting;
-        auto& timer = operation_.timer(*session_);
-        const auto executor = timer.get_executor();
-        if constexpr (requires { operation_.at_once; })
-            if (std::exchange(operation_.at_once, false))
-                return ::asio::post(::asio::bind_executor(executor, std::move(self)));
-        timer.async_wait(::asio::bind_executor(executor, std::move(self)));
-    }
-
-    template <class Self>
-    void finish_later(Self& self) {
-        state_ = state::finishing;
-        ::asio::post(std::move(self));
-    }
-
-    // To the handler's executor, which may be another one.
-    template <class Self>
-    void finish(Self& self) {
-        state_ = state::finishing;
-        ::asio::dispatch(std::move(self));
-    }
-
-    template <class Self>
-    void complete(Self& self) {
-        session_.reset();
-        if constexpr (std::is_void_v<typename Operation::result>) self.complete(ec_);
-        else self.complete(ec_, std::move(operation_.value));
-    }
-
-    std::shared_ptr<Session> session_;
-    Operation operation_;
-    state state_ = state::starting;
-    std::error_code ec_;
-};
-
-// Starts `operation` with any completion token. `session` may be null, where there is none any more.
-template <class Signature, class Session, class Operation, class Token>
-auto async_wait_op(std::shared_ptr<Session> session, Operation operation,
-                   const typename Session::executor_type& executor, Token&& token) {
-    return ::asio::async_compose<Token, Signature>(
-        wait_op<Session, Operation>{std::move(session), std::move(operation)}, token, executor);
-}
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAIT_OP_HPP
 
 // ==== sansocket_asio/detail/write_buffers.hpp ====================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WRITE_BUFFERS_HPP
@@ -11674,9 +11731,9 @@ void session<Stream, Connection>::empty_outbox() {
         if (ec == sansocket::errc::backpressure) write();  // a part was taken
         return ec;
     };
-    async_wait_op<void(std::error_code)>(this->shared_from_this(),
-                                         send_operation<decltype(pass_on), session>{pass_on},
-                                         stream().get_executor(), [](std::error_code) {});
+    wait_in_background(this->shared_from_this(),
+                       send_operation<decltype(pass_on), session>{pass_on}, stream().get_executor(),
+                       [](std::error_code) {});
 }
 
 // Sends now, or does by the item's policy what there is to do instead.
@@ -11796,6 +11853,115 @@ void session<Stream, Connection>::cut_off() {
 
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_TLS_HPP
+
+// ==== sansocket_asio/detail/wait_op.hpp ==========================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAIT_OP_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAIT_OP_HPP
+// wait_op.hpp
+//
+// One asynchronous operation of a websocket: look whether it can complete, and
+// if not, wait until something has changed and look again.
+//
+// It looks on the session's executor, and completes on its handler's. It never
+// completes inside the function that started it. Cancelled between two looks, it
+// has taken nothing.
+//
+// An `Operation` has
+//     using result = ...;                  what follows the error code: void, or a type
+//     auto& timer(session&)                which timer wakes it
+//     std::optional<std::error_code> look(session&)   nothing: wait
+//     void cancelled(session&) noexcept    it was cancelled and will not look again
+//     bool at_once                         set by a look: the next one is due without waiting
+//     outlives_websocket                   if it goes on when the websocket is destroyed
+//     result value                         unless void
+
+namespace sansocket_asio::detail {
+
+template <class Session, class Operation>
+class wait_op {
+public:
+    wait_op(std::shared_ptr<Session> session, Operation operation)
+        : session_(std::move(session)), operation_(std::move(operation)) {}
+
+    template <class Self>
+    void operator()(Self& self, std::error_code = {}) {
+        switch (state_) {
+        case state::starting:
+            self.reset_cancellation_state(::asio::enable_total_cancellation());
+            if (look()) return finish_later(self);
+            return wait(self);
+        case state::waiting:
+            if (self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none) {
+                operation_.cancelled(*session_);
+                ec_ = ::asio::error::operation_aborted;
+                return finish(self);
+            }
+            if (look()) return finish(self);
+            return wait(self);
+        case state::finishing: return complete(self);
+        }
+    }
+
+private:
+    enum class state : std::uint8_t { starting, waiting, finishing };
+    static constexpr bool outlives_websocket = requires { Operation::outlives_websocket; };
+
+    bool look() {
+        std::optional<std::error_code> done;
+        if (!session_) done = sansocket::errc::closed;  // its websocket was moved from
+        else done = operation_.look(*session_);
+        if (!done && session_->dropped() && !outlives_websocket) done = sansocket::errc::dropped;
+        if (done && *done) ec_ = *done;  // success has no category of ours
+        return done.has_value();
+    }
+
+    template <class Self>
+    void wait(Self& self) {
+        state_ = state::waiting;
+        auto& timer = operation_.timer(*session_);
+        const auto executor = timer.get_executor();
+        if constexpr (requires { operation_.at_once; })
+            if (std::exchange(operation_.at_once, false))
+                return ::asio::post(::asio::bind_executor(executor, std::move(self)));
+        timer.async_wait(::asio::bind_executor(executor, std::move(self)));
+    }
+
+    template <class Self>
+    void finish_later(Self& self) {
+        state_ = state::finishing;
+        ::asio::post(std::move(self));
+    }
+
+    // To the handler's executor, which may be another one.
+    template <class Self>
+    void finish(Self& self) {
+        state_ = state::finishing;
+        ::asio::dispatch(std::move(self));
+    }
+
+    template <class Self>
+    void complete(Self& self) {
+        session_.reset();
+        if constexpr (std::is_void_v<typename Operation::result>) self.complete(ec_);
+        else self.complete(ec_, std::move(operation_.value));
+    }
+
+    std::shared_ptr<Session> session_;
+    Operation operation_;
+    state state_ = state::starting;
+    std::error_code ec_;
+};
+
+// Starts `operation` with any completion token. `session` may be null, where there is none any more.
+template <class Signature, class Session, class Operation, class Token>
+auto async_wait_op(std::shared_ptr<Session> session, Operation operation,
+                   const typename Session::executor_type& executor, Token&& token) {
+    return ::asio::async_compose<Token, Signature>(
+        wait_op<Session, Operation>{std::move(session), std::move(operation)}, token, executor);
+}
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAIT_OP_HPP
 
 // ==== sansocket_asio/diagnostics.hpp =============================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DIAGNOSTICS_HPP

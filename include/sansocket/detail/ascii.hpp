@@ -26,29 +26,27 @@ enum class char_class : std::uint8_t {
 
 constexpr std::uint8_t bit_of(char_class c) noexcept { return static_cast<std::uint8_t>(c); }
 
-constexpr std::uint8_t classes_of(unsigned c) noexcept {
-    const auto is_in = [c](std::string_view set) {
-        return c < 0x80 && set.find(static_cast<char>(c)) != std::string_view::npos;
-    };
-    const bool digit = c >= '0' && c <= '9';
-    const bool alpha = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    const bool alnum = digit || alpha;
-    const bool reg_name = alnum || is_in("-._~!$&'()*+,;=");
-    unsigned bits = 0;
-    if (alnum || is_in("!#$%&'*+-.^_`|~")) bits |= bit_of(char_class::token);
-    if (c == '\t' || (c >= 0x20 && c != 0x7f)) bits |= bit_of(char_class::field_value);
-    if (c > 0x20 && c < 0x7f && !is_in("\"#<>")) bits |= bit_of(char_class::target);
-    if (reg_name) bits |= bit_of(char_class::reg_name);
-    if (reg_name || is_in(":@/?")) bits |= bit_of(char_class::path);
-    if (digit) bits |= bit_of(char_class::digit);
-    if (alpha) bits |= bit_of(char_class::alpha);
-    if (digit || is_in("abcdefABCDEF")) bits |= bit_of(char_class::hex_digit);
-    return static_cast<std::uint8_t>(bits);
-}
-
+// The compiler fills this in every source that includes it: set by set, which are few steps.
 inline constexpr std::array<std::uint8_t, 256> char_classes = [] {
+    using enum char_class;
     std::array<std::uint8_t, 256> table{};
-    for (unsigned c = 0; c != 256; ++c) table[c] = classes_of(c);
+    const auto mark = [&table](std::string_view set, auto... classes) {
+        for (const char c : set)
+            table[static_cast<unsigned char>(c)] |=
+                static_cast<std::uint8_t>((bit_of(classes) | ...));
+    };
+    for (unsigned c = 0x20; c != 0x100; ++c)
+        if (c != 0x7f) table[c] |= bit_of(field_value);
+    for (unsigned c = 0x21; c != 0x7f; ++c) table[c] |= bit_of(target);
+    for (const char c : {'"', '#', '<', '>'})
+        table[static_cast<unsigned char>(c)] = bit_of(field_value);
+    mark("\t", field_value);
+    mark("0123456789", token, reg_name, path, digit, hex_digit);
+    mark("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", token, reg_name, path, alpha);
+    mark("ABCDEFabcdef", hex_digit);
+    mark("!#$%&'*+-.^_`|~", token);
+    mark("-._~!$&'()*+,;=", reg_name, path);
+    mark(":@/?", path);
     return table;
 }();
 

@@ -20,8 +20,8 @@ namespace sansocket::detail {
 using chacha_key = std::array<std::uint32_t, 8>;
 using chacha_block = std::array<std::uint32_t, 16>;
 
-// Four bytes as a word, least significant first. 2.3.
-[[nodiscard]] constexpr std::uint32_t little_endian_word(std::span<const std::byte, 4> b) noexcept {
+// Four bytes from `b` on as a word, least significant first. 2.3.
+[[nodiscard]] constexpr std::uint32_t little_endian_word(const std::byte* b) noexcept {
     return std::to_integer<std::uint32_t>(b[0]) | std::to_integer<std::uint32_t>(b[1]) << 8U |
            std::to_integer<std::uint32_t>(b[2]) << 16U |
            std::to_integer<std::uint32_t>(b[3]) << 24U;
@@ -29,8 +29,7 @@ using chacha_block = std::array<std::uint32_t, 16>;
 
 [[nodiscard]] constexpr chacha_key make_chacha_key(std::span<const std::byte, 32> bytes) noexcept {
     chacha_key key{};
-    for (std::size_t i = 0; i != key.size(); ++i)
-        key[i] = little_endian_word(std::span<const std::byte, 4>{bytes.data() + 4 * i, 4});
+    for (std::size_t i = 0; i != key.size(); ++i) key[i] = little_endian_word(bytes.data() + 4 * i);
     return key;
 }
 

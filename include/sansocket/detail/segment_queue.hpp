@@ -189,7 +189,7 @@ private:
             segment& kept = segments_[last - 1];
             kept.begin = kept.end = 0;
             if (last != 1) segments_.front() = std::move(kept);
-            segments_.resize(1);
+            segments_.erase(segments_.begin() + 1, segments_.end());
         }
         first_ = 0;
     }

@@ -12,6 +12,7 @@
 // Section numbers in this file refer to RFC 6455 unless another is named.
 #pragma once
 
+#include <sansocket/detail/append.hpp>
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/accept_key.hpp>
 #include <sansocket/wire/deflate_params.hpp>
@@ -203,41 +204,38 @@ inline client_handshake::client_handshake(const client_request& request,
 
 namespace detail {
 
-// The value of Sec-WebSocket-Protocol for what a client offers; nothing where a name is no token
-// or stands twice. 4.1 step 10.
-inline std::optional<std::string> subprotocol_list(std::span<const std::string> names) {
-    std::string out;
+// Writes the value of Sec-WebSocket-Protocol for what a client offers; false where a name is no
+// token or stands twice. 4.1 step 10.
+inline bool subprotocol_list(const std::vector<std::string>& names, std::string& out) {
     for (std::size_t i = 0; i != names.size(); ++i) {
-        const auto before = names.first(i);
-        if (!is_token(names[i])) return std::nullopt;
-        if (std::find(before.begin(), before.end(), names[i]) != before.end()) return std::nullopt;
-        if (i != 0) out += ", ";
-        out += names[i];
+        const auto before = names.begin() + static_cast<std::ptrdiff_t>(i);
+        if (!is_token(names[i])) return false;
+        if (std::find(names.begin(), before, names[i]) != before) return false;
+        append(out, {i != 0 ? ", " : "", names[i]});
     }
-    return out;
+    return true;
 }
 
-// The value of Sec-WebSocket-Extensions for what a client offers; nothing where an offer is not
+// Writes the value of Sec-WebSocket-Extensions for what a client offers; false where an offer is not
 // valid. 9.1: "The order of extensions is significant."
-inline std::optional<std::string> extension_offers(std::span<const deflate_parameters> offers) {
-    std::string out;
+inline bool extension_offers(const std::vector<deflate_parameters>& offers, std::string& out) {
     for (const deflate_parameters& offer : offers) {
-        if (!is_valid_offer(offer)) return std::nullopt;
-        if (!out.empty()) out += ", ";
-        out += encode(offer);
+        if (!is_valid_offer(offer)) return false;
+        append(out, {out.empty() ? "" : ", ", encode(offer)});
     }
-    return out;
+    return true;
 }
 
 }  // namespace detail
 
 inline errc client_handshake::compose(const client_request& request, std::string_view key) {
-    const auto subprotocols = detail::subprotocol_list(request.subprotocols);
-    const auto extensions = detail::extension_offers(deflate_offers_);
-    if (!is_host_field(request.host) || !is_target(request.target) || !subprotocols || !extensions)
+    std::string subprotocols, extensions;
+    if (!is_host_field(request.host) || !is_target(request.target) ||
+        !detail::subprotocol_list(request.subprotocols, subprotocols) ||
+        !detail::extension_offers(deflate_offers_, extensions))
         return errc::invalid_request;
 
-    request_ = "GET " + request.target + " HTTP/1.1\r\n";
+    detail::append(request_, {"GET ", request.target, " HTTP/1.1\r\n"});
     const auto add = [this](std::string_view name, std::string_view value) {
         return append_field(request_, name, value);
     };
@@ -245,13 +243,13 @@ inline errc client_handshake::compose(const client_request& request, std::string
                    add("Connection", "Upgrade") && add("Sec-WebSocket-Key", key) &&
                    add("Sec-WebSocket-Version", "13");
     if (!request.origin.empty()) written = written && add("Origin", request.origin);
-    if (!subprotocols->empty()) written = written && add("Sec-WebSocket-Protocol", *subprotocols);
-    if (!extensions->empty()) written = written && add("Sec-WebSocket-Extensions", *extensions);
+    if (!subprotocols.empty()) written = written && add("Sec-WebSocket-Protocol", subprotocols);
+    if (!extensions.empty()) written = written && add("Sec-WebSocket-Extensions", extensions);
     for (const auto& [name, value] : request.headers) {
         const bool origin_again = !request.origin.empty() && detail::iequals(name, "Origin");
         written = written && !is_reserved_field(name) && !origin_again && add(name, value);
     }
-    request_ += "\r\n";
+    detail::append(request_, {"\r\n"});
     return written ? errc{} : errc::invalid_request;
 }
 
@@ -345,7 +343,7 @@ inline errc client_handshake::check_extension(const extension& chosen) noexcept 
     if (!offered || agreed_) return errc::response_extension;
     const auto [answer, ec] = parse_deflate_answer(chosen.parameters);
     if (ec != errc{}) return ec;
-    agreed_ = agreed_by_client(answer, deflate_offers_, deflate_);
+    agreed_ = detail::agreed_on(answer, deflate_offers_, deflate_);
     return agreed_ ? errc{} : errc::response_deflate;
 }
 

@@ -142,7 +142,7 @@ errc frame_reader<Role, Rsv1>::read_header(std::span<std::byte>& in, piece_type&
     } else {  // byte by byte: the rest of the header is a few bytes at most
         while (parsed.ec == errc::need_more && used != in.size()) {
             held_[held_size_++] = in[used++];
-            parsed = parse(std::span{held_}.first(held_size_));
+            parsed = parse({held_.data(), held_size_});
         }
     }
     if (parsed.ec == errc::need_more) {

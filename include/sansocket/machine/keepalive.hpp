@@ -17,6 +17,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 
@@ -128,8 +129,8 @@ inline keepalive::ping_payload keepalive::payload() const noexcept {
 
 inline void keepalive::pong(std::span<const std::byte> payload_received, time_point now) noexcept {
     const ping_payload expected = payload();
-    if (number_ != 0 && std::equal(payload_received.begin(), payload_received.end(),
-                                   expected.begin(), expected.end()))
+    if (number_ != 0 && payload_received.size() == expected.size() &&
+        std::memcmp(payload_received.data(), expected.data(), expected.size()) == 0)
         round_trip_ = now - pinged_;
 }
 

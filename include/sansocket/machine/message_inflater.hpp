@@ -200,7 +200,7 @@ errc message_inflater<Codec>::decompress_into(std::span<const std::byte> in, std
         queue.retract(room - done.made);
     } else {
         std::array<std::byte, spill_room> spill;  // NOLINT: written before it is read
-        done = codec_.decompress(in, std::span{spill}.first(room));
+        done = codec_.decompress(in, {spill.data(), room});
         if (done.made == 0) return errc::ok;
         to = queue.extend(done.made);
         if (to == nullptr) return errc::queue_full;

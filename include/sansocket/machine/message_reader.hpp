@@ -317,7 +317,7 @@ std::optional<std::span<const std::byte>> message_reader<Role>::receive_control(
               control_.begin() + static_cast<std::ptrdiff_t>(control_size_));
     control_size_ += piece.payload.size();
     if (!piece.last) return std::nullopt;
-    return std::span{control_}.first(control_size_);
+    return std::span<const std::byte>{control_.data(), control_size_};
 }
 
 }  // namespace sansocket

@@ -330,11 +330,12 @@ errc send_queue<Role>::push_control(opcode op, std::span<const std::byte> payloa
     }
     if (op == opcode::pong) {
         // 5.5.3: "MAY elect to send a Pong frame for only the most recently processed Ping frame."
-        latest_pong_.resize(encoded_size(header) + payload.size());
+        latest_pong_ = std::vector<std::byte>(encoded_size(header) + payload.size());
         const std::size_t size = encode(header, latest_pong_.data());
         std::copy(payload.begin(), payload.end(),
                   latest_pong_.begin() + static_cast<std::ptrdiff_t>(size));
-        if constexpr (masks) (void)mask_in_place(std::span{latest_pong_}.subspan(size), key);
+        if constexpr (masks)
+            (void)mask_in_place({latest_pong_.data() + size, latest_pong_.size() - size}, key);
     }
     return errc::backpressure;
 }

@@ -12,6 +12,7 @@
 // Section numbers in this file refer to RFC 6455 unless another is named.
 #pragma once
 
+#include <sansocket/detail/append.hpp>
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/accept_key.hpp>
 #include <sansocket/wire/deflate_params.hpp>
@@ -285,7 +286,7 @@ constexpr bool is_path_or_uri(std::string_view target) noexcept {
 
 // Whether `list` holds `origin`. RFC 6454 4, 6.2: scheme and host in any case, default port
 // left out.
-inline bool has_origin(std::span<const std::string> list, std::string_view origin) noexcept {
+inline bool has_origin(const std::vector<std::string>& list, std::string_view origin) noexcept {
     const auto normal = [](std::string_view o) {
         if (istarts_with(o, "http://") && o.ends_with(":80")) o.remove_suffix(3);
         if (istarts_with(o, "https://") && o.ends_with(":443")) o.remove_suffix(4);
@@ -395,13 +396,14 @@ inline errc server_handshake::choose_subprotocol() {
     const bool twice = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
     if (bad || twice || (offered.empty() && request().find(name))) return errc::subprotocol_invalid;
 
-    const std::vector<std::string_view> spoken(policy_.subprotocols.begin(),
-                                               policy_.subprotocols.end());
-    const bool by_client = policy_.choice == subprotocol_choice::client_order;
-    const auto& first = by_client ? offered : spoken;
-    const auto& other = by_client ? spoken : offered;
-    const auto it = std::find_first_of(first.begin(), first.end(), other.begin(), other.end());
-    if (it != first.end()) subprotocol_ = *it;
+    const auto choose_from = [this](const auto& first, const auto& other) {
+        for (const std::string_view one : first)
+            if (std::find(other.begin(), other.end(), one) != other.end())
+                return void(subprotocol_ = one);
+    };
+    if (policy_.choice == subprotocol_choice::client_order)
+        choose_from(offered, policy_.subprotocols);
+    else choose_from(policy_.subprotocols, offered);
     const bool required = policy_.subprotocol == requirement::required;
     return required && subprotocol_.empty() ? errc::subprotocol_required : errc{};
 }
@@ -420,17 +422,18 @@ inline errc server_handshake::accept(std::string_view subprotocol,
     const std::size_t before = out.size();
     const auto accept = accept_key(request().find("Sec-WebSocket-Key").value_or(""));
     detail::append_status_line(out, 101);
-    out += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-    out.append(accept.data(), accept.size()).append("\r\n");
+    detail::append(out, {"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+                         {accept.data(), accept.size()},
+                         "\r\n"});
     if (!subprotocol.empty())
-        out.append("Sec-WebSocket-Protocol: ").append(subprotocol).append("\r\n");
+        detail::append(out, {"Sec-WebSocket-Protocol: ", subprotocol, "\r\n"});
     if (deflate_answer_)
-        out.append("Sec-WebSocket-Extensions: ").append(encode(*deflate_answer_)).append("\r\n");
+        detail::append(out, {"Sec-WebSocket-Extensions: ", encode(*deflate_answer_), "\r\n"});
     if (!detail::append_fields(out, policy_.headers) || !detail::append_fields(out, headers)) {
         out.resize(before);
         return errc::invalid_response;
     }
-    out += "\r\n";
+    detail::append(out, {"\r\n"});
     subprotocol_ = std::string{subprotocol};
     move(server_handshake_event::accept);
     return errc{};

@@ -53,7 +53,7 @@ struct close_payload {
 
     /// The payload: a view of `storage`.
     [[nodiscard]] constexpr std::span<const std::byte> bytes() const noexcept {
-        return std::span{storage}.first(size);
+        return {storage.data(), size};
     }
 };
 
@@ -67,7 +67,7 @@ struct close_payload {
     if (code == close_code::no_status) return reason.empty() ? errc::ok : errc::invalid_close_code;
     if (!may_be_sent(code)) return errc::invalid_close_code;
     if (reason.size() > max_close_reason) return errc::close_reason_too_long;
-    return is_valid_utf8(std::as_bytes(std::span{reason})) ? errc::ok : errc::text_not_utf8;
+    return is_valid_utf8(reason) ? errc::ok : errc::text_not_utf8;
 }
 
 /// Writes a Close frame's payload. `check_close(code, reason)` must be success. 5.5.1.

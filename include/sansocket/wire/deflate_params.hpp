@@ -14,6 +14,7 @@
 // Section numbers in this file refer to RFC 7692.
 #pragma once
 
+#include <sansocket/detail/append.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/extension_list.hpp>
 #include <sansocket/wire/role.hpp>
@@ -122,14 +123,15 @@ constexpr deflate_parse_result parse_deflate(std::string_view text, bool is_offe
 /// The element of Sec-WebSocket-Extensions that says `p`. 7.1.
 [[nodiscard]] inline std::string encode(const deflate_parameters& p) {
     std::string out{deflate_name};
-    if (p.server_no_context_takeover) out += "; server_no_context_takeover";
-    if (p.client_no_context_takeover) out += "; client_no_context_takeover";
+    if (p.server_no_context_takeover) detail::append(out, {"; server_no_context_takeover"});
+    if (p.client_no_context_takeover) detail::append(out, {"; client_no_context_takeover"});
     if (p.server_max_window_bits)
-        out.append("; server_max_window_bits=").append(std::to_string(*p.server_max_window_bits));
+        detail::append(out,
+                       {"; server_max_window_bits=", std::to_string(*p.server_max_window_bits)});
     if (!p.client_max_window_bits) return out;
-    out += "; client_max_window_bits";
+    detail::append(out, {"; client_max_window_bits"});
     if (*p.client_max_window_bits != deflate_parameters::no_value)
-        out.append("=").append(std::to_string(*p.client_max_window_bits));
+        detail::append(out, {"=", std::to_string(*p.client_max_window_bits)});
     return out;
 }
 
@@ -263,14 +265,16 @@ struct deflate_agreement {
              !answer.client_no_context_takeover}};
 }
 
-/// What a client keeps to that made `offers` and got `answer`; nothing where that answers none of
-/// them. 7.1.
-[[nodiscard]] constexpr std::optional<deflate_agreement> agreed_by_client(
-    const deflate_parameters& answer, std::span<const deflate_parameters> offers,
-    const deflate_options& wants) noexcept {
-    const auto offer = std::find_if(offers.begin(), offers.end(),
-                                    [&](const auto& o) { return answers(o, answer); });
-    if (offer == offers.end()) return std::nullopt;
+namespace detail {
+
+template <class Offers>
+constexpr std::optional<deflate_agreement> agreed_on(const deflate_parameters& answer,
+                                                     const Offers& offers,
+                                                     const deflate_options& wants) noexcept {
+    const deflate_parameters* offer = nullptr;
+    for (const deflate_parameters& o : offers)
+        if (offer == nullptr && answers(o, answer)) offer = &o;
+    if (offer == nullptr) return std::nullopt;
     deflate_agreement agreed = agreed_by_server(answer);
     // 7.1.1.2, 7.1.2.2: what it offered is a promise, even where the answer does not take it up.
     if (offer->client_no_context_takeover || !wants.own_context_takeover)
@@ -281,6 +285,16 @@ struct deflate_agreement {
     const std::uint8_t own = (std::max)(wants.own_window_bits, wants.smallest_own_window);
     agreed.client.window_bits = (std::min)(agreed.client.window_bits, own);
     return agreed;
+}
+
+}  // namespace detail
+
+/// What a client keeps to that made `offers` and got `answer`; nothing where that answers none of
+/// them. 7.1.
+[[nodiscard]] constexpr std::optional<deflate_agreement> agreed_by_client(
+    const deflate_parameters& answer, std::span<const deflate_parameters> offers,
+    const deflate_options& wants) noexcept {
+    return detail::agreed_on(answer, offers, wants);
 }
 
 }  // namespace sansocket

@@ -35,7 +35,7 @@ enum class forwarded_node_kind : std::uint8_t {
 
 /// The one who made a request, or who took it. 6.
 struct forwarded_node {
-    forwarded_node_kind kind = forwarded_node_kind::unknown;
+    forwarded_node_kind kind = forwarded_node_kind::unknown;  ///< What it is named by.
     ip_address address{};     ///< Of `forwarded_node_kind::address`.
     std::uint16_t port = 0;   ///< 0 where none is given, or it is obfuscated.
     std::string_view name{};  ///< As written, without quotes. Lives as long as the field.
@@ -53,8 +53,8 @@ struct forwarded_hop {
 
 /// What the functions below return: `value` counts only where `ec` is `errc{}`.
 struct forwarded_hop_result {
-    forwarded_hop value{};
-    errc ec{};
+    forwarded_hop value{};  ///< The hop.
+    errc ec{};              ///< `errc::forwarded_invalid`, or none.
 };
 
 /// One element of Forwarded: "for=192.0.2.60;proto=http;by=203.0.113.43". 4.

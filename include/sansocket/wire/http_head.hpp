@@ -15,6 +15,7 @@
 // Section numbers in this file refer to RFC 9110 unless another is named.
 #pragma once
 
+#include <sansocket/detail/append.hpp>
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/error.hpp>
 
@@ -72,7 +73,7 @@ struct http_field_value {
 [[nodiscard]] inline bool append_field(std::string& out, std::string_view name,
                                        std::string_view value) {
     if (!is_token(name) || !is_field_value(value)) return false;
-    out.append(name).append(": ").append(value).append("\r\n");
+    detail::append(out, {name, ": ", value, "\r\n"});
     return true;
 }
 

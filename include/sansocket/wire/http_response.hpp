@@ -13,12 +13,11 @@
 // refer to RFC 9110 unless another is named.
 #pragma once
 
+#include <sansocket/detail/append.hpp>
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/http_head.hpp>
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -46,7 +45,7 @@ constexpr std::string_view reason_phrase(std::uint16_t status) noexcept {
         std::uint16_t status;
         std::string_view phrase;
     };
-    constexpr auto table = std::to_array<row>({
+    constexpr row table[] = {
         {101, "Switching Protocols"},
         {200, "OK"},
         {201, "Created"},
@@ -79,19 +78,19 @@ constexpr std::string_view reason_phrase(std::uint16_t status) noexcept {
         {503, "Service Unavailable"},
         {504, "Gateway Timeout"},
         {505, "HTTP Version Not Supported"},
-    });
+    };
     for (const row& r : table)
         if (r.status == status) return r.phrase;
     return {};
 }
 
 inline void append_status_line(std::string& out, std::uint16_t status) {
-    out.append("HTTP/1.1 ").append(std::to_string(status)).append(" ");
-    out.append(reason_phrase(status)).append("\r\n");
+    append(out, {"HTTP/1.1 ", std::to_string(status), " ", reason_phrase(status), "\r\n"});
 }
 
 // Appends fields that an application chose. False where one may not be written.
-inline bool append_fields(std::string& out, std::span<const http_field_value> fields) {
+template <class Fields>
+bool append_fields(std::string& out, const Fields& fields) {
     for (const auto& [name, value] : fields)
         if (is_reserved_field(name) || !append_field(out, name, value)) return false;
     return true;
@@ -101,13 +100,13 @@ inline bool append_fields(std::string& out, std::span<const http_field_value> fi
 inline void begin_response(std::string& out, std::uint16_t status) {
     append_status_line(out, status);
     // 15.5.22: "The server MUST send an Upgrade header field in a 426 response"
-    if (status == 426) out += "Connection: close, Upgrade\r\nUpgrade: websocket\r\n";
-    else out += "Connection: close\r\n";
+    if (status == 426) append(out, {"Connection: close, Upgrade\r\nUpgrade: websocket\r\n"});
+    else append(out, {"Connection: close\r\n"});
 }
 
 // Appends the rest: the body's length, and the body.
 inline void finish_response(std::string& out, std::string_view body, http_content content) {
-    out.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n\r\n");
+    append(out, {"Content-Length: ", std::to_string(body.size()), "\r\n\r\n"});
     if (content == http_content::written) out.append(body);
 }
 
@@ -142,11 +141,11 @@ constexpr bool has_no_content(std::uint16_t status) noexcept {
         out.resize(before);
         return errc::invalid_response;
     }
-    const bool typed = std::any_of(fields.begin(), fields.end(), [](const http_field_value& f) {
-        return detail::iequals(f.name, "Content-Type");
-    });
-    if (!body.empty() && !typed) out += "Content-Type: text/plain; charset=utf-8\r\n";
-    if (status == 204 || status == 304) out += "\r\n";
+    bool typed = false;
+    for (const auto& [name, value] : fields) typed = typed || detail::iequals(name, "Content-Type");
+    if (!body.empty() && !typed)
+        detail::append(out, {"Content-Type: text/plain; charset=utf-8\r\n"});
+    if (status == 204 || status == 304) detail::append(out, {"\r\n"});
     else detail::finish_response(out, body, content);
     return errc::ok;
 }
@@ -161,10 +160,13 @@ constexpr bool has_no_content(std::uint16_t status) noexcept {
     std::string out;
     const std::uint16_t status = status_for(ec);
     detail::begin_response(out, status);
-    if (status == 405) out += "Allow: GET\r\n";
-    if (ec == errc::websocket_version_unsupported) out += "Sec-WebSocket-Version: 13\r\n";
-    out += "Content-Type: text/plain; charset=utf-8\r\n";
-    detail::finish_response(out, std::string{describe(ec)} + "\n", content);
+    if (status == 405) detail::append(out, {"Allow: GET\r\n"});
+    if (ec == errc::websocket_version_unsupported)
+        detail::append(out, {"Sec-WebSocket-Version: 13\r\n"});
+    detail::append(out, {"Content-Type: text/plain; charset=utf-8\r\n"});
+    std::string body;
+    detail::append(body, {describe(ec), "\n"});
+    detail::finish_response(out, body, content);
     return out;
 }
 

@@ -34,6 +34,7 @@ public:
     constexpr explicit ip_address(const std::array<std::uint8_t, 16>& bytes) noexcept
         : bytes_(bytes) {}
 
+    /// Whether it is an IPv4 address, mapped or not.
     [[nodiscard]] constexpr bool is_v4() const noexcept {
         return std::equal(mapped.begin(), mapped.end(), bytes_.begin());
     }
@@ -177,8 +178,8 @@ private:
 
 /// What `parse_ip_network` returns: `value` counts only where `ec` is `errc{}`.
 struct ip_network_result {
-    ip_network value{};
-    errc ec{};
+    ip_network value{};  ///< The network.
+    errc ec{};           ///< `errc::network_invalid`, or none.
 };
 
 /// The network that `text` is: "192.0.2.0/24", "2001:db8::/32", or one address. RFC 4632 3.1.

@@ -5,6 +5,8 @@
 // Section numbers in this file refer to RFC 6455.
 #pragma once
 
+#include <sansocket/detail/bytes_of.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -74,7 +76,7 @@ struct message {
 
     /// The payload as bytes; a view of `data`.
     [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
-        return std::as_bytes(std::span{data});
+        return detail::bytes_of(data.data(), data.size());
     }
 
     friend bool operator==(const message&, const message&) = default;

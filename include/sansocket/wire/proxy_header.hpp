@@ -35,20 +35,20 @@ enum class proxied_kind : std::uint8_t {
 
 /// A PROXY header.
 struct proxy_header {
-    proxied_kind kind = proxied_kind::own;
-    ip_address source{};  ///< Who has connected, of `proxied_kind::ip`, and so the others.
-    ip_address destination{};
-    std::uint16_t source_port = 0;
-    std::uint16_t destination_port = 0;
+    proxied_kind kind = proxied_kind::own;  ///< Whose connection it is.
+    ip_address source{};       ///< Who has connected, of `proxied_kind::ip`, and so the others.
+    ip_address destination{};  ///< Where the proxy took the connection.
+    std::uint16_t source_port = 0;       ///< The TCP port of `source`.
+    std::uint16_t destination_port = 0;  ///< That of `destination`.
 
     friend constexpr bool operator==(const proxy_header&, const proxy_header&) = default;
 };
 
 /// What `parse_proxy_header` returns: the others count only where `ec` is `errc{}`.
 struct proxy_header_result {
-    proxy_header value{};
+    proxy_header value{};  ///< What it says.
     std::size_t size = 0;  ///< Bytes that are the header's.
-    errc ec{};
+    errc ec{};             ///< What is wrong with it, or that more has to come.
 };
 
 /// Most bytes of a header of version 1, its CRLF counted. 2.1.

@@ -9,6 +9,7 @@
 // Knows nothing of: where secrets come from, and cookie jars.
 #pragma once
 
+#include <sansocket/detail/append.hpp>
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/detail/base64.hpp>
 #include <sansocket/wire/http_head.hpp>
@@ -35,8 +36,10 @@ namespace sansocket {
         if (c == ':' || control(c)) return {};
     for (const char c : password)
         if (control(c)) return {};
-    return {"Authorization",
-            "Basic " + detail::base64(std::string{user}.append(":").append(password))};
+    std::string both, value;
+    detail::append(both, {user, ":", password});
+    detail::append(value, {"Basic ", detail::base64(both)});
+    return {"Authorization", std::move(value)};
 }
 
 /// The field Authorization with a bearer token. RFC 6750 2.1.
@@ -51,7 +54,9 @@ namespace sansocket {
             detail::is(detail::char_class::alpha, c) || detail::is(detail::char_class::digit, c);
         if (!alnum && std::string_view{"-._~+/"}.find(c) == std::string_view::npos) return {};
     }
-    return {"Authorization", std::string{"Bearer "}.append(token)};
+    std::string value;
+    detail::append(value, {"Bearer ", token});
+    return {"Authorization", std::move(value)};
 }
 
 /// A cookie as a client sends it. RFC 6265 4.2.1.
@@ -72,23 +77,27 @@ constexpr bool is_cookie_value(std::string_view value) noexcept {
     return true;
 }
 
+template <class Cookies>
+http_field_value cookie_field(const Cookies& all) {
+    std::string value;
+    for (const cookie& c : all) {
+        if (!is_token(c.name) || !is_cookie_value(c.value)) return {};
+        append(value, {value.empty() ? "" : "; ", c.name, "=", c.value});
+    }
+    if (value.empty()) return {};
+    return {"Cookie", std::move(value)};
+}
+
 }  // namespace detail
 
 /// The field Cookie with all of `all`, in their order. RFC 6265 4.2.
 ///
 /// @return a field without a name where there is none, or one cannot be written.
 [[nodiscard]] inline http_field_value cookies(std::span<const cookie> all) {
-    std::string value;
-    for (const cookie& c : all) {
-        if (!is_token(c.name) || !detail::is_cookie_value(c.value)) return {};
-        if (!value.empty()) value += "; ";
-        value.append(c.name).append("=").append(c.value);
-    }
-    if (value.empty()) return {};
-    return {"Cookie", std::move(value)};
+    return detail::cookie_field(all);
 }
 [[nodiscard]] inline http_field_value cookies(std::initializer_list<cookie> all) {
-    return cookies(std::span<const cookie>{all.begin(), all.size()});
+    return detail::cookie_field(all);
 }
 
 }  // namespace sansocket

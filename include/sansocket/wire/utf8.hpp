@@ -12,8 +12,8 @@
 #pragma once
 
 #include <sansocket/detail/byte_block.hpp>
+#include <sansocket/detail/bytes_of.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -239,9 +239,11 @@ private:
 
 /// Whether every byte of `data` is ASCII (under 0x80); true if there are none.
 [[nodiscard]] constexpr bool is_ascii(std::span<const std::byte> data) noexcept {
-    constexpr auto high = [](std::byte b) { return b >= std::byte{0x80}; };
-    if (std::is_constant_evaluated()) return std::none_of(data.begin(), data.end(), high);
-    return detail::ascii_prefix(data.data(), data.size()) == data.size();
+    if (!std::is_constant_evaluated())
+        return detail::ascii_prefix(data.data(), data.size()) == data.size();
+    for (const std::byte b : data)
+        if (b >= std::byte{0x80}) return false;
+    return true;
 }
 
 /// Validates text that comes in pieces. RFC 6455 8.1, RFC 3629.
@@ -288,7 +290,7 @@ private:
 /// Whether `text` is valid UTF-8 from end to end. RFC 3629.
 [[nodiscard]] constexpr bool is_valid_utf8(std::string_view text) noexcept {
     constexpr auto boundary = detail::utf8_state::boundary;
-    if (!std::is_constant_evaluated()) return is_valid_utf8(std::as_bytes(std::span{text}));
+    if (!std::is_constant_evaluated()) return is_valid_utf8(detail::bytes_of(text));
     return detail::utf8_walk(boundary, text.data(), text.size()) == boundary;
 }
 

@@ -4,8 +4,8 @@
 // of them on its own executor, and how many are left. See group.hpp.
 #pragma once
 
+#include <sansocket_asio/detail/background_wait.hpp>
 #include <sansocket_asio/detail/outbox.hpp>
-#include <sansocket_asio/detail/wait_op.hpp>
 #include <sansocket_asio/when_full.hpp>
 
 #include <sansocket/prepared_message.hpp>
@@ -71,40 +71,52 @@ private:
     std::function<void(bool clean)> say_;
 };
 
-// A websocket of any type. The functions may be called on any thread, and hold nothing alive.
-struct group_member {
-    std::function<bool()> gone;
-    std::function<void(sansocket::close_code, const std::string& reason, member_done)> close;
-    std::function<void()> abort;
-    std::function<sansocket::errc(const sansocket::prepared_message&, when_full)> send;
+// A websocket of any type. The functions may be called on any thread; it holds none alive.
+class group_member {
+public:
+    group_member() = default;
+    group_member(const group_member&) = delete;
+    group_member& operator=(const group_member&) = delete;
+    virtual ~group_member() = default;
+
+    virtual bool gone() const = 0;
+    virtual void close(sansocket::close_code code, const std::string& reason, member_done done) = 0;
+    virtual void abort() = 0;
+    virtual sansocket::errc send(const sansocket::prepared_message& prepared, when_full full) = 0;
 };
 
 template <class Session>
-group_member member_of_session(const std::shared_ptr<Session>& session) {
-    const auto executor = session->stream().get_executor();
-    const std::weak_ptr<Session> weak = session;
-    const auto outbox = session->shared_outbox();
-    return {
-        [weak] { return weak.expired(); },
-        [weak, executor](sansocket::close_code code, const std::string& reason, member_done done) {
-            ::asio::post(
-                executor, [weak, executor, code, reason, done = std::move(done)]() mutable {
-                    const auto self = weak.lock();
-                    if (!self) return;
-                    async_wait_op<void(std::error_code)>(
-                        self, shutdown_operation{code, std::move(reason)}, executor,
-                        [done = std::move(done)](std::error_code ec) mutable { done(!ec); });
-                });
-        },
-        [weak, executor] {
-            ::asio::post(executor, [weak] {
-                if (const auto self = weak.lock()) self->abort(sansocket::errc::close_timeout);
-            });
-        },
-        [outbox](const sansocket::prepared_message& prepared, when_full full) {
-            return outbox->push({prepared, full});
-        }};
-}
+class member_of_session final : public group_member {
+public:
+    explicit member_of_session(const std::shared_ptr<Session>& session)
+        : executor_(session->stream().get_executor()),
+          session_(session),
+          outbox_(session->shared_outbox()) {}
+
+    bool gone() const override { return session_.expired(); }
+    void close(sansocket::close_code code, const std::string& reason, member_done done) override {
+        ::asio::post(executor_, [weak = session_, executor = executor_, code, reason,
+                                 done = std::move(done)]() mutable {
+            const auto self = weak.lock();
+            if (!self) return;
+            wait_in_background(self, shutdown_operation{code, std::move(reason)}, executor,
+                               [done = std::move(done)](std::error_code ec) mutable { done(!ec); });
+        });
+    }
+    void abort() override {
+        ::asio::post(executor_, [weak = session_] {
+            if (const auto self = weak.lock()) self->abort(sansocket::errc::close_timeout);
+        });
+    }
+    sansocket::errc send(const sansocket::prepared_message& prepared, when_full full) override {
+        return outbox_->push({prepared, full});
+    }
+
+private:
+    typename Session::executor_type executor_;
+    std::weak_ptr<Session> session_;
+    std::shared_ptr<outbox> outbox_;
+};
 
 // The members of a group. `close_all`, `abort_all`, `timer` on the group's executor; the rest on any
 // thread.
@@ -117,12 +129,12 @@ public:
     /// Rings when all are over, by being cancelled.
     [[nodiscard]] ::asio::steady_timer& timer() noexcept { return timer_; }
 
-    bool join(group_member member) {
+    bool join(std::unique_ptr<group_member> member) {
         const std::scoped_lock lock(mutex_);
         if (closing_) return false;
         if (members_.size() >=
             look_at_) {  // those that are gone make room, at a constant cost each
-            std::erase_if(members_, [](const group_member& m) { return m.gone(); });
+            std::erase_if(members_, [](const auto& m) { return m->gone(); });
             look_at_ = 2 * members_.size() + 16;
         }
         members_.push_back(std::move(member));
@@ -133,24 +145,24 @@ public:
         {
             const std::scoped_lock lock(mutex_);
             if (std::exchange(closing_, true)) return false;
-            std::erase_if(members_, [](const group_member& m) { return m.gone(); });
+            std::erase_if(members_, [](const auto& m) { return m->gone(); });
             left_ = members_.size();
         }
         for (const auto& m : members_)  // they change no more
-            m.close(code, reason,
-                    member_done([self = shared_from_this()](bool clean) { self->count(clean); }));
+            m->close(code, reason,
+                     member_done([self = shared_from_this()](bool clean) { self->count(clean); }));
         return true;
     }
     /// To how many it was handed.
     std::size_t send(const sansocket::prepared_message& prepared, when_full full) {
         const std::scoped_lock lock(mutex_);
         return static_cast<std::size_t>(
-            std::count_if(members_.begin(), members_.end(), [&](const group_member& m) {
-                return m.send(prepared, full) == sansocket::errc::ok;
+            std::count_if(members_.begin(), members_.end(), [&](const auto& m) {
+                return m->send(prepared, full) == sansocket::errc::ok;
             }));
     }
     void abort_all() {
-        for (const auto& m : members_) m.abort();
+        for (const auto& m : members_) m->abort();
     }
     [[nodiscard]] bool all_over() const {
         const std::scoped_lock lock(mutex_);
@@ -179,7 +191,7 @@ private:
 
     mutable std::mutex mutex_;
     ::asio::steady_timer timer_;
-    std::vector<group_member> members_;
+    std::vector<std::unique_ptr<group_member>> members_;
     std::size_t look_at_ = 16;
     std::size_t left_ = 0, clean_ = 0, failed_ = 0;
     bool closing_ = false;

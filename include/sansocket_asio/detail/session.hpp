@@ -18,13 +18,13 @@
 #pragma once
 
 #include <sansocket_asio/connect_failure.hpp>
+#include <sansocket_asio/detail/background_wait.hpp>
 #include <sansocket_asio/detail/context_watch.hpp>
 #include <sansocket_asio/detail/message_handler.hpp>
 #include <sansocket_asio/detail/operations.hpp>
 #include <sansocket_asio/detail/outbox.hpp>
 #include <sansocket_asio/detail/read_buffer.hpp>
 #include <sansocket_asio/detail/stream_traits.hpp>
-#include <sansocket_asio/detail/wait_op.hpp>
 #include <sansocket_asio/detail/write_buffers.hpp>
 #include <sansocket_asio/when_full.hpp>
 

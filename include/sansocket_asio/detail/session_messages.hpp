@@ -120,9 +120,9 @@ void session<Stream, Connection>::empty_outbox() {
         if (ec == sansocket::errc::backpressure) write();  // a part was taken
         return ec;
     };
-    async_wait_op<void(std::error_code)>(this->shared_from_this(),
-                                         send_operation<decltype(pass_on), session>{pass_on},
-                                         stream().get_executor(), [](std::error_code) {});
+    wait_in_background(this->shared_from_this(),
+                       send_operation<decltype(pass_on), session>{pass_on}, stream().get_executor(),
+                       [](std::error_code) {});
 }
 
 // Sends now, or does by the item's policy what there is to do instead.

@@ -17,8 +17,12 @@ void server_state<Stream, Connection>::read(const std::shared_ptr<entry>& e) {
     if (e->identified && !e->refused_for) count_address(*e);
     sansocket::options options = options_.connection;
     if (on_http || e->refused_for) options.decision = sansocket::request_decision::manual_with_http;
-    ws.template run_begin<detail::asked>(ws.begin(!header_first, options_.policy, options),
-                                         step(this->shared_from_this(), e, &server_state::asked));
+    auto begin = ws.begin(!header_first, options_.policy, options);
+    using begins = decltype(begin);
+    wait_in_background(
+        ws.session_,
+        begin_operation<detail::asked, begins>{std::make_unique<begins>(std::move(begin))},
+        executor_, step(this->shared_from_this(), e, &server_state::asked));
     if (header_first) read_proxy_header(e);
 }
 
@@ -110,11 +114,9 @@ void server_state<Stream, Connection>::refuse_one_too_many(entry& e) {
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::ask_while_connected(const std::shared_ptr<entry>& e) {
     e->asking = true;
-    async_wait_op<void(std::error_code)>(e->websocket.session_, decided_or_gone{}, executor_,
-                                         [e](std::error_code) {
-                                             if (e->asking)
-                                                 e->stop.emit(::asio::cancellation_type::terminal);
-                                         });
+    wait_in_background(e->websocket.session_, decided_or_gone{}, executor_, [e](std::error_code) {
+        if (e->asking) e->stop.emit(::asio::cancellation_type::terminal);
+    });
 }
 
 template <class Stream, class Connection>
@@ -208,9 +210,8 @@ void server_state<Stream, Connection>::handler_failed(entry& e, const std::excep
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::await_end(const std::shared_ptr<entry>& e) {
     if (!e->refused_for) move(*e, state::ending);  // else its place is taken to the end
-    async_wait_op<void(std::error_code)>(e->websocket.session_, shutdown_operation{e->code, {}},
-                                         executor_,
-                                         step(this->shared_from_this(), e, &server_state::ended));
+    wait_in_background(e->websocket.session_, shutdown_operation{e->code, {}}, executor_,
+                       step(this->shared_from_this(), e, &server_state::ended));
 }
 
 // Out of the list. Allocates nothing.
