@@ -11205,7 +11205,7 @@ constexpr proxy_header_result parse_proxy_line(std::string_view line) noexcept {
     std::size_t count = 0;
     for (std::string_view rest = line;; ++count) {
         const std::size_t space = rest.find(' ');
-        if (count != words.size()) words[count] = rest.substr(0, space);
+        if (count < words.size()) words[count] = rest.substr(0, space);
         if (space == std::string_view::npos) break;
         rest.remove_prefix(space + 1);
     }
