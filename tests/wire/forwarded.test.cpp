@@ -5,6 +5,9 @@
 #include "support/catch.hpp"
 #include "support/hex.hpp"
 
+#include <cstddef>
+#include <iterator>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -242,4 +245,31 @@ TEST_CASE("forwarded: X-Forwarded-For, in one field or several") {
     check(field, {"X-Forwarded-For: 192.0.2.1, unknown"}, {"", 0, errc::ok});
     check(field, {"X-Forwarded-For: 192.0.2.1, what"}, {"", 0, errc::forwarded_invalid});
     check(field, {"X-Forwarded-For:"}, {"", 0, errc::ok});
+}
+
+// The address sanitizer sees what reads beyond.
+TEST_CASE("forwarded: whatever is made of its parts") {
+    static constexpr std::string_view parts[] = {"for",     "by",  "host", "=",  "\"", "\\",
+                                                 "[",       "]",   ",",    ";",  ":",  " ",
+                                                 "1.2.3.4", "::1", "_x",   "80", "x"};
+    std::mt19937 chance(9);
+    std::size_t understood = 0;
+    for (int i = 0; i != 50'000; ++i) {
+        std::string text;
+        for (auto n = chance() % 12; n != 0; --n) text += parts[chance() % std::size(parts)];
+        CAPTURE(text);
+        const std::vector<char> exact(text.begin(), text.end());
+        const std::string_view field(exact.data(), exact.size());
+        std::size_t left = field.size();
+        for (const std::string_view element : backwards(field)) {
+            REQUIRE(element.size() <= left);
+            left -= element.size();
+            for (const auto& hop : {parse_forwarded(element), parse_x_forwarded_for(element)}) {
+                understood += hop.ec == errc::ok;
+                REQUIRE(hop.value.from.name.size() <= element.size());
+                REQUIRE(hop.value.host.size() <= element.size());
+            }
+        }
+    }
+    CHECK(understood > 1000);
 }

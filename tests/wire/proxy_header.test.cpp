@@ -4,6 +4,8 @@
 #include "support/hex.hpp"
 
 #include <cstddef>
+#include <iterator>
+#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -168,4 +170,39 @@ TEST_CASE("proxy_header: version 2, malformed (2.2)") {
     check_error(v2("21 11 0f f1"), errc::proxy_header_too_long);
     check_error(v2("20 00 ff ff"), errc::proxy_header_too_long);
     CHECK(check_header(v2("21 11 0f f0" + std::string(8160, '0'))).kind == proxied_kind::ip);
+}
+
+// The address sanitizer sees what reads or writes beyond.
+TEST_CASE("proxy_header: whatever is made of its parts, with and without its end") {
+    static constexpr std::string_view parts[] = {"TCP4",  "TCP6", "UNKNOWN", "1.2.3.4", "::1", "1",
+                                                 "65536", "\r\n", "\r",      "x",       " ",   " "};
+    std::mt19937 chance(7);
+    for (int i = 0; i != 20'000; ++i) {
+        std::string line = "PROXY ";
+        for (auto n = chance() % 16; n != 0; --n) line += parts[chance() % std::size(parts)];
+        line += "\r\n";
+        CAPTURE(line);
+        const byte_vector data = bytes(line);
+        errc told = errc::need_more;  // once it is another, it stays
+        for (std::size_t n = 0; n <= data.size(); ++n) {
+            const byte_vector seen(data.begin(), data.begin() + static_cast<std::ptrdiff_t>(n));
+            const auto [value, size, ec] = parse_proxy_header(seen);
+            REQUIRE((told == errc::need_more || ec == told));
+            REQUIRE((ec != errc::ok || size <= n));
+            told = ec;
+        }
+        REQUIRE(told != errc::need_more);
+    }
+}
+
+TEST_CASE("proxy_header: version 2, whatever its bytes and its length") {
+    std::mt19937 chance(8);
+    for (int i = 0; i != 20'000; ++i) {
+        byte_vector data = v2("21 11 00 0c c0000201 c6336401 1267 01bb 030004 01020304");
+        data.resize(data.size() - chance() % 20);
+        for (auto n = chance() % 4; n != 0; --n)
+            data[12 + chance() % (data.size() - 12)] = std::byte(chance() & 0xff);
+        const auto [value, size, ec] = parse_proxy_header(data);
+        REQUIRE((ec != errc::ok || size <= data.size()));
+    }
 }
