@@ -5978,9 +5978,7 @@ private:
 [[nodiscard]] constexpr bool is_ascii(std::span<const std::byte> data) noexcept {
     if (!std::is_constant_evaluated())
         return detail::ascii_prefix(data.data(), data.size()) == data.size();
-    for (const std::byte b : data)
-        if (b >= std::byte{0x80}) return false;
-    return true;
+    return std::all_of(data.begin(), data.end(), [](std::byte b) { return b < std::byte{0x80}; });
 }
 
 /// Validates text that comes in pieces. RFC 6455 8.1, RFC 3629.
@@ -9891,7 +9889,6 @@ constexpr forwarded_hop_result parse_x_forwarded_for(std::string_view element) n
 template <class Trusts>
 forwarded_client find_client(const http_head& head, forwarded_field field, Trusts trusts) {
     forwarded_client client;
-    if (field == forwarded_field::none) return client;
     for (std::size_t i = head.size(); i != 0; --i) {
         if (!detail::iequals(head[i - 1].name, detail::name_of(field))) continue;
         forwarded_list hops{head[i - 1].value};

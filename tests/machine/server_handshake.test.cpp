@@ -105,6 +105,7 @@ TEST_CASE("server_handshake: the handshake of the RFC, frames behind it stay (1.
         for (const auto& piece : cut) consumed += handshake.receive(piece).consumed;
         CHECK(consumed == request.size());
         REQUIRE(handshake.state() == deciding);
+        CHECK(handshake.has_request());
         CHECK(handshake.request().target() == "/chat");
         CHECK(handshake.subprotocol() == "chat");
 
@@ -389,6 +390,7 @@ TEST_CASE("server_handshake: there is nothing to answer while reading (4.2.1)") 
     std::string out;
     CHECK(handshake.receive(bytes("GET /")).ec == errc::need_more);
     CHECK(handshake.state() == reading);
+    CHECK_FALSE(handshake.has_request());
     CHECK(handshake.accept(out) == errc::not_deciding);
     CHECK(handshake.refuse(503, {}, "", out) == errc::not_deciding);
     CHECK(handshake.take_request().size() == 0);

@@ -266,7 +266,6 @@ constexpr forwarded_hop_result parse_x_forwarded_for(std::string_view element) n
 template <class Trusts>
 forwarded_client find_client(const http_head& head, forwarded_field field, Trusts trusts) {
     forwarded_client client;
-    if (field == forwarded_field::none) return client;
     for (std::size_t i = head.size(); i != 0; --i) {
         if (!detail::iequals(head[i - 1].name, detail::name_of(field))) continue;
         forwarded_list hops{head[i - 1].value};
