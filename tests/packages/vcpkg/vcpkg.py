@@ -75,9 +75,34 @@ def see_no_faults(tree, forbidden, what):
         sys.exit(f"{what}:\n" + "\n".join(found))
 
 
+def refusals(configuration):
+    """Why vcpkg refuses a vcpkg-configuration.json."""
+    default = configuration.get("default-registry", {})
+    registries = [r for r in configuration.get("registries", []) if r["kind"] != "artifact"]
+    if registries and default is not None and "baseline" not in default:
+        yield "has registries, and no baseline for vcpkg's own"
+    for registry in [*registries, default or {}]:
+        if not re.fullmatch("[0-9a-f]{40}|<commit.*>", registry.get("baseline", "<commit>")):
+            yield f"{registry['baseline']} is no commit"
+    if unknown := set(configuration) - {"default-registry", "registries", "overlay-ports", "overlay-triplets"}:
+        yield f"has {unknown}"
+    if "." in configuration.get("overlay-ports", []):
+        yield "is an overlay of itself"
+
+
+def see_configurations():
+    """What projects are shown is nothing that vcpkg refuses, and the workflow shows no other."""
+    for file in [*HERE.glob("*/vcpkg-configuration.json"), ROOT / "examples/readme/vcpkg/vcpkg-configuration.json"]:
+        if found := list(refusals(json.loads(file.read_text(encoding="utf-8")))):
+            sys.exit(f"{file}: {found}")
+    if '"registries"' in (ROOT / ".github/workflows/vcpkg.yml").read_text(encoding="utf-8"):
+        sys.exit("vcpkg.yml writes a configuration of its own, which nothing looks at")
+
+
 def manifest(_asio, _work):
     """The manifest's keys and their order, its version, and what its features need; the registry is in step
-    with it."""
+    with it. What a project's configuration has to say."""
+    see_configurations()
     text = (ROOT / "ports/sansocket/vcpkg.json").read_text(encoding="utf-8")
     port = json.loads(text)
     order = ["name", "version", "description", "homepage", "license", "dependencies", "features"]
