@@ -24,13 +24,25 @@ FEATURES = ["asio", "openssl", "zlib"]
 NEEDS = {"openssl": ["asio"]}  # as the manifest says
 
 
-def run_port(port, features, asio, work, **settings):
-    """Installs the port in the folder `port` and returns the tree that it has made."""
-    options = [f"-DPORT_DIR={port}", f"-DWORK={work}", f"-DVERSION={version()}", f"-DFEATURES={';'.join(features)}"]
+def command(port, features, asio, work, *options):
+    options = [f"-DPORT_DIR={port}", f"-DWORK={work}", f"-DVERSION={version()}", f"-DFEATURES={';'.join(features)}",
+               *options]
     if asio:
         options.append(f"-DASIO_INCLUDE_DIR={asio}")
-    run("cmake", *options, "-P", HERE / "run_port.cmake", **settings)
+    return ["cmake", *options, "-P", HERE / "run_port.cmake"]
+
+
+def run_port(port, features, asio, work, **settings):
+    """Installs the port in the folder `port` and returns the tree that it has made."""
+    run(*command(port, features, asio, work), **settings)
     return work / "packages"
+
+
+def see_failure(expected, *arguments):
+    """The port, run with `arguments`, ends with an error that says `expected`."""
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+    if done.returncode == 0 or expected not in done.stderr:
+        sys.exit(f"the port does not end with '{expected}', but {done.returncode}:\n{done.stderr}")
 
 
 def files_of(tree):
@@ -120,7 +132,7 @@ def manifest(_asio, _work):
 
 def overlay(asio, work):
     """An overlay of a checkout: nothing that vcpkg complains of, and each feature adds files and changes
-    none."""
+    none. One whose library is not found is an error."""
     checkout = release_tree(work / "checkout")
     trees = {}
     for features in [[], ["asio"], ["zlib"], ["asio", "openssl"], FEATURES]:
@@ -136,6 +148,9 @@ def overlay(asio, work):
         with_headers = {f for f in FEATURES if f"sansocket_{f}" in parts}
         if with_headers != set(name.split("-")[1:]):
             sys.exit(f"{name} has the headers of {with_headers}")
+    for feature, package in [("openssl", "OpenSSL"), ("zlib", "ZLIB")]:
+        see_failure(package.lower(), checkout / "ports/sansocket", ["asio", feature], asio, work / f"no-{feature}",
+                    f"-DHIDE={package}")
 
 
 def registry(asio, work):
@@ -144,11 +159,9 @@ def registry(asio, work):
     repo = repository(work / "sansocket")
     release = git(repo, "rev-parse", "HEAD")
     port = work / "versioned"
-    refused = subprocess.run(["cmake", f"-DPORT_DIR={shutil.copytree(repo / 'ports/sansocket', work / 'unreleased')}",
-                              f"-DWORK={work / 'no'}", f"-DVERSION={version()}", "-P", HERE / "run_port.cmake"],
-                             capture_output=True, text=True, check=False)
-    if "not released" not in refused.stderr and not (ROOT / "versions/s-").exists():
-        sys.exit(f"a port without a release says {refused.stderr}")
+    if not (ROOT / "versions/s-").exists():
+        unreleased = shutil.copytree(repo / "ports/sansocket", work / "unreleased")
+        see_failure("not released", unreleased, [], asio, work / "no")
 
     (repo / "include/sansocket/version.hpp").write_text(
         (repo / "include/sansocket/version.hpp").read_text(encoding="utf-8").replace(
