@@ -193,7 +193,8 @@ def registry(asio, work):
 
 
 def consumer(asio, work):
-    """The project that the guide shows, by find_package, and a program by pkg-config."""
+    """The project that the guide shows, by find_package, and a program by pkg-config. A component whose
+    feature is not installed is an error that says so."""
     checkout = release_tree(work / "checkout")
     features = next(d["features"] for d in json.loads((PROJECT / "vcpkg.json").read_text(encoding="utf-8"))["dependencies"])
     tree = run_port(checkout / "ports/sansocket", features, asio, work / "port")
@@ -206,6 +207,13 @@ def consumer(asio, work):
               f"-DCMAKE_CXX_FLAGS={' '.join(WARNINGS)}", "-DCMAKE_CXX_COMPILER=clang++-19", *options)
     run("cmake", "--build", work / "build")
     support.see_echo(work / "build/echo_server")
+
+    page = work / "project/CMakeLists.txt"
+    page.write_text(page.read_text(encoding="utf-8").replace("COMPONENTS asio", "COMPONENTS zlib"), encoding="utf-8")
+    done = subprocess.run(["cmake", "-S", work / "project", "-B", work / "without", f"-DCMAKE_PREFIX_PATH={installed}"],
+                          capture_output=True, text=True, check=False)
+    if done.returncode == 0 or "vcpkg's feature zlib" not in " ".join(done.stderr.split()):
+        sys.exit(f"a component without its feature: {done.stderr}")
 
     environment = dict(os.environ, PKG_CONFIG_PATH=str(installed / "lib/pkgconfig"))
     flags = run("pkg-config", "--cflags", "--libs", "sansocket", env=environment).split()
