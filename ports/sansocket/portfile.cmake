@@ -22,6 +22,10 @@ vcpkg_check_features(
     asio SANSOCKET_ASIO
     openssl SANSOCKET_OPENSSL
     zlib SANSOCKET_ZLIB)
+# CMakeLists.txt goes on without an OpenSSL that is not found; who asked for the feature wants to know.
+if("openssl" IN_LIST FEATURES)
+  list(APPEND options -DCMAKE_REQUIRE_FIND_PACKAGE_OpenSSL=ON)
+endif()
 # A file of pkg-config that says how to link belongs into lib/ there.
 vcpkg_cmake_configure(
   SOURCE_PATH "${SOURCE_PATH}"

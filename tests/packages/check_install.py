@@ -11,7 +11,8 @@ import re
 import sys
 
 BLOCK = re.compile(r"(<!-- file: (\S+) -->\n```\w+\n)(.*?)(^```$)", re.MULTILINE | re.DOTALL)
-SHOWN = ["tests/consumer/ways/*/*", "tests/packages/*/project/*", "tests/packages/*/project/subprojects/*"]
+SHOWN = ["tests/consumer/ways/*/*", "tests/packages/*/project/*", "tests/packages/*/project/subprojects/*",
+         "tests/packages/*/registry/*"]
 
 
 def main(arguments):

@@ -2,9 +2,10 @@
 # what its documentation says, for the release build of one platform, and nothing else; what is installed
 # by other ports is taken from the system.
 #
-# cmake -DPORT_DIR=... -DWORK=... -DVERSION=... [-DFEATURES=a;b] [-DASIO_INCLUDE_DIR=...] -P run_port.cmake
+# cmake -DPORT_DIR=... -DWORK=... -DVERSION=... [-DFEATURES=a;b] [-DASIO_INCLUDE_DIR=...] [-DHIDE=PACKAGE]
+#       -P run_port.cmake
 #
-# PORT_DIR is the port's folder. The package is made in WORK/packages.
+# PORT_DIR is the port's folder. The package is made in WORK/packages. PACKAGE is one that CMake shall not find.
 cmake_minimum_required(VERSION 3.23)
 
 set(PORT sansocket)
@@ -56,6 +57,9 @@ function(vcpkg_cmake_configure)
   set(own)
   if(ASIO_INCLUDE_DIR)
     set(own "-DASIO_INCLUDE_DIR=${ASIO_INCLUDE_DIR}")
+  endif()
+  if(HIDE)
+    list(APPEND own "-DCMAKE_DISABLE_FIND_PACKAGE_${HIDE}=ON")
   endif()
   required_process(
     "${CMAKE_COMMAND}" -S "${arg_SOURCE_PATH}" -B "${CURRENT_BUILDTREES_DIR}/rel" -G Ninja -DCMAKE_BUILD_TYPE=Release

@@ -24,13 +24,25 @@ FEATURES = ["asio", "openssl", "zlib"]
 NEEDS = {"openssl": ["asio"]}  # as the manifest says
 
 
-def run_port(port, features, asio, work, **settings):
-    """Installs the port in the folder `port` and returns the tree that it has made."""
-    options = [f"-DPORT_DIR={port}", f"-DWORK={work}", f"-DVERSION={version()}", f"-DFEATURES={';'.join(features)}"]
+def command(port, features, asio, work, *options):
+    options = [f"-DPORT_DIR={port}", f"-DWORK={work}", f"-DVERSION={version()}", f"-DFEATURES={';'.join(features)}",
+               *options]
     if asio:
         options.append(f"-DASIO_INCLUDE_DIR={asio}")
-    run("cmake", *options, "-P", HERE / "run_port.cmake", **settings)
+    return ["cmake", *options, "-P", HERE / "run_port.cmake"]
+
+
+def run_port(port, features, asio, work, **settings):
+    """Installs the port in the folder `port` and returns the tree that it has made."""
+    run(*command(port, features, asio, work), **settings)
     return work / "packages"
+
+
+def see_failure(expected, *arguments):
+    """The port, run with `arguments`, ends with an error that says `expected`."""
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+    if done.returncode == 0 or expected not in done.stderr:
+        sys.exit(f"the port does not end with '{expected}', but {done.returncode}:\n{done.stderr}")
 
 
 def files_of(tree):
@@ -75,9 +87,34 @@ def see_no_faults(tree, forbidden, what):
         sys.exit(f"{what}:\n" + "\n".join(found))
 
 
+def refusals(configuration):
+    """Why vcpkg refuses a vcpkg-configuration.json."""
+    default = configuration.get("default-registry", {})
+    registries = [r for r in configuration.get("registries", []) if r["kind"] != "artifact"]
+    if registries and default is not None and "baseline" not in default:
+        yield "has registries, and no baseline for vcpkg's own"
+    for registry in [*registries, default or {}]:
+        if not re.fullmatch("[0-9a-f]{40}|<commit.*>", registry.get("baseline", "<commit>")):
+            yield f"{registry['baseline']} is no commit"
+    if unknown := set(configuration) - {"default-registry", "registries", "overlay-ports", "overlay-triplets"}:
+        yield f"has {unknown}"
+    if "." in configuration.get("overlay-ports", []):
+        yield "is an overlay of itself"
+
+
+def see_configurations():
+    """What projects are shown is nothing that vcpkg refuses, and the workflow shows no other."""
+    for file in [*HERE.glob("*/vcpkg-configuration.json"), ROOT / "examples/readme/vcpkg/vcpkg-configuration.json"]:
+        if found := list(refusals(json.loads(file.read_text(encoding="utf-8")))):
+            sys.exit(f"{file}: {found}")
+    if '"registries"' in (ROOT / ".github/workflows/vcpkg.yml").read_text(encoding="utf-8"):
+        sys.exit("vcpkg.yml writes a configuration of its own, which nothing looks at")
+
+
 def manifest(_asio, _work):
     """The manifest's keys and their order, its version, and what its features need; the registry is in step
-    with it."""
+    with it. What a project's configuration has to say."""
+    see_configurations()
     text = (ROOT / "ports/sansocket/vcpkg.json").read_text(encoding="utf-8")
     port = json.loads(text)
     order = ["name", "version", "description", "homepage", "license", "dependencies", "features"]
@@ -95,7 +132,7 @@ def manifest(_asio, _work):
 
 def overlay(asio, work):
     """An overlay of a checkout: nothing that vcpkg complains of, and each feature adds files and changes
-    none."""
+    none. One whose library is not found is an error."""
     checkout = release_tree(work / "checkout")
     trees = {}
     for features in [[], ["asio"], ["zlib"], ["asio", "openssl"], FEATURES]:
@@ -111,6 +148,9 @@ def overlay(asio, work):
         with_headers = {f for f in FEATURES if f"sansocket_{f}" in parts}
         if with_headers != set(name.split("-")[1:]):
             sys.exit(f"{name} has the headers of {with_headers}")
+    for feature, package in [("openssl", "OpenSSL"), ("zlib", "ZLIB")]:
+        see_failure(package.lower(), checkout / "ports/sansocket", ["asio", feature], asio, work / f"no-{feature}",
+                    f"-DHIDE={package}")
 
 
 def registry(asio, work):
@@ -119,11 +159,9 @@ def registry(asio, work):
     repo = repository(work / "sansocket")
     release = git(repo, "rev-parse", "HEAD")
     port = work / "versioned"
-    refused = subprocess.run(["cmake", f"-DPORT_DIR={shutil.copytree(repo / 'ports/sansocket', work / 'unreleased')}",
-                              f"-DWORK={work / 'no'}", f"-DVERSION={version()}", "-P", HERE / "run_port.cmake"],
-                             capture_output=True, text=True, check=False)
-    if "not released" not in refused.stderr and not (ROOT / "versions/s-").exists():
-        sys.exit(f"a port without a release says {refused.stderr}")
+    if not (ROOT / "versions/s-").exists():
+        unreleased = shutil.copytree(repo / "ports/sansocket", work / "unreleased")
+        see_failure("not released", unreleased, [], asio, work / "no")
 
     (repo / "include/sansocket/version.hpp").write_text(
         (repo / "include/sansocket/version.hpp").read_text(encoding="utf-8").replace(
@@ -155,7 +193,8 @@ def registry(asio, work):
 
 
 def consumer(asio, work):
-    """The project that the guide shows, by find_package, and a program by pkg-config."""
+    """The project that the guide shows, by find_package, and a program by pkg-config. A component whose
+    feature is not installed is an error that says so."""
     checkout = release_tree(work / "checkout")
     features = next(d["features"] for d in json.loads((PROJECT / "vcpkg.json").read_text(encoding="utf-8"))["dependencies"])
     tree = run_port(checkout / "ports/sansocket", features, asio, work / "port")
@@ -168,6 +207,13 @@ def consumer(asio, work):
               f"-DCMAKE_CXX_FLAGS={' '.join(WARNINGS)}", "-DCMAKE_CXX_COMPILER=clang++-19", *options)
     run("cmake", "--build", work / "build")
     support.see_echo(work / "build/echo_server")
+
+    page = work / "project/CMakeLists.txt"
+    page.write_text(page.read_text(encoding="utf-8").replace("COMPONENTS asio", "COMPONENTS zlib"), encoding="utf-8")
+    done = subprocess.run(["cmake", "-S", work / "project", "-B", work / "without", f"-DCMAKE_PREFIX_PATH={installed}"],
+                          capture_output=True, text=True, check=False)
+    if done.returncode == 0 or "vcpkg's feature zlib" not in " ".join(done.stderr.split()):
+        sys.exit(f"a component without its feature: {done.stderr}")
 
     environment = dict(os.environ, PKG_CONFIG_PATH=str(installed / "lib/pkgconfig"))
     flags = run("pkg-config", "--cflags", "--libs", "sansocket", env=environment).split()
