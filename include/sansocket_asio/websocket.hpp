@@ -9,8 +9,11 @@
 // wait at a time, one receive may, and close may be called whatever else waits.
 //
 // Per-operation cancellation, total, for each operation:
-//   async_receive, async_send_*, async_ping   nothing is lost and nothing was
-//       sent by halves; the connection goes on
+//   async_receive, async_receive_some, async_run, async_send_*, async_start,
+//   async_ping, async_drain
+//       nothing is lost and nothing was sent by halves; the connection goes on
+//   async_append, async_finish   the message is still in progress, and what was
+//       taken will be sent
 //   async_connect, async_connect_to, async_handshake, async_accept,
 //   async_read_request, async_close
 //       the connection is aborted
@@ -162,7 +165,6 @@ public:
                        std::forward<Token>(token));
     }
     /// The same with `client_options{}`.
-
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_connect(std::string_view url, Token&& token = Token{}) requires(
         is_client && !std::same_as<std::remove_cvref_t<Token>, client_options>) {
@@ -215,7 +217,6 @@ public:
         return run_begin<detail::opened>(begin(true, policy, options), std::forward<Token>(token));
     }
     /// The same with the default policy and options.
-
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_accept(Token&& token = Token{}) requires(!is_client) {
         return async_accept(sansocket::server_policy{}, sansocket::options{},

@@ -29,7 +29,8 @@ namespace sansocket_asio {
 
 /// The sending functions of `Websocket`, a websocket, which is derived from this.
 ///
-/// Completion signatures are void(std::error_code) where nothing else is said.
+/// Completion signatures are void(std::error_code) where nothing else is said. Cancellation, total,
+/// of a send, a ping, or the start of a message: nothing of it was sent; the connection goes on.
 template <class Websocket, class Session>
 class websocket_sends {
     using executor_type = typename Session::executor_type;
@@ -88,7 +89,7 @@ public:
     }
 
     /// Begins a message that is sent in parts. RFC 6455 5.4. Where another one is, it waits for its
-    /// end, as `async_send` does until `async_finish` has completed.
+    /// end, as `async_send` does until `async_finish` has completed. Cancellation, total: none is begun.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_start(sansocket::message_kind kind, Token&& token = Token{}) {
         return send_with([kind](auto& core) { return core.start(kind); },

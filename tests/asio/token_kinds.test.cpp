@@ -1,6 +1,7 @@
 // What completion tokens ask of an operation besides its result: an executor, an allocator, a
 // cancellation slot; and the tokens that put several operations together.
 #include <sansocket_asio/group.hpp>
+#include <sansocket_asio/server.hpp>
 #include <sansocket_asio/websocket.hpp>
 
 #include "support/asio_loop.hpp"
@@ -106,6 +107,11 @@ struct allocating {
         CHECK(from->in_use == 0);
         done(ec, std::move(m));
     }
+    void operator()(std::error_code ec, const sansocket::message_piece& p) const {
+        (*this)(ec, sansocket::message{p.kind, p.data});
+    }
+    void operator()(std::error_code ec, std::size_t) const { (*this)(ec); }
+    void operator()(std::error_code ec, sansocket_asio::shutdown_result) const { (*this)(ec); }
     memory* from;
     result done{};
 };
@@ -141,15 +147,32 @@ TEST_CASE("websocket tokens: every initiation has the executor of its websocket"
     CHECK(server.async_accept({}, {}, token) == ex);
     CHECK(server.async_read_request({}, {}, token) == ex);
     CHECK(client.async_receive(token) == ex);
+    CHECK(client.async_receive_some(token) == ex);
+    const auto take = [](sansocket::message_view) {};
+    CHECK(client.async_run(take, token) == ex);
+    CHECK(client.async_run(take, sansocket_asio::run_options{}, token) == ex);
     CHECK(client.async_send_text(text, token) == ex);
     CHECK(client.async_send_binary(payload, token) == ex);
     CHECK(client.async_send(kind, payload, token) == ex);
     CHECK(client.async_send(kind, payload, sansocket::compression::off, token) == ex);
     CHECK(client.async_send(sansocket::message{kind, text}, token) == ex);
     CHECK(client.async_send(sansocket::prepared_message(kind, payload), token) == ex);
+    CHECK(client.async_send_fragmented(kind, payload, token) == ex);
+    CHECK(client.async_start(kind, token) == ex);
+    CHECK(client.async_append(payload, token) == ex);
+    CHECK(client.async_append(text, token) == ex);
+    CHECK(client.async_finish(payload, token) == ex);
+    CHECK(client.async_finish(text, token) == ex);
+    CHECK(client.async_drain(token) == ex);
     CHECK(client.async_ping(payload, token) == ex);
     CHECK(client.async_close(close_code::normal, {}, token) == ex);
     CHECK(client.connection() == nullptr);  // none of them was started
+
+    sansocket_asio::group all(io.get_executor());
+    CHECK(all.async_shutdown(1s, token) == ex);
+    CHECK(all.async_shutdown(1s, close_code::normal, "", token) == ex);
+    sansocket_asio::server listens(io.get_executor());
+    CHECK(listens.async_stop(1s, token) == ex);
 }
 
 TEST_CASE("websocket tokens: a handler's allocator serves every operation, and has it back first") {
@@ -188,6 +211,51 @@ TEST_CASE("websocket tokens: a handler's allocator serves every operation, and h
     other.abort();
     l.until(all[6].done);
     l.until([&] { return server.state() == connection_state::closed; });
+    for (const memory& m : of) CHECK(m.in_use == 0);
+}
+
+TEST_CASE("websocket tokens: a handler's allocator serves accepting, runs, parts, draining, and the end "
+          "of all") {
+    loop l;
+    tcp_pair sockets(l.io);
+    websocket_client client(std::move(sockets.a));
+    websocket_server server(std::move(sockets.b));
+    std::array<memory, 12> of;
+    std::vector<allocating> all;
+    for (memory& m : of) all.push_back({&m});
+
+    server.async_accept({}, {}, all[0]);
+    client.async_handshake({.host = "localhost"}, {}, all[1]);
+    CHECK(of[0].in_use > 0);
+    CHECK(of[1].in_use > 0);
+    for (const std::size_t i : {0u, 1u}) l.until(all[i].done);
+
+    server.async_receive_some(all[2]);
+    CHECK(of[2].in_use > 0);
+    const std::string text = "x";
+    const auto payload = std::as_bytes(std::span{text});
+    client.async_start(message_kind::text, all[3]);  // these are done at once, too
+    client.async_append(payload, all[4]);
+    client.async_finish(payload, all[5]);
+    client.async_send_fragmented(message_kind::text, payload, all[6]);
+    client.async_send({message_kind::text, text}, all[7]);
+    client.async_drain(all[8]);
+    for (const std::size_t i : {2u, 3u, 4u, 5u, 6u, 7u, 8u}) l.until(all[i].done);
+    CHECK(all[2].done.text().starts_with("x"));
+
+    const auto take = [](sansocket::message_view) {};
+    server.async_run(take, all[9]);
+    CHECK(of[9].in_use > 0);
+    sansocket_asio::group members(l.io.get_executor());
+    REQUIRE(members.join(client));
+    members.async_shutdown(10s, all[10]);
+    CHECK(of[10].in_use > 0);
+    for (const std::size_t i : {9u, 10u}) l.until(all[i].done);
+
+    sansocket_asio::server listens(l.io.get_executor());
+    listens.async_stop(1s, all[11]);
+    l.until(all[11].done);
+    for (const allocating& a : all) CHECK(!a.done.ec());
     for (const memory& m : of) CHECK(m.in_use == 0);
 }
 

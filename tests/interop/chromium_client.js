@@ -1,10 +1,15 @@
 // The WebSocket of a page in Chromium against an echo server. usage: node chromium_client.js URL
 //
-// With a wss:// URL, it takes the one certificate whose key is TLS_PIN.
+// With a wss:// URL, the browser trusts the authority in TLS_CA, and nothing else is changed: one that
+// does not know the authority has to refuse the same server first.
 //
 // The browser is the one in CHROMIUM. A page can send neither fragments nor Pings.
 'use strict';
+const { execFileSync } = require('child_process');
+const fs = require('fs');
 const http = require('http');
+const os = require('os');
+const path = require('path');
 const { chromium } = require('playwright-core');
 const { load, expect, run, going } = require('./messages.js');
 
@@ -13,9 +18,6 @@ const flags = [
   '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',
 ];
-if (url.startsWith('wss')) {
-  flags.push(`--ignore-certificate-errors-spki-list=${process.env.TLS_PIN}`);
-}
 
 // Runs in the page.
 async function connect(address) {
@@ -93,26 +95,56 @@ function servePage() {
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
 }
 
-run(async () => {
+// A home of its own, whose store of certificates trusts `authority`, if any.
+function makeHome(authority) {
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'sansocket-'));
+  const store = path.join(home, '.pki', 'nssdb');
+  fs.mkdirSync(store, { recursive: true });
+  const certutil = (...rest) => execFileSync('certutil', ['-d', `sql:${store}`, ...rest]);
+  certutil('-N', '--empty-password');
+  if (authority) certutil('-A', '-n', 'test authority', '-t', 'C,,', '-i', authority);
+  return home;
+}
+
+// Calls `use` with a page in a browser that trusts `authority`, too, if any.
+async function withPage(authority, use) {
+  const home = makeHome(authority);
   const server = await servePage();
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM, headless: true, chromiumSandbox: false, args: flags,
+    env: { ...process.env, HOME: home },
   });
   try {
     const page = await browser.newPage();
     await page.goto(`http://127.0.0.1:${server.address().port}/`);
     await page.evaluate(`window.connect = ${connect}`);
-    await page.evaluate(async (address) => {
-      window.ws = await window.connect(address);
-    }, url);
-    const extensions = await page.evaluate(() => window.ws.extensions);
-    const deflates = process.env.DEFLATES === '1';
-    expect('compression is agreed on, or not', extensions.startsWith('permessage-deflate'), deflates);
-    await echoes(page);
-    await closes(page);
-    await goesAway(page);
+    await use(page);
   } finally {
     await browser.close();
     server.close();
+    fs.rmSync(home, { recursive: true, force: true });
   }
+}
+
+async function isRefused(page) {
+  const refused = page.evaluate((address) => window.connect(address).then(() => 'open', String), url);
+  expect('an unknown authority is refused', await refused, 'Error: the connection failed');
+}
+
+async function talks(page) {
+  await page.evaluate(async (address) => {
+    window.ws = await window.connect(address);
+  }, url);
+  const extensions = await page.evaluate(() => window.ws.extensions);
+  const deflates = process.env.DEFLATES === '1';
+  expect('compression is agreed on, or not', extensions.startsWith('permessage-deflate'), deflates);
+  await echoes(page);
+  await closes(page);
+  await goesAway(page);
+}
+
+run(async () => {
+  const authority = url.startsWith('wss') ? process.env.TLS_CA : undefined;
+  if (authority) await withPage(undefined, isRefused);
+  await withPage(authority, talks);
 });

@@ -5,7 +5,9 @@
 
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
+#include <asio/steady_timer.hpp>
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -281,6 +283,34 @@ TEST_CASE("tls stream: a silent peer ends with the opening timeout") {
         CHECK_FALSE(server.next_layer().lowest_layer().is_open());
         CHECK(l.finish() < 900ms);
     }
+}
+
+// Neither step takes as long as that; both together do.
+TEST_CASE("tls stream: one opening timeout covers the handshake and the response") {
+    loop l;
+    auto trusts = client_context();
+    auto is = server_context();
+    sansocket::options soon;
+    soon.opening_timeout = 500ms;
+    const auto wait = [&l](std::chrono::milliseconds time) {
+        asio::steady_timer timer(l.io, time);
+        const result rung;
+        timer.async_wait(rung);
+        l.until(rung);
+    };
+    tls_listener at(l);
+    tls_client client(l.io, trusts);
+    const result opened = connect_to(client, at.url(), soon);
+    tls_socket socket(accept(l, at.acceptor), is);
+    wait(300ms);
+    (void)handshake(l, socket, asio::ssl::stream_base::server);
+    tls_raw_peer peer(l, std::move(socket));
+    wait(300ms);
+    CHECK(opened.done());
+    if (!opened.done()) peer.accept();
+    l.until(opened);
+    CHECK(opened.ec() == errc::opening_timeout);
+    CHECK(l.finish() < 900ms);
 }
 
 TEST_CASE("tls stream: cancelled, closed, aborted and destroyed in the handshake") {
