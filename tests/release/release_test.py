@@ -1,6 +1,7 @@
 """tools/release says yes to this tree, makes a commit and a tag of it, and says no to each thing that is wrong."""
 import datetime
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -44,6 +45,21 @@ class Tree:
 
     def state(self):
         return git(self.root, "rev-parse", "HEAD"), git(self.root, "tag"), git(self.root, "status", "--porcelain")
+
+
+class Scratch(unittest.TestCase):
+    @unittest.skipIf(os.geteuid(), "nobody but root can give files away")
+    def test_a_tree_of_somebody_else(self):
+        """As in a container, where a checkout is not root's."""
+        with tempfile.TemporaryDirectory() as folder:
+            tree, copy = pathlib.Path(folder, "tree"), pathlib.Path(folder, "copy")
+            tree.mkdir()
+            (tree / "file").write_text("text", encoding="utf-8")
+            repository(tree)
+            for path in [tree, *tree.rglob("*")]:
+                os.chown(path, 1001, 1001)
+            copy_tree(copy, tree)
+            self.assertEqual([f.name for f in copy.iterdir()], ["file"])
 
 
 class Release(unittest.TestCase):
