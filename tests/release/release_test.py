@@ -43,6 +43,9 @@ class Tree:
         assert count, f"{name} has no {pattern}"
         file.write_text(text, encoding="utf-8")
 
+    def readme(self):
+        return (self.root / "README.md").read_text(encoding="utf-8")
+
     def state(self):
         return git(self.root, "rev-parse", "HEAD"), git(self.root, "tag"), git(self.root, "status", "--porcelain")
 
@@ -66,12 +69,15 @@ class Release(unittest.TestCase):
     def test_from_dry_run_to_tag(self):
         with Tree() as tree:
             tree.edit("CHANGELOG.md", r"(## \[[0-9.]+\]) - \S+", r"\1 - unreleased")
+            if "not tagged yet" not in tree.readme():
+                tree.edit("README.md", r"\Z", "\n<!-- until the tag -->\nIt is not tagged yet.\n")
             if tree.state()[2]:
                 git(tree.root, "commit", "-qam", "Not yet")
             before = tree.state()
             self.assertEqual(tree.release("--dry-run"), 0, tree.said)
             self.assertEqual(tree.failed, set())
             self.assertIn("still calls", tree.said)
+            self.assertIn("says no longer that", tree.said)
             self.assertEqual(tree.state(), before)
 
             self.assertEqual(tree.release("--yes"), 0, tree.said)
@@ -80,9 +86,17 @@ class Release(unittest.TestCase):
             self.assertEqual(git(tree.root, "rev-parse", tag + "^{commit}"), git(tree.root, "rev-parse", "HEAD"))
             changelog = (tree.root / "CHANGELOG.md").read_text(encoding="utf-8")
             self.assertIn(f"## [{tag[1:]}] - {datetime.date.today()}", changelog)
-            self.assertEqual(git(tree.root, "diff", "--stat", before[0].strip(), "HEAD").count("|"), 1)
+            self.assertEqual(git(tree.root, "diff", "--stat", before[0].strip(), "HEAD").count("|"), 2)
+            self.assertNotIn("not tagged yet", tree.readme())
+            self.assertNotIn("until the tag", tree.readme())
 
             self.assertEqual(tree.release("--tagged"), 0, tree.said)
+            tree.edit("README.md", r"\Z", "\n<!-- until the tag -->\nIt is not tagged yet.\n")
+            git(tree.root, "commit", "-qam", "Not yet")
+            git(tree.root, "tag", "-f", tag)
+            self.assertEqual(tree.release("--tagged"), 1, tree.said)
+            self.assertEqual(tree.failed, {"README.md"})
+            self.assertIn(f"still says that {tag} is not tagged", tree.said)
             self.spoil(tree)
             self.assertEqual(tree.release("--dry-run"), 1, tree.said)
             self.assert_spoiled(tree, tag)
