@@ -162,7 +162,7 @@ def consumer(asio, work):
     installed = work / "installed"
     tree.rename(installed)
     shutil.copytree(PROJECT, work / "project")
-    shutil.copy2(HERE.parents[1] / "consumer/ways/echo_server.cpp", work / "project")
+    shutil.copy2(support.ECHO_SERVER, work / "project")
     options = [f"-DASIO_INCLUDE_DIR={asio}"] if asio else []
     configure(work / "project", work / "build", f"-DCMAKE_PREFIX_PATH={installed}",
               f"-DCMAKE_CXX_FLAGS={' '.join(WARNINGS)}", "-DCMAKE_CXX_COMPILER=clang++-19", *options)
