@@ -60,6 +60,7 @@ def faults(tree, forbidden):
         for path in forbidden:
             if str(path).encode() in content:
                 yield f"{name} holds the path {path}"
+    # `usage` is what vcpkg prints once it is installed; without it vcpkg guesses from the targets that it finds.
     for name in ["copyright", "usage", "sansocket-config.cmake", "sansocket-config-version.cmake"]:
         if f"share/sansocket/{name}" not in files:
             yield f"share/sansocket/{name} is not there"
@@ -117,12 +118,15 @@ def registry(asio, work):
     """A git registry: the release's commit is written into the port by tools/vcpkg_port in the commit that
     follows it, and found from that one, which is the baseline, as vcpkg does it."""
     repo = repository(work / "sansocket")
-    release = git(repo, "rev-parse", "HEAD")
     port = work / "versioned"
-    refused = subprocess.run(["cmake", f"-DPORT_DIR={shutil.copytree(repo / 'ports/sansocket', work / 'unreleased')}",
-                              f"-DWORK={work / 'no'}", f"-DVERSION={version()}", "-P", HERE / "run_port.cmake"],
-                             capture_output=True, text=True, check=False)
-    if "not released" not in refused.stderr and not (ROOT / "versions/s-").exists():
+    unreleased = shutil.copytree(repo / "ports/sansocket", work / "unreleased")
+    portfile = unreleased / "portfile.cmake"  # as it is before a version is released
+    portfile.write_text(re.sub(r'^set\(release ".*"\)$', 'set(release "")', portfile.read_text(encoding="utf-8"),
+                               flags=re.MULTILINE), encoding="utf-8")
+    refused = subprocess.run(["cmake", f"-DPORT_DIR={unreleased}", f"-DWORK={work / 'no'}", f"-DVERSION={version()}",
+                              "-P", HERE / "run_port.cmake"], env=environment_with(repo), capture_output=True, text=True,
+                             check=False)
+    if "not released" not in refused.stderr:
         sys.exit(f"a port without a release says {refused.stderr}")
 
     (repo / "include/sansocket/version.hpp").write_text(
