@@ -1,6 +1,6 @@
 // version.hpp
 //
-// The version of the library. It stands here and nowhere else: the build reads this line.
+// The version of the library. It is decided here, where the build reads it; a test holds the copies to it.
 #pragma once
 
 /// The version as one number, for `#if`: major * 10000 + minor * 100 + patch.

@@ -9613,7 +9613,7 @@ bool static_message_queue<Bytes, Count, MaxMessage>::make_room(std::size_t n) no
 #define SANSOCKET_SINGLE_SANSOCKET_VERSION_HPP
 // version.hpp
 //
-// The version of the library. It stands here and nowhere else: the build reads this line.
+// The version of the library. It is decided here, where the build reads it; a test holds the copies to it.
 
 /// The version as one number, for `#if`: major * 10000 + minor * 100 + patch.
 #define SANSOCKET_VERSION 100  // 0.1.0

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+ECHO_SERVER = ROOT / "examples/readme/echo_server.cpp"
 URL = "https://github.com/sansocket/sansocket.git"
 SKIPPED = 77  # the tests' SKIP_RETURN_CODE
 WARNINGS = """-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wold-style-cast -Wcast-qual

@@ -1,13 +1,13 @@
-"""The code in README.md, and the C++ in docs/guide/ and on the first page of the site, is what the build
-compiles, or what a test runs.
+"""The code in README.md, and the C++ on every page of docs/, is what the build compiles, or what a test runs.
 
 A block follows a line `<!-- snippet: FILE name -->` and is the region between `// [name]` and
 `// [/name]` of examples/snippets/FILE, without the indentation that its lines share. Where FILE has a
 slash it is a path from the root, and without a name the whole file is meant. Each region, and each file
-in a folder of examples/readme, is shown somewhere.
+in a folder of examples/readme, is shown somewhere. A block behind `<!-- file: PATH -->` is for
+check_install.py. C++ stands between fences, where it is seen, and not in lines that are indented.
 
 In README.md every block has such a line, or `<!-- run: what -->`: readme_ways.py runs those. README.md
-leads only to what is there, and the guide's first page to all others.
+leads only to what is there, and the guide's first page to all others of the guide.
 
 usage: check_snippets.py [ROOT]
 """
@@ -18,8 +18,10 @@ import textwrap
 
 MARKER = re.compile(r"<!-- snippet: (\S+)(?: (\S+))? -->")
 RUN = re.compile(r"<!-- run: \w+ -->")
+FILE = re.compile(r"<!-- file: \S+ -->")
 FENCE = re.compile(r"```\s*(\w\S*)?")
 CPP = {"cpp", "c++", "cc", "cxx", "C++"}
+INDENTED_CPP = re.compile(r"( {4}|\t)\s*(#include\b.*|.*[;{}]\s*(//.*)?)")
 REGION = re.compile(r"\s*// \[(/?)([\w-]+)\]")
 LINK = re.compile(r"\]\(([^)\s#]+)[^)]*\)")
 
@@ -76,12 +78,26 @@ def check_block(where, block, sources, shown, report):
 
 
 def check_page(root, page, sources, shown, report):
-    """In the guide C++ has to be marked; in README.md everything."""
-    front = page.parent == root
+    """In docs/ C++ has to be marked; in README.md everything."""
+    front, name = page.parent == root, page.relative_to(root).as_posix()
     for block in blocks_of(page):
         number, before, language, _ = block
-        if language in CPP or front and not RUN.fullmatch(before):
-            check_block(f"{page.relative_to(root).as_posix()}:{number}", block, sources, shown, report)
+        checked_elsewhere = RUN.fullmatch(before) if front else name == "docs/install.md" and FILE.fullmatch(before)
+        if (front or language in CPP) and not checked_elsewhere:
+            check_block(f"{name}:{number}", block, sources, shown, report)
+    for number, line in unfenced(page):
+        if INDENTED_CPP.fullmatch(line):
+            report(f"{name}:{number}: C++ that is indented: put it between fences, and compile it")
+
+
+def unfenced(page):
+    """(line number, line) of what is in no fenced block."""
+    inside = False
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            inside = not inside
+        elif not inside:
+            yield number, line
 
 
 def links_of(page):
@@ -98,9 +114,9 @@ def check_links(root, page, report):
 def sources_under(root, report):
     """(path, region or None for the whole) -> text of all that can be shown."""
     sources = {}
-    for file in sorted((root / "examples").rglob("*.*")):
+    for file in sorted([*(root / "examples").rglob("*.*"), *(root / "tests/module").glob("*.cpp")]):
         path = file.relative_to(root).as_posix()
-        if path.startswith("examples/snippets/") and file.suffix == ".cpp":
+        if path.startswith(("examples/snippets/", "tests/module/")) and file.suffix == ".cpp":
             for name, text in regions_of(file, report).items():
                 sources[path, name] = text
         elif path.startswith("examples/readme/") and file.is_file() and not file.name.startswith("."):
@@ -114,7 +130,7 @@ def main():
     guide = sorted((root / "docs/guide").glob("*.md"))
     problems, shown = [], set()
     sources = sources_under(root, problems.append)
-    pages = [root / "README.md", *guide, *sorted((root / "docs/site").glob("index.md"))]
+    pages = [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
     for page in pages:
         check_page(root, page, sources, shown, problems.append)
     for file, name in sorted(set(sources) - shown, key=str):

@@ -46,6 +46,16 @@ target_link_libraries(one PRIVATE two)
    return 42;
    ```
 """
+MODULE = """# The module
+
+    one/           a drawing; not code
+    ws.send()      // either
+
+<!-- snippet: tests/module/shown.cpp import -->
+```cpp
+import one;
+```
+"""
 SOURCE = """#include <one>
 
 namespace {
@@ -61,11 +71,13 @@ namespace {
 
 
 class CheckSnippets(unittest.TestCase):
-    def run_on(self, page=PAGE, source=SOURCE, index=INDEX, front=FRONT, way="project(way)\n"):
+    def run_on(self, page=PAGE, source=SOURCE, index=INDEX, front=FRONT, way="project(way)\n", **pages):
         with tempfile.TemporaryDirectory() as root:
             for path, text in {"README.md": front, "docs/guide/README.md": index, "docs/guide/one.md": page,
                                "examples/snippets/one.cpp": source, "examples/readme/CMakeLists.txt": "",
-                               "examples/readme/way/CMakeLists.txt": way}.items():
+                               "examples/readme/way/CMakeLists.txt": way,
+                               "tests/module/shown.cpp": "// [import]\nimport one;\n// [/import]\n",
+                               "docs/module.md": MODULE, **{f"docs/{k}.md": v for k, v in pages.items()}}.items():
                 file = pathlib.Path(root, path)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text, encoding="utf-8")
@@ -80,7 +92,7 @@ class CheckSnippets(unittest.TestCase):
     def test_right(self):
         run = self.run_on()
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
-        self.assertIn("3 regions and files, 0 problems", run.stdout)
+        self.assertIn("4 regions and files, 0 problems", run.stdout)
 
     def test_changed_block(self):
         self.fails("one.md:4: is not what stands in", page=PAGE.replace("42;\n}", "43;\n}"))
@@ -117,6 +129,23 @@ class CheckSnippets(unittest.TestCase):
 
     def test_page_that_nothing_leads_to(self):
         self.fails("does not lead to one.md", index="# Guide\n")
+
+    def test_unmarked_block_on_a_page_behind_the_guide(self):
+        self.fails("two.md:3: no line", two="# Two\n\n```cpp\nint two;\n```\n")
+
+    def test_changed_block_of_the_module(self):
+        self.fails("module.md:7: is not what stands in tests/module/shown.cpp", module=MODULE.replace("one;", "two;"))
+
+    def test_indented_code(self):
+        for line in ["    #include <two>", "    int two;", "    int two;  // or three", "    struct two {", "\t}"]:
+            with self.subTest(line=line):
+                self.fails("two.md:3: C++ that is indented", two=f"# Two\n\n{line}\n")
+                self.fails("README.md:19: C++ that is indented", front=f"{FRONT}\n{line}\n")
+
+    def test_files_of_installing(self):
+        block = "<!-- file: two.cpp -->\n```cpp\nint two;\n```\n"
+        self.assertEqual(self.run_on(install=block).returncode, 0)  # check_install.py's
+        self.fails("two.md:2: no line", two=block)
 
     def test_readme_changed_block(self):
         self.fails("README.md:8: is not what stands in examples/readme/way/CMakeLists.txt",

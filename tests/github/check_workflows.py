@@ -5,7 +5,7 @@
 * actions are GitHub's own, by their major version; no secrets, and nothing that a pull request's author
   writes gets into a command;
 * every tool, test, preset and target of a command exists; commands are bash that parses;
-* .ci/run is run as it is, and so is every tool that it runs.
+* .ci/run is run as it is; every tool that it runs is there, and no test is skipped in it.
 
 usage: check_workflows.py [ROOT]
 """
@@ -102,6 +102,8 @@ class Check:
         script = (self.root / ".ci/run").read_text(encoding="utf-8")
         if not re.search(r"^\.ci/run$", self.commands, re.MULTILINE):
             self.problems.append("no workflow runs .ci/run")
+        if "\nexport CI=true" not in script:
+            self.problems.append(".ci/run: tests that cannot run are skipped; export CI=true")
         for tool in re.findall(r"^(tools/\w+)", script, re.MULTILINE):
             if not os.access(self.root / tool, os.X_OK):
                 self.problems.append(f".ci/run: {tool} is no program")

@@ -38,7 +38,7 @@ PRESETS = """{
 
 
 class CheckWorkflows(unittest.TestCase):
-    def run_on(self, workflow, script="tools/test dev\n"):
+    def run_on(self, workflow, script="\nexport CI=true\ntools/test dev\n"):
         with tempfile.TemporaryDirectory() as folder:
             root = pathlib.Path(folder)
             for path, text in {".github/workflows/ci.yml": workflow, "CMakePresets.json": PRESETS, ".ci/run": script,
@@ -83,9 +83,14 @@ class CheckWorkflows(unittest.TestCase):
                 self.assertIn(problem, run.stdout)
 
     def test_a_tool_of_ci_that_is_gone(self):
-        run = self.run_on(WORKFLOW, "tools/test dev\ntools/gone\n")
+        run = self.run_on(WORKFLOW, "\nexport CI=true\ntools/test dev\ntools/gone\n")
         self.assertEqual(run.returncode, 1)
         self.assertIn("tools/gone is no program", run.stdout)
+
+    def test_a_ci_that_skips(self):
+        run = self.run_on(WORKFLOW, "\ntools/test dev\n")
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("export CI=true", run.stdout)
 
 
 unittest.main()

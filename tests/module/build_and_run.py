@@ -33,7 +33,7 @@ def main():
         "-o", interface)
     # Without the include directory: what it needs, it has from the module.
     run(compiler, *FLAGS, f"-fmodule-file=sansocket={interface}", source / "tests" / "module" / "main.cpp",
-        interface, "-o", program)
+        source / "tests" / "module" / "shown.cpp", interface, "-o", program)
     run(program)
 
 

@@ -15,11 +15,12 @@ PLACES = [
     ("ports/sansocket/vcpkg.json", '  "version": "VERSION",'),
     ("meson.build", "  version: 'VERSION',"),
     ("conanfile.py", '    version = "VERSION"'),
-    ("tests/consumer/ways/fetch_content/CMakeLists.txt", "  GIT_TAG vVERSION)"),
+    ("examples/readme/fetch_content/CMakeLists.txt", "  GIT_TAG vVERSION)"),
     ("tests/packages/meson/project/subprojects/sansocket.wrap", "revision = vVERSION"),
     ("tests/consumer/ways/find_package/CMakeLists.txt", "find_package(sansocket MINOR REQUIRED COMPONENTS asio zlib openssl)"),
     ("docs/install.md", 'CPMAddPackage("gh:sansocket/sansocket@VERSION")'),
     ("docs/install.md", "  GIT_TAG vVERSION)"),
+    ("docs/install.md", "sansocket/VERSION"),
 ]
 
 

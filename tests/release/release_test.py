@@ -1,6 +1,7 @@
 """tools/release says yes to this tree, makes a commit and a tag of it, and says no to each thing that is wrong."""
 import datetime
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -42,20 +43,42 @@ class Tree:
         assert count, f"{name} has no {pattern}"
         file.write_text(text, encoding="utf-8")
 
+    def readme(self):
+        return (self.root / "README.md").read_text(encoding="utf-8")
+
     def state(self):
         return git(self.root, "rev-parse", "HEAD"), git(self.root, "tag"), git(self.root, "status", "--porcelain")
+
+
+class Scratch(unittest.TestCase):
+    @unittest.skipIf(os.geteuid(), "nobody but root can give files away")
+    def test_a_tree_of_somebody_else(self):
+        """As in a container, where a checkout is not root's."""
+        with tempfile.TemporaryDirectory() as folder:
+            tree, copy = pathlib.Path(folder, "tree"), pathlib.Path(folder, "copy")
+            tree.mkdir()
+            (tree / "file").write_text("text", encoding="utf-8")
+            repository(tree)
+            for path in [tree, *tree.rglob("*")]:
+                os.chown(path, 1001, 1001)
+            copy_tree(copy, tree)
+            self.assertEqual([f.name for f in copy.iterdir()], ["file"])
 
 
 class Release(unittest.TestCase):
     def test_from_dry_run_to_tag(self):
         with Tree() as tree:
             tree.edit("CHANGELOG.md", r"(## \[[0-9.]+\]) - \S+", r"\1 - unreleased")
+            if "not tagged yet" not in tree.readme():
+                tree.edit("README.md", r"\Z", "\n<!-- until the tag -->\nIt is not tagged yet.\n")
             if tree.state()[2]:
                 git(tree.root, "commit", "-qam", "Not yet")
             before = tree.state()
             self.assertEqual(tree.release("--dry-run"), 0, tree.said)
             self.assertEqual(tree.failed, set())
             self.assertIn("still calls", tree.said)
+            self.assertIn("says no longer that", tree.said)
+            self.assertIn(".ci/run", tree.said)
             self.assertEqual(tree.state(), before)
 
             self.assertEqual(tree.release("--yes"), 0, tree.said)
@@ -64,9 +87,17 @@ class Release(unittest.TestCase):
             self.assertEqual(git(tree.root, "rev-parse", tag + "^{commit}"), git(tree.root, "rev-parse", "HEAD"))
             changelog = (tree.root / "CHANGELOG.md").read_text(encoding="utf-8")
             self.assertIn(f"## [{tag[1:]}] - {datetime.date.today()}", changelog)
-            self.assertEqual(git(tree.root, "diff", "--stat", before[0].strip(), "HEAD").count("|"), 1)
+            self.assertEqual(git(tree.root, "diff", "--stat", before[0].strip(), "HEAD").count("|"), 2)
+            self.assertNotIn("not tagged yet", tree.readme())
+            self.assertNotIn("until the tag", tree.readme())
 
             self.assertEqual(tree.release("--tagged"), 0, tree.said)
+            tree.edit("README.md", r"\Z", "\n<!-- until the tag -->\nIt is not tagged yet.\n")
+            git(tree.root, "commit", "-qam", "Not yet")
+            git(tree.root, "tag", "-f", tag)
+            self.assertEqual(tree.release("--tagged"), 1, tree.said)
+            self.assertEqual(tree.failed, {"README.md"})
+            self.assertIn(f"still says that {tag} is not tagged", tree.said)
             self.spoil(tree)
             self.assertEqual(tree.release("--dry-run"), 1, tree.said)
             self.assert_spoiled(tree, tag)
@@ -78,6 +109,9 @@ class Release(unittest.TestCase):
         tree.edit("README.md", r"\bv\d+\.\d+\.\d+", "v0.0.9")
         tree.edit("docs/rfc6455.md", r"`role: the peer of the peer is oneself \(1\.2\)`", "")
         tree.edit("examples/client.cpp", r"namespace \{", "namespace {  // TO" + "DO")
+        tree.edit("docs/install.md", r"project\(echo ", "project(other ")
+        tree.edit(min((tree.root / "docs/benchmarks").glob("*.svg")), r"\Z", "<!-- stale -->\n")
+        tree.edit("docs/diagrams/parts.svg", r"sansocket_asio includes ", "sansocket_asio knows ")
         tree.edit("single_include/sansocket_asio/sansocket_asio.hpp", r"\Z", "// stale\n")
         tree.edit(".github/workflows/ci.yml", r"tools/\w+", "tools/nothing")
         port = tree.root / "ports/sansocket/vcpkg.json"
@@ -87,7 +121,7 @@ class Release(unittest.TestCase):
 
     def assert_spoiled(self, tree, tag):
         wrong = {"tree", "version", "changelog", "README.md", "structure", "words", "single headers", "vcpkg port",
-                 "code on pages", "workflows"}
+                 "code on pages", "workflows", "installing", "charts", "drawings"}
         self.assertEqual(wrong - tree.failed, set(), tree.said)
         for problem in ["not on main", "what is not committed", f"a tag {tag} already",
                         f"does not begin with a section [{tag[1:]}]", "names ['0.0.9']", "names no header or no test",

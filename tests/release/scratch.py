@@ -11,19 +11,20 @@ ENVIRONMENT = os.environ | {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/d
 
 
 def git(path, *arguments):
-    return subprocess.run(["git", "-C", str(path), *arguments], env=ENVIRONMENT, check=True, timeout=60,
-                          stdout=subprocess.PIPE, text=True).stdout
+    # In a container the tree belongs to somebody else, which git refuses unless it is told otherwise.
+    return subprocess.run(["git", "-c", "safe.directory=*", "-C", str(path), *arguments], env=ENVIRONMENT, check=True,
+                          timeout=60, stdout=subprocess.PIPE, text=True).stdout
 
 
-def copy_tree(to):
-    """The files of this tree that are its own, not what is built in it."""
-    if (ROOT / ".git").exists():
-        names = git(ROOT, "ls-files", "-co", "--exclude-standard", "-z").split("\0")
-        files = [ROOT / name for name in names if name and (ROOT / name).is_file()]
+def copy_tree(to, tree=ROOT):
+    """The files of the tree that are its own, not what is built in it."""
+    if (tree / ".git").exists():
+        names = git(tree, "ls-files", "-co", "--exclude-standard", "-z").split("\0")
+        files = [tree / name for name in names if name and (tree / name).is_file()]
     else:
-        files = [f for f in ROOT.rglob("*") if f.is_file() and f.relative_to(ROOT).parts[0] != "build"]
+        files = [f for f in tree.rglob("*") if f.is_file() and f.relative_to(tree).parts[0] != "build"]
     for file in files:
-        target = to / file.relative_to(ROOT)
+        target = to / file.relative_to(tree)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, target)
 

@@ -2,8 +2,8 @@
 
 usage: way.py WAY COMPILER STANDARD ASIO_INCLUDE_DIR WORK_DIR
 
-WAY: add_subdirectory, fetch_content, find_package or pkg_config. The first two build echo_server.cpp, and
-the others every part, all from a copy of the working tree. ASIO_INCLUDE_DIR: empty, where it is installed.
+WAY: add_subdirectory, fetch_content, find_package or pkg_config. The first two build README.md's echo server,
+and the others every part, all from a copy of the working tree. ASIO_INCLUDE_DIR: empty, where it is installed.
 """
 import os
 import pathlib
@@ -16,6 +16,7 @@ sys.path.insert(0, str(HERE.parent))
 import support
 from support import WARNINGS, configure, environment_with, fresh, installed, release_tree, repository, run
 
+README = support.ECHO_SERVER.parent  # the files that README.md shows
 EVERYTHING = HERE.parent / "compilers/everything.cpp"
 
 
@@ -33,8 +34,8 @@ def moved_prefix(asio, work):
 def cmake_way(way, options, asio, work):
     """Builds the project of `way` and returns the folder of its programs."""
     project = work / "project"
-    shutil.copytree(HERE / way, project)
-    shutil.copy2(HERE / "echo_server.cpp", project)
+    shutil.copytree(README / way if way == "fetch_content" else HERE / way, project)
+    shutil.copy2(support.ECHO_SERVER, project)
     shutil.copy2(EVERYTHING, project / "program.cpp")
     environment = dict(os.environ)
     if way == "add_subdirectory":

@@ -20,7 +20,7 @@ def subproject(work):
     """An echo server, built with warnings as errors, and nothing of the library's is installed."""
     repo = repository(work / "sansocket")
     project = shutil.copytree(HERE / "project", work / "project")
-    shutil.copy2(HERE.parents[1] / "consumer/ways/echo_server.cpp", project)
+    shutil.copy2(support.ECHO_SERVER, project)
     environment = dict(environment_with(repo), CXX=COMPILER)
     run("meson", "setup", work / "build", project, f"--prefix={work / 'nothing'}", "-Dwarning_level=3", "-Dwerror=true",
         env=environment)

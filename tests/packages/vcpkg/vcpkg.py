@@ -72,6 +72,7 @@ def faults(tree, forbidden):
         for path in forbidden:
             if str(path).encode() in content:
                 yield f"{name} holds the path {path}"
+    # `usage` is what vcpkg prints once it is installed; without it vcpkg guesses from the targets that it finds.
     for name in ["copyright", "usage", "sansocket-config.cmake", "sansocket-config-version.cmake"]:
         if f"share/sansocket/{name}" not in files:
             yield f"share/sansocket/{name} is not there"
@@ -157,11 +158,12 @@ def registry(asio, work):
     """A git registry: the release's commit is written into the port by tools/vcpkg_port in the commit that
     follows it, and found from that one, which is the baseline, as vcpkg does it."""
     repo = repository(work / "sansocket")
-    release = git(repo, "rev-parse", "HEAD")
     port = work / "versioned"
-    if not (ROOT / "versions/s-").exists():
-        unreleased = shutil.copytree(repo / "ports/sansocket", work / "unreleased")
-        see_failure("not released", unreleased, [], asio, work / "no")
+    unreleased = shutil.copytree(repo / "ports/sansocket", work / "unreleased")
+    portfile = unreleased / "portfile.cmake"  # as it is before a version is released
+    portfile.write_text(re.sub(r'^set\(release ".*"\)$', 'set(release "")', portfile.read_text(encoding="utf-8"),
+                               flags=re.MULTILINE), encoding="utf-8")
+    see_failure("not released", unreleased, [], asio, work / "no")
 
     (repo / "include/sansocket/version.hpp").write_text(
         (repo / "include/sansocket/version.hpp").read_text(encoding="utf-8").replace(
@@ -201,7 +203,7 @@ def consumer(asio, work):
     installed = work / "installed"
     tree.rename(installed)
     shutil.copytree(PROJECT, work / "project")
-    shutil.copy2(HERE.parents[1] / "consumer/ways/echo_server.cpp", work / "project")
+    shutil.copy2(support.ECHO_SERVER, work / "project")
     options = [f"-DASIO_INCLUDE_DIR={asio}"] if asio else []
     configure(work / "project", work / "build", f"-DCMAKE_PREFIX_PATH={installed}",
               f"-DCMAKE_CXX_FLAGS={' '.join(WARNINGS)}", "-DCMAKE_CXX_COMPILER=clang++-19", *options)

@@ -1,0 +1,62 @@
+"""bench/compile_cost.py: the sources that it compiles are there, ours compile, and a row of its table is right.
+
+usage: compile_cost_test.py COMPILER ASIO_INCLUDE_DIR
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench"))
+import compile_cost  # noqa: E402
+
+COMPILER, ASIO = sys.argv[1:3]
+NAMES = {compile_cost.UMBRELLA[0], *compile_cost.PROGRAMS}
+
+
+def cost(cpu, memory, size, program):
+    made = compile_cost.Cost(cpu, memory, size)
+    made.program = program
+    return made
+
+
+class CompileCost(unittest.TestCase):
+    def test_the_sources_are_there(self):
+        self.assertEqual({file.stem for file in compile_cost.SOURCES.glob("*.cpp")}, NAMES)
+        self.assertLessEqual(set(compile_cost.BASES), NAMES)
+
+    def test_ours_compile(self):
+        flags = [*compile_cost.CXX20]
+        if "clang" in pathlib.Path(COMPILER).name:  # for Asio 1.22; see CMakeLists.txt
+            flags += ["-DASIO_HAS_CO_AWAIT=1", "-DASIO_HAS_STD_COROUTINE=1"]
+        with tempfile.TemporaryDirectory() as alone:  # Asio without what else is in its folder
+            for name in ["asio", "asio.hpp"]:
+                pathlib.Path(alone, name).symlink_to(pathlib.Path(ASIO, name).resolve())
+            for name in sorted(NAMES):
+                if name == "umbrella" or name.startswith("sansocket_"):
+                    with self.subTest(name):
+                        done = subprocess.run([COMPILER, *flags, "-isystem", alone, "-fsyntax-only",
+                                               compile_cost.SOURCES / f"{name}.cpp"], stderr=subprocess.PIPE, text=True,
+                                              check=False, timeout=200)
+                        self.assertEqual(done.returncode, 0, done.stderr[-3000:])
+
+    def test_row(self):
+        bases = [cost(8, 800e6, 2e6, 1e6), cost(10, 800e6, 4e6, 500e3)]
+        self.assertEqual(compile_cost.row("ours", cost(2, 400e6, 1e6, 250e3), cost(1.5, 1, 1, 1), bases),
+                         ["ours", "2.00 s", "1.50 s", "400 MB", "1000 KB", "250 KB", "0.25", "0.20", "0.50", "0.25",
+                          "0.25", "0.50"])
+
+    def test_row_of_what_is_no_program(self):
+        bases = [cost(8, 800e6, 2e6, 1e6), cost(10, 800e6, 4e6, 500e3)]
+        row = compile_cost.row("header", cost(4, 188e6, 10, None), cost(3, 1, 1, None), bases)
+        self.assertEqual(row, ["header", "4.00 s", "3.00 s", "188 MB", "-", "-", "0.50", "0.40", "-", "-", "-", "-"])
+
+    def test_fastest(self):
+        costs = [cost(3, 1, 1, 1), cost(1, 2, 2, 2), cost(2, 3, 3, 3)]
+        self.assertIs(compile_cost.fastest(costs), costs[1])
+
+
+del sys.argv[1:3]
+unittest.main()

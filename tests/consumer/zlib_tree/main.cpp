@@ -1,0 +1,5 @@
+#include <sansocket_zlib/codec.hpp>
+
+#include <named_zlib.h>
+
+int main() { return named_zlib(); }
