@@ -11412,7 +11412,10 @@ private:
         if (!ec) n = look(ec);
         if (ec == ::asio::error::would_block || ec == ::asio::error::try_again) return wait();
         if (ec == ::asio::error::eof) return done_({}, sansocket::errc::end_of_stream);
-        if (ec) return done_({}, sansocket::errc::transport_lost);
+        if (ec) {
+            session_->note(ec);
+            return done_({}, sansocket::errc::transport_lost);
+        }
         const auto [header, size, result] =
             sansocket::parse_proxy_header(std::span(seen_).first(taken_ + n));
         // All that was seen of a header that is not complete belongs to it.
@@ -11462,6 +11465,15 @@ enum class server_refusal : std::uint8_t {
     stopping,                 ///< It came while the server was stopping.
 };
 
+/// How a WebSocket ended. It and its views live as long as the call that tells of it.
+struct websocket_ending {
+    const sansocket::close_info& info;  ///< How it ended, and why. RFC 6455 7.1.
+    /// As `websocket::transport_error()`: what the system or OpenSSL said, where the transport failed.
+    std::error_code transport_error;
+    /// As `connection::explain()`: how long nothing had come, the round trip, what had not been sent.
+    sansocket::connection_snapshot snapshot;
+};
+
 /// Is told of a server's life, on the server's executor. Each function does nothing by default, and
 /// must not destroy the server. Addresses are the client's, as far as is known by then.
 class server_observer {
@@ -11484,12 +11496,14 @@ public:
     /// It is a WebSocket now.
     virtual void opened(const peer_address&) noexcept {}
     /// The WebSocket is over, its transport too, and its handler has returned.
-    virtual void closed(const peer_address&, const sansocket::close_info&) noexcept {}
+    virtual void closed(const peer_address&, const websocket_ending&) noexcept {}
     /// It sent a plain HTTP request, which was answered with `status`.
     virtual void http_answered(const peer_address&, std::uint16_t /*status*/) noexcept {}
     /// It did not become a WebSocket: errc::refused_by_application, errc::opening_timeout, or what
-    /// was wrong with the request.
-    virtual void handshake_failed(const peer_address&, sansocket::errc) noexcept {}
+    /// was wrong with the request. The second error is `websocket::transport_error()`: of
+    /// errc::tls_handshake_failed, OpenSSL's words for why.
+    virtual void handshake_failed(const peer_address&, sansocket::errc,
+                                  std::error_code /*transport_error*/) noexcept {}
     /// No connection could be taken. The server goes on: at once where only that connection was at
     /// fault, and after a pause where there are no descriptors or no memory.
     virtual void accept_failed(std::error_code) noexcept {}
@@ -12876,9 +12890,14 @@ public:
     std::error_code ending() const noexcept {
         if (!core_) return sansocket::errc::not_open;
         const auto& info = core_->close_info();
-        if (tls_error_ && !core_->was_opened()) return tls_error_;
+        const bool of_tls =
+            info.cause == sansocket::errc::tls_handshake_failed || is_tls_error(transport_error_);
+        if (of_tls && !core_->was_opened()) return transport_error_;
         return info.clean ? std::error_code{} : make_error_code(info.cause);
     }
+    // What the transport said that went wrong.
+    void note(std::error_code ec) noexcept;
+    std::error_code transport_error() const noexcept { return transport_error_; }
 
     // Why a client has not opened. What the operation does not note is the connection's to say.
     connect_failure failure() const {
@@ -12999,7 +13018,7 @@ private:
     std::weak_ptr<message_handler> run_;
     sansocket::time_point armed_ = sansocket::never;
     sansocket::time_point end_by_ = sansocket::never;  // agreeing on the end
-    std::error_code tls_error_;
+    std::error_code transport_error_;
     std::optional<io> io_;             // nothing once the execution context is gone
     std::vector<std::byte> leftover_;  // read, and not yet taken by the core
     read_buffer buffer_;               // of a stream that cannot wait
@@ -13053,7 +13072,10 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::written(std::error_code ec, std::size_t n) {
     writing_ = false;
     core_->consume_output(n, now());
-    if (ec && attached()) core_->output_lost(now());  // what arrived before the loss is read first
+    if (ec && attached()) {
+        note(ec);
+        core_->output_lost(now());  // what arrived before the loss is read first
+    }
     drive();
 }
 
@@ -13147,9 +13169,9 @@ void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::erro
         hand_over();
     }
     if (!ec) return;
-    if (is_tls_error(ec)) tls_error_ = ec;
-    if (ec == ::asio::error::eof) core_->receive_end(now());
-    else if (is_truncation(ec)) cut_off();
+    if (ec == ::asio::error::eof) return core_->receive_end(now());
+    note(ec);
+    if (is_truncation(ec)) cut_off();
     else core_->transport_lost(now());
 }
 
@@ -13377,9 +13399,16 @@ void session<Stream, Connection>::secured(std::error_code ec) {
     else attach();
 }
 
+// The first counts. But a peer's alert, which is read behind a write that failed of the same, says why.
+template <class Stream, class Connection>
+void session<Stream, Connection>::note(std::error_code ec) noexcept {
+    if (!transport_error_ || (is_tls_error(ec) && !is_tls_error(transport_error_)))
+        transport_error_ = ec;
+}
+
 template <class Stream, class Connection>
 void session<Stream, Connection>::handshake_failed(std::error_code ec) {
-    tls_error_ = ec;
+    note(ec);
     core_->transport_lost(now(), sansocket::errc::tls_handshake_failed);
     drive();
 }
@@ -14237,6 +14266,12 @@ public:
     [[nodiscard]] sansocket::close_info close_info() const {
         return connection() ? connection()->close_info() : sansocket::close_info{};
     }
+    /// What the transport said that went wrong first, such as "Connection reset by peer", where
+    /// `close_info` says that it was lost; of a TLS alert, OpenSSL's words. Empty where nothing went
+    /// wrong, the end of the stream included; what keeps a client from being connected says `failure`.
+    [[nodiscard]] std::error_code transport_error() const noexcept {
+        return session_ ? session_->transport_error() : std::error_code{};
+    }
     /// What the connection has done so far; with `dropped_messages`, all that is counted.
     [[nodiscard]] sansocket::connection_counters counters() const noexcept {
         return connection() ? connection()->counters() : sansocket::connection_counters{};
@@ -14498,7 +14533,8 @@ private:
         const auto* const core = e.websocket.connection();
         return core == nullptr ? sansocket::errc::aborted : core->close_info().cause;
     }
-    void fail(const peer_address& client, sansocket::errc cause);
+    void fail(const peer_address& client, sansocket::errc cause, std::error_code transport_error);
+    void fail(const entry& e) { fail(e.client, cause_of(e), e.websocket.transport_error()); }
     void report(const peer_address& client, const std::exception_ptr& failed);
     // A coroutine that was told that its client is gone may end in any way.
     void report_unless_over(const entry& e, const std::exception_ptr& failed) {
@@ -14610,7 +14646,7 @@ void server_state<Stream, Connection>::take(Socket socket, const peer_address& p
     try {
         begin(std::move(*stream), peer, over);
     } catch (...) {  // no memory
-        if (!over) fail(peer, sansocket::errc::aborted);
+        if (!over) fail(peer, sansocket::errc::aborted, {});
     }
 }
 
@@ -14774,7 +14810,7 @@ void server_state<Stream, Connection>::asked(const std::shared_ptr<entry>& e, st
         return await_end(e);
     }
     if (ec) {
-        fail(e->client, cause_of(*e));
+        fail(*e);
         return await_end(e);
     }
     if (!e->websocket.connection()->request_is_upgrade()) return ask_about_http(e);
@@ -14834,7 +14870,7 @@ void server_state<Stream, Connection>::decided(const std::shared_ptr<entry>& e,
     if (ec == sansocket::errc::ok && decision.accepts()) return opened(e);
     // What the application has made of it cannot be sent.
     if (ec != sansocket::errc::ok) ws.refuse(500);
-    fail(e->client, cause_of(*e));
+    fail(*e);
     await_end(e);
 }
 
@@ -14852,7 +14888,7 @@ void server_state<Stream, Connection>::answered(const std::shared_ptr<entry>& e,
         tell([&](auto& o) { o.http_answered(e->client, answer.status); });
     } else {
         ws.refuse(500);
-        fail(e->client, cause_of(*e));
+        fail(*e);
     }
     await_end(e);
 }
@@ -14903,7 +14939,10 @@ void server_state<Stream, Connection>::ended(const std::shared_ptr<entry>& e, st
         counters_.count_end(info);
         counters_.count_websocket(e->websocket.counters(), e->websocket.dropped_messages());
         e->was_open = false;  // and not twice
-        tell([&](auto& o) { o.closed(e->client, info); });
+        tell([&](auto& o) {
+            const auto& ws = e->websocket;
+            o.closed(e->client, {info, ws.transport_error(), ws.connection()->explain()});
+        });
     }
     --count_of(e->state_);
     if (!e->refused_for) --admitted_;
@@ -14917,14 +14956,15 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::lost(const std::shared_ptr<entry>& e) noexcept {
     if (!io_ || e->gone) return;
     e->websocket.abort();
-    if (e->state_ == state::opening) fail(e->client, cause_of(*e));
+    if (e->state_ == state::opening) fail(*e);
     ended(e);
 }
 
 template <class Stream, class Connection>
-void server_state<Stream, Connection>::fail(const peer_address& client, sansocket::errc cause) {
+void server_state<Stream, Connection>::fail(const peer_address& client, sansocket::errc cause,
+                                            std::error_code transport_error) {
     counters_.count_failure(cause);
-    tell([&](auto& o) { o.handshake_failed(client, cause); });
+    tell([&](auto& o) { o.handshake_failed(client, cause, transport_error); });
 }
 
 template <class Stream, class Connection>

@@ -11331,9 +11331,14 @@ public:
     std::error_code ending() const noexcept {
         if (!core_) return sansocket::errc::not_open;
         const auto& info = core_->close_info();
-        if (tls_error_ && !core_->was_opened()) return tls_error_;
+        const bool of_tls =
+            info.cause == sansocket::errc::tls_handshake_failed || is_tls_error(transport_error_);
+        if (of_tls && !core_->was_opened()) return transport_error_;
         return info.clean ? std::error_code{} : make_error_code(info.cause);
     }
+    // What the transport said that went wrong.
+    void note(std::error_code ec) noexcept;
+    std::error_code transport_error() const noexcept { return transport_error_; }
 
     // Why a client has not opened. What the operation does not note is the connection's to say.
     connect_failure failure() const {
@@ -11454,7 +11459,7 @@ private:
     std::weak_ptr<message_handler> run_;
     sansocket::time_point armed_ = sansocket::never;
     sansocket::time_point end_by_ = sansocket::never;  // agreeing on the end
-    std::error_code tls_error_;
+    std::error_code transport_error_;
     std::optional<io> io_;             // nothing once the execution context is gone
     std::vector<std::byte> leftover_;  // read, and not yet taken by the core
     read_buffer buffer_;               // of a stream that cannot wait
@@ -11508,7 +11513,10 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::written(std::error_code ec, std::size_t n) {
     writing_ = false;
     core_->consume_output(n, now());
-    if (ec && attached()) core_->output_lost(now());  // what arrived before the loss is read first
+    if (ec && attached()) {
+        note(ec);
+        core_->output_lost(now());  // what arrived before the loss is read first
+    }
     drive();
 }
 
@@ -11602,9 +11610,9 @@ void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::erro
         hand_over();
     }
     if (!ec) return;
-    if (is_tls_error(ec)) tls_error_ = ec;
-    if (ec == ::asio::error::eof) core_->receive_end(now());
-    else if (is_truncation(ec)) cut_off();
+    if (ec == ::asio::error::eof) return core_->receive_end(now());
+    note(ec);
+    if (is_truncation(ec)) cut_off();
     else core_->transport_lost(now());
 }
 
@@ -11832,9 +11840,16 @@ void session<Stream, Connection>::secured(std::error_code ec) {
     else attach();
 }
 
+// The first counts. But a peer's alert, which is read behind a write that failed of the same, says why.
+template <class Stream, class Connection>
+void session<Stream, Connection>::note(std::error_code ec) noexcept {
+    if (!transport_error_ || (is_tls_error(ec) && !is_tls_error(transport_error_)))
+        transport_error_ = ec;
+}
+
 template <class Stream, class Connection>
 void session<Stream, Connection>::handshake_failed(std::error_code ec) {
-    tls_error_ = ec;
+    note(ec);
     core_->transport_lost(now(), sansocket::errc::tls_handshake_failed);
     drive();
 }
@@ -12691,6 +12706,12 @@ public:
     /// How the connection ended, or what is known so far.
     [[nodiscard]] sansocket::close_info close_info() const {
         return connection() ? connection()->close_info() : sansocket::close_info{};
+    }
+    /// What the transport said that went wrong first, such as "Connection reset by peer", where
+    /// `close_info` says that it was lost; of a TLS alert, OpenSSL's words. Empty where nothing went
+    /// wrong, the end of the stream included; what keeps a client from being connected says `failure`.
+    [[nodiscard]] std::error_code transport_error() const noexcept {
+        return session_ ? session_->transport_error() : std::error_code{};
     }
     /// What the connection has done so far; with `dropped_messages`, all that is counted.
     [[nodiscard]] sansocket::connection_counters counters() const noexcept {
