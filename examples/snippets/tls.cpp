@@ -33,8 +33,8 @@ asio::awaitable<void> tell_why_not(std::string url) {
     sansocket_openssl::client ws(co_await asio::this_coro::executor);
     std::error_code ec;
     co_await ws.async_connect(url, redirect_error(use_awaitable, ec));
-    // certificate verify failed (SSL routines): certificate has expired
-    if (ec) std::cout << ec.message() << ": " << ws.next_layer().verify_error() << '\n';
+    // tls: certificate verify failed (SSL routines): certificate has expired (example.com)
+    if (ec) std::cout << ws.failure().describe() << '\n';
 }
 // [/why]
 

@@ -67,6 +67,7 @@ static_assert(false, "<sansocket_openssl/sansocket_openssl.hpp> is of version 0.
 #include <asio/steady_timer.hpp>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/sslerr.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
@@ -391,6 +392,15 @@ public:
     [[nodiscard]] std::string_view verify_error() noexcept {
         const long result = uses_tls() ? ::SSL_get_verify_result(native_handle()) : X509_V_OK;
         return result == X509_V_OK ? std::string_view{} : ::X509_verify_cert_error_string(result);
+    }
+
+    /// What more is known of an error of its handshake: `verify_error()` where that was the reason,
+    /// and nothing of others. In static storage.
+    [[nodiscard]] std::string_view reason_of(const std::error_code& ec) noexcept {
+        const bool of_certificate = ec.category() == ::asio::error::get_ssl_category() &&
+                                    ERR_GET_REASON(static_cast<unsigned long>(ec.value())) ==
+                                        SSL_R_CERTIFICATE_VERIFY_FAILED;
+        return of_certificate ? verify_error() : std::string_view{};
     }
 
 private:
@@ -4712,13 +4722,17 @@ struct connect_failure {
     connect_stage stage = connect_stage::url;
     std::error_code ec{};  ///< What the operation completed with; success if none has failed.
     std::string where{};   ///< The host looked up, or the address tried last; empty where none was.
+    /// What more the stream knows of `ec`: what was wrong with the server's certificate, such as
+    /// "certificate has expired". Empty where it knows no more.
+    std::string why{};
     /// The head of the server's final response; of status 0 where there is none.
     sansocket::http_head response{};
     /// The body of a response that is no upgrade, up to `http_limits::body`: any bytes.
     std::string body{};
     bool body_cut = false;  ///< Whether more of the body followed, or may have.
 
-    /// One line for people: "connect: Connection refused (127.0.0.1:1)", or "upgrade: the server
+    /// One line for people: "connect: Connection refused (127.0.0.1:1)", "tls: certificate verify
+    /// failed (SSL routines): certificate has expired (example.com)", or "upgrade: the server
     /// answered 403 Forbidden: " and the first line of the body, if that is text. Control characters
     /// and what is not UTF-8 are replaced, and the URL is not in it, for it may hold a secret.
     [[nodiscard]] std::string describe() const;
@@ -4762,6 +4776,7 @@ inline std::string connect_failure::describe() const {
     std::string out{to_string(stage)};
     if (ec != sansocket::errc::upgrade_refused) {
         out += ": " + ec.message();
+        if (!why.empty()) out += ": " + why;
         if (!where.empty()) out += " (" + where + ")";
         return out;
     }
@@ -10439,6 +10454,14 @@ inline bool is_tls_error(const std::error_code& ec) noexcept {
     return ec.category().name() == std::string_view{"asio.ssl"};
 }
 
+// What more a stream knows of an error that it gave.
+template <class Stream>
+std::string reason_of(Stream& stream, const std::error_code& ec) {
+    if constexpr (requires { std::string_view{stream.reason_of(ec)}; })
+        return std::string{stream.reason_of(ec)};
+    else return {};
+}
+
 inline constexpr std::size_t read_buffer_size = 64 * 1024;
 
 // One for each thread: whole reads are handed to the core before anything else runs.
@@ -11341,11 +11364,12 @@ public:
     std::error_code transport_error() const noexcept { return transport_error_; }
 
     // Why a client has not opened. What the operation does not note is the connection's to say.
-    connect_failure failure() const {
+    connect_failure failure() {
         connect_failure out = failure_ ? *failure_ : connect_failure{.stage = stage_};
         if (!core_ || core_->was_opened() || !over()) return out;
         if (!out.ec) out.ec = ending();
         if (out.ec == sansocket::errc::cancelled) out.ec = ::asio::error::operation_aborted;
+        if (io_) out.why = reason_of(io_->stream, out.ec);
         if (const auto* handshake = core_->handshake()) {
             out.response = handshake->response();
             out.body = handshake->body();
@@ -12833,7 +12857,7 @@ namespace sansocket_openssl {
 /// asio::ssl::context where it is to trust others than the system does. See `stream`.
 ///
 /// Where the TLS handshake fails, `async_connect` completes with OpenSSL's error, and
-/// `next_layer().verify_error()` says what was wrong with a certificate.
+/// `failure().why` says what was wrong with a certificate.
 using client = sansocket_asio::websocket<sansocket::role::client, stream>;
 
 /// A server's end of one connection: over TLS if it is made from a socket and a server's context,

@@ -178,11 +178,12 @@ public:
     std::error_code transport_error() const noexcept { return transport_error_; }
 
     // Why a client has not opened. What the operation does not note is the connection's to say.
-    connect_failure failure() const {
+    connect_failure failure() {
         connect_failure out = failure_ ? *failure_ : connect_failure{.stage = stage_};
         if (!core_ || core_->was_opened() || !over()) return out;
         if (!out.ec) out.ec = ending();
         if (out.ec == sansocket::errc::cancelled) out.ec = ::asio::error::operation_aborted;
+        if (io_) out.why = reason_of(io_->stream, out.ec);
         if (const auto* handshake = core_->handshake()) {
             out.response = handshake->response();
             out.body = handshake->body();
