@@ -4,6 +4,7 @@
 #include <sansocket_openssl/sansocket_openssl.hpp>
 
 #include <asio/awaitable.hpp>
+#include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/this_coro.hpp>
@@ -51,6 +52,24 @@ asio::awaitable<sansocket_openssl::client> inside_the_company(std::string url) {
     co_return ws;
 }
 // [/context]
+
+// [many]
+void echo_to_everybody(asio::io_context& io, asio::ssl::context& context) {
+    using server = sansocket_openssl::server;
+    server echo(io.get_executor());
+    echo.on_connection([](server::websocket_type& ws) -> asio::awaitable<void> {
+        for (;;) {
+            sansocket::message m = co_await ws.async_receive(use_awaitable);
+            co_await ws.async_send(std::move(m), use_awaitable);
+        }
+    });
+    echo.listen(asio::ip::tcp::endpoint(asio::ip::tcp::v6(), 8443),
+                [&context](asio::ip::tcp::socket socket) {
+                    return sansocket_openssl::stream(std::move(socket), context);
+                });
+    io.run();
+}
+// [/many]
 
 // [server]
 asio::awaitable<void> serve(asio::ip::tcp::socket socket, asio::ssl::context& context) {
