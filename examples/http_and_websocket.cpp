@@ -2,7 +2,9 @@
 //
 // A chat, its page, a health check and metrics, all on one port.
 //
-//   http_and_websocket [PORT]
+//   http_and_websocket [PORT [SECONDS]]
+//
+// SECONDS: after how many of silence a client is sent a Ping; by default 20.
 //
 //   /          a page that joins the chat
 //   /ws        the chat: each text goes to all who are there
@@ -25,9 +27,11 @@
 #include <cstdint>
 #include <exception>
 #include <iostream>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 namespace {
 
@@ -49,11 +53,16 @@ form.onsubmit = () => { ws.send(input.value); input.value = ""; return false; };
 </script>
 )html";
 
+double seconds(sansocket::duration time) { return std::chrono::duration<double>(time).count(); }
+
 std::string metrics(const server_counters& n) {
-    std::string out;
-    const auto add = [&out](std::string_view type, std::string_view name, std::uint64_t value) {
-        out.append("# TYPE ").append(name).append(" ").append(type).append("\n");
-        out.append(name).append(" ").append(std::to_string(value)).append("\n");
+    std::ostringstream out;
+    const auto type = [&out](std::string_view what, std::string_view name) {
+        out << "# TYPE " << name << ' ' << what << '\n';
+    };
+    const auto add = [&](std::string_view what, std::string_view name, auto value) {
+        type(what, name);
+        out << name << ' ' << value << '\n';
     };
     add("gauge", "chat_connections", n.open);
     add("gauge", "chat_connections_opening", n.opening);
@@ -65,12 +74,30 @@ std::string metrics(const server_counters& n) {
     add("counter", "chat_http_requests_total", n.http_answered);
     add("counter", "chat_closed_clean_total", n.closed_clean);
     add("counter", "chat_closed_unclean_total", n.closed_unclean);
+    type("counter", "chat_close_codes_total");
+    const auto add_code = [&](const auto& label, std::uint16_t code) {
+        out << "chat_close_codes_total{code=\"" << label << "\"} "
+            << n.closed_with(sansocket::close_code{code}) << '\n';
+    };
+    for (std::uint16_t code = 1000; code != 1016; ++code) add_code(code, code);
+    add_code("other", 4000);  // all of the others are counted as one
     add("counter", "chat_received_messages_total", n.traffic.messages_received);
     add("counter", "chat_received_bytes_total", n.traffic.bytes_received);
     add("counter", "chat_sent_messages_total", n.traffic.messages_sent);
     add("counter", "chat_sent_bytes_total", n.traffic.bytes_sent);
-    add("counter", "chat_dropped_messages_total", n.dropped.dropped_new);
-    return out;
+    add("counter", "chat_pings_sent_total", n.traffic.pings_sent);
+    add("counter", "chat_pings_answered_total", n.traffic.pings_answered);
+    add("counter", "chat_pongs_received_total", n.traffic.pongs_received);
+    type("summary", "chat_round_trip_seconds");
+    out << "chat_round_trip_seconds_sum " << seconds(n.traffic.round_trip_sum) << '\n'
+        << "chat_round_trip_seconds_count " << n.traffic.round_trips << '\n';
+    add("gauge", "chat_round_trip_seconds_max", seconds(n.traffic.longest_round_trip));
+    add("gauge", "chat_unread_bytes_max", n.traffic.most_queued_bytes);
+    add("gauge", "chat_unsent_bytes_max", n.traffic.most_output_bytes);
+    add("counter", "chat_dropped_new_total", n.dropped.dropped_new);
+    add("counter", "chat_dropped_old_total", n.dropped.dropped_old);
+    add("counter", "chat_closed_slow_total", n.dropped.closed);
+    return std::move(out).str();
 }
 
 sansocket::http_response answer(const server& chat, const server_request& request) {
@@ -94,10 +121,11 @@ asio::awaitable<void> talk(server& chat, websocket& ws) {
     }
 }
 
-void run(std::uint16_t port) {
+void run(std::uint16_t port, std::chrono::seconds ping_after) {
     asio::io_context io(1);
     sansocket_asio::server_options options;
     options.connection.messages.size = 4096;
+    options.connection.keepalive.ping_interval = ping_after;
     options.max_connections = 1000;
     server chat(io.get_executor(), options);
     chat.on_http([&chat](const server_request& request) { return answer(chat, request); });
@@ -120,7 +148,8 @@ void run(std::uint16_t port) {
 
 int main(int argc, char* argv[]) {
     try {
-        run(argc > 1 ? static_cast<std::uint16_t>(std::stoi(argv[1])) : 8080);
+        run(argc > 1 ? static_cast<std::uint16_t>(std::stoi(argv[1])) : 8080,
+            std::chrono::seconds(argc > 2 ? std::stoi(argv[2]) : 20));
     } catch (const std::exception& error) {
         std::cerr << "http_and_websocket: " << error.what() << '\n';
         return 1;

@@ -112,22 +112,122 @@ TEST_CASE("snapshot: as a line of text") {
     s.discarded = 9;
     s.memory = 1024;
     s.subprotocol = "chat";
+    s.silence = 40s;
     s.round_trip = 1500us;
+    s.counters.round_trips = 2;
+    s.counters.longest_round_trip = 2ms;
     s.input.data = {std::byte{0x88}, std::byte{0x0f}};
     s.input.size = 2;
     s.counters.messages_received = 3;
     s.counters.bytes_sent = 77;
-    CHECK(to_string(s) ==
-          "server 7, closed, ended by the peer: the peer started the closing handshake, clean, "
-          "sent Close 1000, received Close 4001, a message was cut off, messages unread 2, bytes "
-          "unread 300, reading is paused, bytes unsent 5, bytes discarded 9, memory 1024, "
-          "subprotocol chat, round trip in us 1500, received messages 3, sent bytes 77, last bytes "
-          "88 0f");
+    CHECK(
+        to_string(s) ==
+        "server 7, closed, ended by the peer: the peer started the closing handshake, clean, "
+        "sent Close 1000, received Close 4001, a message was cut off, messages unread 2, bytes "
+        "unread 300, reading is paused, bytes unsent 5, bytes discarded 9, memory 1024, "
+        "subprotocol chat, silence in us 40000000, round trip in us 1500, longest round trip in us "
+        "2000, received messages 3, sent bytes 77, last bytes 88 0f");
     for (const auto by : {ended_by::nobody, ended_by::this_endpoint, ended_by::violation,
                           ended_by::transport, ended_by::timeout})
         CHECK_FALSE(name_of(by).empty());
     for (const auto state : {connection_state::opening, connection_state::closing})
         CHECK_FALSE(name_of(state).empty());
+}
+
+TEST_CASE("snapshot: how long the peer had been silent when the connection ended") {
+    in_both_roles([]<role Role> {
+        using sansocket::duration;
+        const auto ended = [](errc cause, duration silent, auto end) {
+            sansocket::options options;
+            options.close_timeout = 3s;
+            endpoint<Role> e(options);
+            e.open();
+            e.now += 5s;
+            e.receive(frame<Role>(opcode::text, bytes("Hello")));
+            CHECK(e.connection.explain().silence == 0s);
+            const auto heard = e.now;
+            end(e);
+            const connection_snapshot s = e.connection.explain();
+            CHECK(s.state == connection_state::closed);
+            CHECK(s.cause == cause);
+            CHECK(s.last_received == heard);
+            CHECK(s.silence == silent);
+            CHECK(to_string(s).find("silence in us ") != std::string::npos);
+        };
+        ended(errc::pong_timeout, 40s, [](auto& e) {
+            e.pass(20s);
+            CHECK(e.connection.explain().silence == 20s);
+            e.sent();
+            e.pass(20s);
+        });
+        ended(errc::transport_lost, 4s, [](auto& e) {
+            e.now += 4s;
+            e.connection.transport_lost(e.now);
+        });
+        ended(errc::end_of_stream, 6s, [](auto& e) {
+            e.now += 6s;
+            e.connection.receive_end(e.now);
+        });
+        ended(errc::close_timeout, 4s, [](auto& e) {
+            e.now += 1s;
+            CHECK(e.connection.close(close_code::normal, "", e.now) == errc::ok);
+            CHECK(e.connection.explain().silence == 1s);
+            e.sent();
+            e.pass(3s);
+        });
+        ended(errc::closed_by_peer, 2s, [](auto& e) {
+            e.receive(frame<Role>(opcode::close, close_bytes(1000)));
+            e.now += 2s;
+            e.connection.output_lost(e.now);
+        });
+    });
+}
+
+TEST_CASE("snapshot: before the first byte nobody has fallen silent") {
+    in_both_roles([]<role Role> {
+        endpoint<Role> e;
+        e.pass(11s);
+        CHECK(e.connection.explain().cause == errc::opening_timeout);
+        CHECK(e.connection.explain().silence == 0s);
+    });
+}
+
+TEST_CASE(
+    "snapshot: round trips are counted, the longest kept, and each Ping counts once (5.5.2)") {
+    in_both_roles([]<role Role> {
+        endpoint<Role> e;
+        e.open();
+        const auto& c = e.connection;
+        const auto answer = [&e](unsigned number, sansocket::duration after) {
+            e.pass(20s);
+            e.sent();
+            e.now += after;
+            byte_vector payload(8);
+            payload.back() = static_cast<std::byte>(number);
+            e.receive(frame<Role>(opcode::pong, payload) + frame<Role>(opcode::pong, payload));
+        };
+        answer(1, 2s);
+        CHECK(c.counters().longest_round_trip == 2s);
+        answer(2, 3s);
+        answer(3, 1s);
+        const auto n = c.counters();
+        CHECK(n.pongs_received == 6);
+        CHECK(n.round_trips == 3);
+        CHECK(n.round_trip_sum == 6s);
+        CHECK(n.longest_round_trip == 3s);
+        CHECK(c.explain().round_trip == 1s);
+        CHECK(to_string(c.explain()).find("longest round trip in us 3000000") != std::string::npos);
+        sansocket::connection_counters both = n;
+        both.longest_round_trip = 4s;
+        both += n;
+        CHECK(both.round_trips == 6);
+        CHECK(both.round_trip_sum == 12s);
+        CHECK(both.longest_round_trip == 4s);
+        sansocket::connection_counters none;
+        none += n;
+        CHECK(none.longest_round_trip == 3s);
+        e.connection.abort();
+    });
 }
 
 TEST_CASE("snapshot: what a connection has done is counted") {
@@ -172,6 +272,7 @@ TEST_CASE("snapshot: what a connection has done is counted") {
         CHECK(n.pings_sent == 2);
         CHECK(n.pings_answered == 1);
         CHECK(n.pongs_received == 1);
+        CHECK(n.round_trips == 0);
         CHECK(n.most_queued_bytes == 5 + 3000 + 2 + 3 * 64);
         CHECK(n.most_output_bytes == waiting);
         auto moved = std::move(e.connection);

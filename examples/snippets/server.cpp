@@ -114,8 +114,16 @@ void tell_everybody(sansocket_asio::server& server, const std::string& news) {
 // [observer]
 struct log final : sansocket_asio::server_observer {
     void closed(const sansocket_asio::peer_address& peer,
-                const sansocket::close_info& info) noexcept override {
-        std::clog << peer.to_string() << ": " << make_error_code(info.cause).message() << '\n';
+                const sansocket_asio::websocket_ending& how) noexcept override {
+        std::clog << peer.to_string() << ": " << to_string(how.snapshot);
+        if (how.transport_error) std::clog << ": " << how.transport_error.message();
+        std::clog << '\n';
+    }
+    void handshake_failed(const sansocket_asio::peer_address& peer, sansocket::errc cause,
+                          std::error_code transport_error) noexcept override {
+        std::clog << peer.to_string() << ": " << make_error_code(cause).message();
+        if (transport_error) std::clog << ": " << transport_error.message();
+        std::clog << '\n';
     }
     void accept_failed(std::error_code ec) noexcept override {
         std::clog << "accept: " << ec.message() << '\n';

@@ -4,6 +4,7 @@
 #include <sansocket_openssl/sansocket_openssl.hpp>
 
 #include <asio/awaitable.hpp>
+#include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/this_coro.hpp>
@@ -33,8 +34,8 @@ asio::awaitable<void> tell_why_not(std::string url) {
     sansocket_openssl::client ws(co_await asio::this_coro::executor);
     std::error_code ec;
     co_await ws.async_connect(url, redirect_error(use_awaitable, ec));
-    // certificate verify failed (SSL routines): certificate has expired
-    if (ec) std::cout << ec.message() << ": " << ws.next_layer().verify_error() << '\n';
+    // tls: certificate verify failed (SSL routines): certificate has expired (example.com)
+    if (ec) std::cout << ws.failure().describe() << '\n';
 }
 // [/why]
 
@@ -51,6 +52,24 @@ asio::awaitable<sansocket_openssl::client> inside_the_company(std::string url) {
     co_return ws;
 }
 // [/context]
+
+// [many]
+void echo_to_everybody(asio::io_context& io, asio::ssl::context& context) {
+    using server = sansocket_openssl::server;
+    server echo(io.get_executor());
+    echo.on_connection([](server::websocket_type& ws) -> asio::awaitable<void> {
+        for (;;) {
+            sansocket::message m = co_await ws.async_receive(use_awaitable);
+            co_await ws.async_send(std::move(m), use_awaitable);
+        }
+    });
+    echo.listen(asio::ip::tcp::endpoint(asio::ip::tcp::v6(), 8443),
+                [&context](asio::ip::tcp::socket socket) {
+                    return sansocket_openssl::stream(std::move(socket), context);
+                });
+    io.run();
+}
+// [/many]
 
 // [server]
 asio::awaitable<void> serve(asio::ip::tcp::socket socket, asio::ssl::context& context) {

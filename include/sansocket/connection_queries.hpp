@@ -77,6 +77,7 @@ connection_snapshot connection<Role, Queue, Keys, Diagnostics, Deflate>::explain
     s.subprotocol = subprotocol();
     s.round_trip = keepalive_.round_trip();
     s.last_received = keepalive_.last_received();
+    s.silence = keepalive_.silence();
     if (!out_.empty()) s.write_stalled_since = keepalive_.write_stalled_since();
     s.deadline = next_deadline();
     s.wants_read = wants_read();

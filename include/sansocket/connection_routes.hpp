@@ -196,7 +196,8 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_control(const 
     if (piece.opcode == opcode::close) return receive_close(*payload, now);
     if (piece.opcode == opcode::pong) {
         ++counters_.pongs_received;
-        return keepalive_.pong(*payload, now);
+        if (const auto took = keepalive_.pong(*payload, now)) counters_.count_round_trip(*took);
+        return;
     }
     // 5.5.2: "MUST send a Pong frame in response, unless it already received a Close frame."
     if (out_.push_control(opcode::pong, *payload, key_source()()) == errc::ok)
@@ -235,6 +236,7 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::close(close_code code,
                                                                 time_point now) {
     if (const errc ec = check_close(code, reason); ec != errc::ok) return ec;
     diagnostics_.at(now);
+    keepalive_.told(now);
     if (opening()) {
         if constexpr (is_client) abort(errc::closed_locally);
         else refuse_opening(errc::closed_locally, opening_->answer_to(errc::closed_locally), now);
@@ -302,6 +304,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_end(time_point
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::output_lost(time_point now) {
     diagnostics_.at(now);
+    keepalive_.told(now);
     close_.drop(out_.bytes());
     out_.stop();
     const bool answers = close_.state() == close_state::replying;
@@ -311,6 +314,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::output_lost(time_point
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::transport_lost(time_point now, errc how) {
     diagnostics_.at(now);
+    keepalive_.told(now);
     shutdown_.end_of_input();
     end(unless_refused(how));
 }
@@ -351,6 +355,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::shrink() noexcept {
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now) {
     diagnostics_.at(now);
+    keepalive_.told(now);
     if (now >= shutdown_.deadline()) {
         if (!shutdown_.expire(phase(), out_.empty()))
             end(opening() ? unless_refused(errc::opening_timeout) : errc::close_timeout);

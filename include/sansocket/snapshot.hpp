@@ -71,10 +71,19 @@ struct connection_counters {
     std::uint64_t pings_sent = 0;         ///< For want of traffic, and by the application. 5.5.2.
     std::uint64_t pings_answered = 0;     ///< A Pong was queued for them at once. 5.5.3.
     std::uint64_t pongs_received = 0;     ///< Those that nobody asked for, too.
+    std::uint64_t round_trips = 0;        ///< From a Ping for want of traffic to its Pong.
+    duration round_trip_sum{};            ///< Of those.
+    duration longest_round_trip{};        ///< Of those.
     std::size_t most_queued_bytes = 0;    ///< Most that the message queue has held.
     std::size_t most_output_bytes = 0;    ///< Most that has waited to be sent.
 
-    /// Those of two connections together: sums, and of the last two the greater.
+    /// Adds a round trip.
+    void count_round_trip(duration took) noexcept {
+        ++round_trips;
+        round_trip_sum += took;
+        longest_round_trip = (std::max)(longest_round_trip, took);
+    }
+    /// Those of two connections together: sums, and of what is the most or the longest, the greater.
     connection_counters& operator+=(const connection_counters& other) noexcept {
         bytes_received += other.bytes_received;
         bytes_sent += other.bytes_sent;
@@ -83,6 +92,9 @@ struct connection_counters {
         pings_sent += other.pings_sent;
         pings_answered += other.pings_answered;
         pongs_received += other.pongs_received;
+        round_trips += other.round_trips;
+        round_trip_sum += other.round_trip_sum;
+        longest_round_trip = (std::max)(longest_round_trip, other.longest_round_trip);
         most_queued_bytes = (std::max)(most_queued_bytes, other.most_queued_bytes);
         most_output_bytes = (std::max)(most_output_bytes, other.most_output_bytes);
         return *this;
@@ -117,9 +129,12 @@ struct connection_snapshot {
     std::uint64_t compressed_messages = 0;     ///< Sent so.
     std::uint64_t decompressed_messages = 0;   ///< Received so.
 
-    std::string_view subprotocol;            ///< Agreed on; as `connection::subprotocol()`.
-    std::optional<duration> round_trip;      ///< From the last Ping to its Pong.
-    time_point last_received{};              ///< When the last byte came.
+    std::string_view subprotocol;        ///< Agreed on; as `connection::subprotocol()`.
+    std::optional<duration> round_trip;  ///< From the last Ping to its Pong.
+    time_point last_received{};          ///< When the last byte came.
+    /// From then to the last time that was told with `advance`, `close` or a loss: where a silent peer
+    /// was the end of it, how long it had been silent. 0 before the first byte.
+    duration silence{};
     time_point write_stalled_since = never;  ///< Since when the transport takes none of the output.
     time_point deadline = never;             ///< When `advance` is due.
     last_bytes input;                        ///< Empty without diagnostics.
@@ -187,12 +202,15 @@ struct connection_snapshot {
         add("sent compressed ", std::to_string(s.compressed_messages));
         add("received compressed ", std::to_string(s.decompressed_messages));
     }
-    if (s.round_trip) {
+    const auto add_time = [&add](std::string_view label, duration time) {
         using std::chrono::microseconds;
-        const auto us = std::chrono::duration_cast<microseconds>(*s.round_trip).count();
-        add("round trip in us ", std::to_string(us));
-    }
+        const auto us = std::chrono::duration_cast<microseconds>(time).count();
+        add(label, std::to_string(us));
+    };
+    if (s.silence > duration::zero()) add_time("silence in us ", s.silence);
+    if (s.round_trip) add_time("round trip in us ", *s.round_trip);
     const connection_counters& n = s.counters;
+    if (n.round_trips > 1) add_time("longest round trip in us ", n.longest_round_trip);
     add_count("received messages ", n.messages_received);
     add_count("received bytes ", n.bytes_received);
     add_count("sent messages ", n.messages_sent);

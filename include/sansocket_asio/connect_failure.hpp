@@ -50,13 +50,17 @@ struct connect_failure {
     connect_stage stage = connect_stage::url;
     std::error_code ec{};  ///< What the operation completed with; success if none has failed.
     std::string where{};   ///< The host looked up, or the address tried last; empty where none was.
+    /// What more the stream knows of `ec`: what was wrong with the server's certificate, such as
+    /// "certificate has expired". Empty where it knows no more.
+    std::string why{};
     /// The head of the server's final response; of status 0 where there is none.
     sansocket::http_head response{};
     /// The body of a response that is no upgrade, up to `http_limits::body`: any bytes.
     std::string body{};
     bool body_cut = false;  ///< Whether more of the body followed, or may have.
 
-    /// One line for people: "connect: Connection refused (127.0.0.1:1)", or "upgrade: the server
+    /// One line for people: "connect: Connection refused (127.0.0.1:1)", "tls: certificate verify
+    /// failed (SSL routines): certificate has expired (example.com)", or "upgrade: the server
     /// answered 403 Forbidden: " and the first line of the body, if that is text. Control characters
     /// and what is not UTF-8 are replaced, and the URL is not in it, for it may hold a secret.
     [[nodiscard]] std::string describe() const;
@@ -100,6 +104,7 @@ inline std::string connect_failure::describe() const {
     std::string out{to_string(stage)};
     if (ec != sansocket::errc::upgrade_refused) {
         out += ": " + ec.message();
+        if (!why.empty()) out += ": " + why;
         if (!where.empty()) out += " (" + where + ")";
         return out;
     }

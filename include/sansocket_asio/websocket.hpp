@@ -361,6 +361,12 @@ public:
     [[nodiscard]] sansocket::close_info close_info() const {
         return connection() ? connection()->close_info() : sansocket::close_info{};
     }
+    /// What the transport said that went wrong first, such as "Connection reset by peer", where
+    /// `close_info` says that it was lost; of a TLS alert, OpenSSL's words. Empty where nothing went
+    /// wrong, the end of the stream included; what keeps a client from being connected says `failure`.
+    [[nodiscard]] std::error_code transport_error() const noexcept {
+        return session_ ? session_->transport_error() : std::error_code{};
+    }
     /// What the connection has done so far; with `dropped_messages`, all that is counted.
     [[nodiscard]] sansocket::connection_counters counters() const noexcept {
         return connection() ? connection()->counters() : sansocket::connection_counters{};

@@ -16,7 +16,7 @@ namespace sansocket_openssl {
 /// asio::ssl::context where it is to trust others than the system does. See `stream`.
 ///
 /// Where the TLS handshake fails, `async_connect` completes with OpenSSL's error, and
-/// `next_layer().verify_error()` says what was wrong with a certificate.
+/// `failure().why` says what was wrong with a certificate.
 using client = sansocket_asio::websocket<sansocket::role::client, stream>;
 
 /// A server's end of one connection: over TLS if it is made from a socket and a server's context,

@@ -4,5 +4,6 @@
 #pragma once
 
 #include <sansocket_openssl/client.hpp>
+#include <sansocket_openssl/server.hpp>
 #include <sansocket_openssl/stream.hpp>
 #include <sansocket_openssl/tls_context.hpp>

@@ -21,9 +21,12 @@
 #include <asio/ip/address.hpp>
 #include <asio/post.hpp>
 #include <asio/ssl/context.hpp>
+#include <asio/ssl/error.hpp>
 #include <asio/ssl/stream.hpp>
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/sslerr.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
@@ -193,6 +196,15 @@ public:
     [[nodiscard]] std::string_view verify_error() noexcept {
         const long result = uses_tls() ? ::SSL_get_verify_result(native_handle()) : X509_V_OK;
         return result == X509_V_OK ? std::string_view{} : ::X509_verify_cert_error_string(result);
+    }
+
+    /// What more is known of an error of its handshake: `verify_error()` where that was the reason,
+    /// and nothing of others. In static storage.
+    [[nodiscard]] std::string_view reason_of(const std::error_code& ec) noexcept {
+        const bool of_certificate = ec.category() == ::asio::error::get_ssl_category() &&
+                                    ERR_GET_REASON(static_cast<unsigned long>(ec.value())) ==
+                                        SSL_R_CERTIFICATE_VERIFY_FAILED;
+        return of_certificate ? verify_error() : std::string_view{};
     }
 
 private:

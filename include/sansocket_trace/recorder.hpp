@@ -28,7 +28,8 @@
 namespace sansocket_trace {
 
 /// How `c` stands, in 32 bits: two that answer differently have different digests, or hardly ever not.
-/// All of `explain()` counts but memory, its number and the last bytes, which depend on more than the calls.
+/// Nearly all of `explain()` counts: not memory, its number and the last bytes, which depend on more than
+/// the calls, nor what follows from the calls and times that are recorded, such as the counters.
 template <class Connection>
 std::uint64_t digest(const Connection& c, sansocket::time_point start) {
     const sansocket::connection_snapshot s = c.explain();

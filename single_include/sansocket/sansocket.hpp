@@ -1469,10 +1469,19 @@ struct connection_counters {
     std::uint64_t pings_sent = 0;         ///< For want of traffic, and by the application. 5.5.2.
     std::uint64_t pings_answered = 0;     ///< A Pong was queued for them at once. 5.5.3.
     std::uint64_t pongs_received = 0;     ///< Those that nobody asked for, too.
+    std::uint64_t round_trips = 0;        ///< From a Ping for want of traffic to its Pong.
+    duration round_trip_sum{};            ///< Of those.
+    duration longest_round_trip{};        ///< Of those.
     std::size_t most_queued_bytes = 0;    ///< Most that the message queue has held.
     std::size_t most_output_bytes = 0;    ///< Most that has waited to be sent.
 
-    /// Those of two connections together: sums, and of the last two the greater.
+    /// Adds a round trip.
+    void count_round_trip(duration took) noexcept {
+        ++round_trips;
+        round_trip_sum += took;
+        longest_round_trip = (std::max)(longest_round_trip, took);
+    }
+    /// Those of two connections together: sums, and of what is the most or the longest, the greater.
     connection_counters& operator+=(const connection_counters& other) noexcept {
         bytes_received += other.bytes_received;
         bytes_sent += other.bytes_sent;
@@ -1481,6 +1490,9 @@ struct connection_counters {
         pings_sent += other.pings_sent;
         pings_answered += other.pings_answered;
         pongs_received += other.pongs_received;
+        round_trips += other.round_trips;
+        round_trip_sum += other.round_trip_sum;
+        longest_round_trip = (std::max)(longest_round_trip, other.longest_round_trip);
         most_queued_bytes = (std::max)(most_queued_bytes, other.most_queued_bytes);
         most_output_bytes = (std::max)(most_output_bytes, other.most_output_bytes);
         return *this;
@@ -1515,9 +1527,12 @@ struct connection_snapshot {
     std::uint64_t compressed_messages = 0;     ///< Sent so.
     std::uint64_t decompressed_messages = 0;   ///< Received so.
 
-    std::string_view subprotocol;            ///< Agreed on; as `connection::subprotocol()`.
-    std::optional<duration> round_trip;      ///< From the last Ping to its Pong.
-    time_point last_received{};              ///< When the last byte came.
+    std::string_view subprotocol;        ///< Agreed on; as `connection::subprotocol()`.
+    std::optional<duration> round_trip;  ///< From the last Ping to its Pong.
+    time_point last_received{};          ///< When the last byte came.
+    /// From then to the last time that was told with `advance`, `close` or a loss: where a silent peer
+    /// was the end of it, how long it had been silent. 0 before the first byte.
+    duration silence{};
     time_point write_stalled_since = never;  ///< Since when the transport takes none of the output.
     time_point deadline = never;             ///< When `advance` is due.
     last_bytes input;                        ///< Empty without diagnostics.
@@ -1585,12 +1600,15 @@ struct connection_snapshot {
         add("sent compressed ", std::to_string(s.compressed_messages));
         add("received compressed ", std::to_string(s.decompressed_messages));
     }
-    if (s.round_trip) {
+    const auto add_time = [&add](std::string_view label, duration time) {
         using std::chrono::microseconds;
-        const auto us = std::chrono::duration_cast<microseconds>(*s.round_trip).count();
-        add("round trip in us ", std::to_string(us));
-    }
+        const auto us = std::chrono::duration_cast<microseconds>(time).count();
+        add(label, std::to_string(us));
+    };
+    if (s.silence > duration::zero()) add_time("silence in us ", s.silence);
+    if (s.round_trip) add_time("round trip in us ", *s.round_trip);
     const connection_counters& n = s.counters;
+    if (n.round_trips > 1) add_time("longest round trip in us ", n.longest_round_trip);
     add_count("received messages ", n.messages_received);
     add_count("received bytes ", n.bytes_received);
     add_count("sent messages ", n.messages_sent);
@@ -4525,14 +4543,14 @@ public:
     /// The connection opened.
     void start(time_point now) noexcept {
         state_ = keepalive_state::quiet;
-        heard_ = now;
+        heard_ = told_ = now;
     }
     /// It is closing: nothing runs any more.
     void stop() noexcept { state_ = keepalive_state::stopped; }
 
     /// Bytes came from the peer.
     void received(time_point now) noexcept {
-        heard_ = now;
+        heard_ = told_ = now;
         if (state_ != keepalive_state::stopped) state_ = keepalive_state::quiet;
     }
     /// This endpoint stops reading, until `received` or `resume`.
@@ -4544,8 +4562,13 @@ public:
         if (state_ == keepalive_state::suspended) received(now);
     }
 
-    /// A Pong came. If it answers the last Ping, the round trip is measured. 5.5.3.
-    void pong(std::span<const std::byte> payload, time_point now) noexcept;
+    /// A Pong came.
+    ///
+    /// @return the round trip, where it is the first answer to the last Ping. 5.5.3.
+    std::optional<duration> pong(std::span<const std::byte> payload, time_point now) noexcept;
+
+    /// It is `now`: the peer has been silent up to here.
+    void told(time_point now) noexcept { told_ = now; }
 
     /// The transport took output, or none waits.
     void written(bool waiting, time_point now) noexcept { write_since_ = waiting ? now : never; }
@@ -4563,6 +4586,10 @@ public:
     [[nodiscard]] std::optional<duration> round_trip() const noexcept { return round_trip_; }
     /// When the last byte came, the connection opened, or reading went on.
     [[nodiscard]] time_point last_received() const noexcept { return heard_; }
+    /// From then to the last time that was told; 0 before the first byte.
+    [[nodiscard]] duration silence() const noexcept {
+        return heard_ == time_point{} ? duration::zero() : told_ - heard_;
+    }
     /// Since when the transport has taken none of the output waiting, as far as was told; or `never`.
     [[nodiscard]] time_point write_stalled_since() const noexcept { return write_since_; }
 
@@ -4575,8 +4602,10 @@ private:
 
     keepalive_state state_ = keepalive_state::stopped;
     // Facts that decide no transition.
+    bool unanswered_ = false;  // the last Ping
     keepalive_options options_;
     time_point heard_{};
+    time_point told_{};
     time_point pinged_{};
     time_point write_since_ = never;
     std::uint64_t number_ = 0;
@@ -4590,11 +4619,14 @@ inline keepalive::ping_payload keepalive::payload() const noexcept {
     return out;
 }
 
-inline void keepalive::pong(std::span<const std::byte> payload_received, time_point now) noexcept {
+inline std::optional<duration> keepalive::pong(std::span<const std::byte> payload_received,
+                                               time_point now) noexcept {
     const ping_payload expected = payload();
-    if (number_ != 0 && payload_received.size() == expected.size() &&
-        std::memcmp(payload_received.data(), expected.data(), expected.size()) == 0)
-        round_trip_ = now - pinged_;
+    if (!unanswered_ || payload_received.size() != expected.size() ||
+        std::memcmp(payload_received.data(), expected.data(), expected.size()) != 0)
+        return std::nullopt;
+    unanswered_ = false;
+    return round_trip_ = now - pinged_;
 }
 
 inline keepalive::action keepalive::advance(time_point now, bool waiting) noexcept {
@@ -4608,6 +4640,7 @@ inline keepalive::action keepalive::advance(time_point now, bool waiting) noexce
     if (awaits_pong()) return {false, errc::pong_timeout};
     state_ = keepalive_state::pinged;
     pinged_ = now;
+    unanswered_ = true;
     ++number_;
     return {true, errc::ok};
 }
@@ -8677,6 +8710,7 @@ connection_snapshot connection<Role, Queue, Keys, Diagnostics, Deflate>::explain
     s.subprotocol = subprotocol();
     s.round_trip = keepalive_.round_trip();
     s.last_received = keepalive_.last_received();
+    s.silence = keepalive_.silence();
     if (!out_.empty()) s.write_stalled_since = keepalive_.write_stalled_since();
     s.deadline = next_deadline();
     s.wants_read = wants_read();
@@ -8899,7 +8933,8 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_control(const 
     if (piece.opcode == opcode::close) return receive_close(*payload, now);
     if (piece.opcode == opcode::pong) {
         ++counters_.pongs_received;
-        return keepalive_.pong(*payload, now);
+        if (const auto took = keepalive_.pong(*payload, now)) counters_.count_round_trip(*took);
+        return;
     }
     // 5.5.2: "MUST send a Pong frame in response, unless it already received a Close frame."
     if (out_.push_control(opcode::pong, *payload, key_source()()) == errc::ok)
@@ -8938,6 +8973,7 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::close(close_code code,
                                                                 time_point now) {
     if (const errc ec = check_close(code, reason); ec != errc::ok) return ec;
     diagnostics_.at(now);
+    keepalive_.told(now);
     if (opening()) {
         if constexpr (is_client) abort(errc::closed_locally);
         else refuse_opening(errc::closed_locally, opening_->answer_to(errc::closed_locally), now);
@@ -9005,6 +9041,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_end(time_point
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::output_lost(time_point now) {
     diagnostics_.at(now);
+    keepalive_.told(now);
     close_.drop(out_.bytes());
     out_.stop();
     const bool answers = close_.state() == close_state::replying;
@@ -9014,6 +9051,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::output_lost(time_point
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::transport_lost(time_point now, errc how) {
     diagnostics_.at(now);
+    keepalive_.told(now);
     shutdown_.end_of_input();
     end(unless_refused(how));
 }
@@ -9054,6 +9092,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::shrink() noexcept {
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now) {
     diagnostics_.at(now);
+    keepalive_.told(now);
     if (now >= shutdown_.deadline()) {
         if (!shutdown_.expire(phase(), out_.empty()))
             end(opening() ? unless_refused(errc::opening_timeout) : errc::close_timeout);

@@ -4538,10 +4538,19 @@ struct connection_counters {
     std::uint64_t pings_sent = 0;         ///< For want of traffic, and by the application. 5.5.2.
     std::uint64_t pings_answered = 0;     ///< A Pong was queued for them at once. 5.5.3.
     std::uint64_t pongs_received = 0;     ///< Those that nobody asked for, too.
+    std::uint64_t round_trips = 0;        ///< From a Ping for want of traffic to its Pong.
+    duration round_trip_sum{};            ///< Of those.
+    duration longest_round_trip{};        ///< Of those.
     std::size_t most_queued_bytes = 0;    ///< Most that the message queue has held.
     std::size_t most_output_bytes = 0;    ///< Most that has waited to be sent.
 
-    /// Those of two connections together: sums, and of the last two the greater.
+    /// Adds a round trip.
+    void count_round_trip(duration took) noexcept {
+        ++round_trips;
+        round_trip_sum += took;
+        longest_round_trip = (std::max)(longest_round_trip, took);
+    }
+    /// Those of two connections together: sums, and of what is the most or the longest, the greater.
     connection_counters& operator+=(const connection_counters& other) noexcept {
         bytes_received += other.bytes_received;
         bytes_sent += other.bytes_sent;
@@ -4550,6 +4559,9 @@ struct connection_counters {
         pings_sent += other.pings_sent;
         pings_answered += other.pings_answered;
         pongs_received += other.pongs_received;
+        round_trips += other.round_trips;
+        round_trip_sum += other.round_trip_sum;
+        longest_round_trip = (std::max)(longest_round_trip, other.longest_round_trip);
         most_queued_bytes = (std::max)(most_queued_bytes, other.most_queued_bytes);
         most_output_bytes = (std::max)(most_output_bytes, other.most_output_bytes);
         return *this;
@@ -4584,9 +4596,12 @@ struct connection_snapshot {
     std::uint64_t compressed_messages = 0;     ///< Sent so.
     std::uint64_t decompressed_messages = 0;   ///< Received so.
 
-    std::string_view subprotocol;            ///< Agreed on; as `connection::subprotocol()`.
-    std::optional<duration> round_trip;      ///< From the last Ping to its Pong.
-    time_point last_received{};              ///< When the last byte came.
+    std::string_view subprotocol;        ///< Agreed on; as `connection::subprotocol()`.
+    std::optional<duration> round_trip;  ///< From the last Ping to its Pong.
+    time_point last_received{};          ///< When the last byte came.
+    /// From then to the last time that was told with `advance`, `close` or a loss: where a silent peer
+    /// was the end of it, how long it had been silent. 0 before the first byte.
+    duration silence{};
     time_point write_stalled_since = never;  ///< Since when the transport takes none of the output.
     time_point deadline = never;             ///< When `advance` is due.
     last_bytes input;                        ///< Empty without diagnostics.
@@ -4654,12 +4669,15 @@ struct connection_snapshot {
         add("sent compressed ", std::to_string(s.compressed_messages));
         add("received compressed ", std::to_string(s.decompressed_messages));
     }
-    if (s.round_trip) {
+    const auto add_time = [&add](std::string_view label, duration time) {
         using std::chrono::microseconds;
-        const auto us = std::chrono::duration_cast<microseconds>(*s.round_trip).count();
-        add("round trip in us ", std::to_string(us));
-    }
+        const auto us = std::chrono::duration_cast<microseconds>(time).count();
+        add(label, std::to_string(us));
+    };
+    if (s.silence > duration::zero()) add_time("silence in us ", s.silence);
+    if (s.round_trip) add_time("round trip in us ", *s.round_trip);
     const connection_counters& n = s.counters;
+    if (n.round_trips > 1) add_time("longest round trip in us ", n.longest_round_trip);
     add_count("received messages ", n.messages_received);
     add_count("received bytes ", n.bytes_received);
     add_count("sent messages ", n.messages_sent);
@@ -7416,14 +7434,14 @@ public:
     /// The connection opened.
     void start(time_point now) noexcept {
         state_ = keepalive_state::quiet;
-        heard_ = now;
+        heard_ = told_ = now;
     }
     /// It is closing: nothing runs any more.
     void stop() noexcept { state_ = keepalive_state::stopped; }
 
     /// Bytes came from the peer.
     void received(time_point now) noexcept {
-        heard_ = now;
+        heard_ = told_ = now;
         if (state_ != keepalive_state::stopped) state_ = keepalive_state::quiet;
     }
     /// This endpoint stops reading, until `received` or `resume`.
@@ -7435,8 +7453,13 @@ public:
         if (state_ == keepalive_state::suspended) received(now);
     }
 
-    /// A Pong came. If it answers the last Ping, the round trip is measured. 5.5.3.
-    void pong(std::span<const std::byte> payload, time_point now) noexcept;
+    /// A Pong came.
+    ///
+    /// @return the round trip, where it is the first answer to the last Ping. 5.5.3.
+    std::optional<duration> pong(std::span<const std::byte> payload, time_point now) noexcept;
+
+    /// It is `now`: the peer has been silent up to here.
+    void told(time_point now) noexcept { told_ = now; }
 
     /// The transport took output, or none waits.
     void written(bool waiting, time_point now) noexcept { write_since_ = waiting ? now : never; }
@@ -7454,6 +7477,10 @@ public:
     [[nodiscard]] std::optional<duration> round_trip() const noexcept { return round_trip_; }
     /// When the last byte came, the connection opened, or reading went on.
     [[nodiscard]] time_point last_received() const noexcept { return heard_; }
+    /// From then to the last time that was told; 0 before the first byte.
+    [[nodiscard]] duration silence() const noexcept {
+        return heard_ == time_point{} ? duration::zero() : told_ - heard_;
+    }
     /// Since when the transport has taken none of the output waiting, as far as was told; or `never`.
     [[nodiscard]] time_point write_stalled_since() const noexcept { return write_since_; }
 
@@ -7466,8 +7493,10 @@ private:
 
     keepalive_state state_ = keepalive_state::stopped;
     // Facts that decide no transition.
+    bool unanswered_ = false;  // the last Ping
     keepalive_options options_;
     time_point heard_{};
+    time_point told_{};
     time_point pinged_{};
     time_point write_since_ = never;
     std::uint64_t number_ = 0;
@@ -7481,11 +7510,14 @@ inline keepalive::ping_payload keepalive::payload() const noexcept {
     return out;
 }
 
-inline void keepalive::pong(std::span<const std::byte> payload_received, time_point now) noexcept {
+inline std::optional<duration> keepalive::pong(std::span<const std::byte> payload_received,
+                                               time_point now) noexcept {
     const ping_payload expected = payload();
-    if (number_ != 0 && payload_received.size() == expected.size() &&
-        std::memcmp(payload_received.data(), expected.data(), expected.size()) == 0)
-        round_trip_ = now - pinged_;
+    if (!unanswered_ || payload_received.size() != expected.size() ||
+        std::memcmp(payload_received.data(), expected.data(), expected.size()) != 0)
+        return std::nullopt;
+    unanswered_ = false;
+    return round_trip_ = now - pinged_;
 }
 
 inline keepalive::action keepalive::advance(time_point now, bool waiting) noexcept {
@@ -7499,6 +7531,7 @@ inline keepalive::action keepalive::advance(time_point now, bool waiting) noexce
     if (awaits_pong()) return {false, errc::pong_timeout};
     state_ = keepalive_state::pinged;
     pinged_ = now;
+    unanswered_ = true;
     ++number_;
     return {true, errc::ok};
 }
@@ -9845,6 +9878,7 @@ connection_snapshot connection<Role, Queue, Keys, Diagnostics, Deflate>::explain
     s.subprotocol = subprotocol();
     s.round_trip = keepalive_.round_trip();
     s.last_received = keepalive_.last_received();
+    s.silence = keepalive_.silence();
     if (!out_.empty()) s.write_stalled_since = keepalive_.write_stalled_since();
     s.deadline = next_deadline();
     s.wants_read = wants_read();
@@ -10067,7 +10101,8 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_control(const 
     if (piece.opcode == opcode::close) return receive_close(*payload, now);
     if (piece.opcode == opcode::pong) {
         ++counters_.pongs_received;
-        return keepalive_.pong(*payload, now);
+        if (const auto took = keepalive_.pong(*payload, now)) counters_.count_round_trip(*took);
+        return;
     }
     // 5.5.2: "MUST send a Pong frame in response, unless it already received a Close frame."
     if (out_.push_control(opcode::pong, *payload, key_source()()) == errc::ok)
@@ -10106,6 +10141,7 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::close(close_code code,
                                                                 time_point now) {
     if (const errc ec = check_close(code, reason); ec != errc::ok) return ec;
     diagnostics_.at(now);
+    keepalive_.told(now);
     if (opening()) {
         if constexpr (is_client) abort(errc::closed_locally);
         else refuse_opening(errc::closed_locally, opening_->answer_to(errc::closed_locally), now);
@@ -10173,6 +10209,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_end(time_point
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::output_lost(time_point now) {
     diagnostics_.at(now);
+    keepalive_.told(now);
     close_.drop(out_.bytes());
     out_.stop();
     const bool answers = close_.state() == close_state::replying;
@@ -10182,6 +10219,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::output_lost(time_point
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::transport_lost(time_point now, errc how) {
     diagnostics_.at(now);
+    keepalive_.told(now);
     shutdown_.end_of_input();
     end(unless_refused(how));
 }
@@ -10222,6 +10260,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::shrink() noexcept {
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now) {
     diagnostics_.at(now);
+    keepalive_.told(now);
     if (now >= shutdown_.deadline()) {
         if (!shutdown_.expire(phase(), out_.empty()))
             end(opening() ? unless_refused(errc::opening_timeout) : errc::close_timeout);
@@ -11097,6 +11136,14 @@ inline bool is_tls_error(const std::error_code& ec) noexcept {
     return ec.category().name() == std::string_view{"asio.ssl"};
 }
 
+// What more a stream knows of an error that it gave.
+template <class Stream>
+std::string reason_of(Stream& stream, const std::error_code& ec) {
+    if constexpr (requires { std::string_view{stream.reason_of(ec)}; })
+        return std::string{stream.reason_of(ec)};
+    else return {};
+}
+
 inline constexpr std::size_t read_buffer_size = 64 * 1024;
 
 // One for each thread: whole reads are handed to the core before anything else runs.
@@ -11373,7 +11420,10 @@ private:
         if (!ec) n = look(ec);
         if (ec == ::asio::error::would_block || ec == ::asio::error::try_again) return wait();
         if (ec == ::asio::error::eof) return done_({}, sansocket::errc::end_of_stream);
-        if (ec) return done_({}, sansocket::errc::transport_lost);
+        if (ec) {
+            session_->note(ec);
+            return done_({}, sansocket::errc::transport_lost);
+        }
         const auto [header, size, result] =
             sansocket::parse_proxy_header(std::span(seen_).first(taken_ + n));
         // All that was seen of a header that is not complete belongs to it.
@@ -11423,6 +11473,15 @@ enum class server_refusal : std::uint8_t {
     stopping,                 ///< It came while the server was stopping.
 };
 
+/// How a WebSocket ended. It and its views live as long as the call that tells of it.
+struct websocket_ending {
+    const sansocket::close_info& info;  ///< How it ended, and why. RFC 6455 7.1.
+    /// As `websocket::transport_error()`: what the system or OpenSSL said, where the transport failed.
+    std::error_code transport_error;
+    /// As `connection::explain()`: how long nothing had come, the round trip, what had not been sent.
+    sansocket::connection_snapshot snapshot;
+};
+
 /// Is told of a server's life, on the server's executor. Each function does nothing by default, and
 /// must not destroy the server. Addresses are the client's, as far as is known by then.
 class server_observer {
@@ -11445,12 +11504,14 @@ public:
     /// It is a WebSocket now.
     virtual void opened(const peer_address&) noexcept {}
     /// The WebSocket is over, its transport too, and its handler has returned.
-    virtual void closed(const peer_address&, const sansocket::close_info&) noexcept {}
+    virtual void closed(const peer_address&, const websocket_ending&) noexcept {}
     /// It sent a plain HTTP request, which was answered with `status`.
     virtual void http_answered(const peer_address&, std::uint16_t /*status*/) noexcept {}
     /// It did not become a WebSocket: errc::refused_by_application, errc::opening_timeout, or what
-    /// was wrong with the request.
-    virtual void handshake_failed(const peer_address&, sansocket::errc) noexcept {}
+    /// was wrong with the request. The second error is `websocket::transport_error()`: of
+    /// errc::tls_handshake_failed, OpenSSL's words for why.
+    virtual void handshake_failed(const peer_address&, sansocket::errc,
+                                  std::error_code /*transport_error*/) noexcept {}
     /// No connection could be taken. The server goes on: at once where only that connection was at
     /// fault, and after a pause where there are no descriptors or no memory.
     virtual void accept_failed(std::error_code) noexcept {}
@@ -11936,13 +11997,17 @@ struct connect_failure {
     connect_stage stage = connect_stage::url;
     std::error_code ec{};  ///< What the operation completed with; success if none has failed.
     std::string where{};   ///< The host looked up, or the address tried last; empty where none was.
+    /// What more the stream knows of `ec`: what was wrong with the server's certificate, such as
+    /// "certificate has expired". Empty where it knows no more.
+    std::string why{};
     /// The head of the server's final response; of status 0 where there is none.
     sansocket::http_head response{};
     /// The body of a response that is no upgrade, up to `http_limits::body`: any bytes.
     std::string body{};
     bool body_cut = false;  ///< Whether more of the body followed, or may have.
 
-    /// One line for people: "connect: Connection refused (127.0.0.1:1)", or "upgrade: the server
+    /// One line for people: "connect: Connection refused (127.0.0.1:1)", "tls: certificate verify
+    /// failed (SSL routines): certificate has expired (example.com)", or "upgrade: the server
     /// answered 403 Forbidden: " and the first line of the body, if that is text. Control characters
     /// and what is not UTF-8 are replaced, and the URL is not in it, for it may hold a secret.
     [[nodiscard]] std::string describe() const;
@@ -11986,6 +12051,7 @@ inline std::string connect_failure::describe() const {
     std::string out{to_string(stage)};
     if (ec != sansocket::errc::upgrade_refused) {
         out += ": " + ec.message();
+        if (!why.empty()) out += ": " + why;
         if (!where.empty()) out += " (" + where + ")";
         return out;
     }
@@ -12837,16 +12903,22 @@ public:
     std::error_code ending() const noexcept {
         if (!core_) return sansocket::errc::not_open;
         const auto& info = core_->close_info();
-        if (tls_error_ && !core_->was_opened()) return tls_error_;
+        const bool of_tls =
+            info.cause == sansocket::errc::tls_handshake_failed || is_tls_error(transport_error_);
+        if (of_tls && !core_->was_opened()) return transport_error_;
         return info.clean ? std::error_code{} : make_error_code(info.cause);
     }
+    // What the transport said that went wrong.
+    void note(std::error_code ec) noexcept;
+    std::error_code transport_error() const noexcept { return transport_error_; }
 
     // Why a client has not opened. What the operation does not note is the connection's to say.
-    connect_failure failure() const {
+    connect_failure failure() {
         connect_failure out = failure_ ? *failure_ : connect_failure{.stage = stage_};
         if (!core_ || core_->was_opened() || !over()) return out;
         if (!out.ec) out.ec = ending();
         if (out.ec == sansocket::errc::cancelled) out.ec = ::asio::error::operation_aborted;
+        if (io_) out.why = reason_of(io_->stream, out.ec);
         if (const auto* handshake = core_->handshake()) {
             out.response = handshake->response();
             out.body = handshake->body();
@@ -12960,7 +13032,7 @@ private:
     std::weak_ptr<message_handler> run_;
     sansocket::time_point armed_ = sansocket::never;
     sansocket::time_point end_by_ = sansocket::never;  // agreeing on the end
-    std::error_code tls_error_;
+    std::error_code transport_error_;
     std::optional<io> io_;             // nothing once the execution context is gone
     std::vector<std::byte> leftover_;  // read, and not yet taken by the core
     read_buffer buffer_;               // of a stream that cannot wait
@@ -13014,7 +13086,10 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::written(std::error_code ec, std::size_t n) {
     writing_ = false;
     core_->consume_output(n, now());
-    if (ec && attached()) core_->output_lost(now());  // what arrived before the loss is read first
+    if (ec && attached()) {
+        note(ec);
+        core_->output_lost(now());  // what arrived before the loss is read first
+    }
     drive();
 }
 
@@ -13108,9 +13183,9 @@ void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::erro
         hand_over();
     }
     if (!ec) return;
-    if (is_tls_error(ec)) tls_error_ = ec;
-    if (ec == ::asio::error::eof) core_->receive_end(now());
-    else if (is_truncation(ec)) cut_off();
+    if (ec == ::asio::error::eof) return core_->receive_end(now());
+    note(ec);
+    if (is_truncation(ec)) cut_off();
     else core_->transport_lost(now());
 }
 
@@ -13338,9 +13413,16 @@ void session<Stream, Connection>::secured(std::error_code ec) {
     else attach();
 }
 
+// The first counts. But a peer's alert, which is read behind a write that failed of the same, says why.
+template <class Stream, class Connection>
+void session<Stream, Connection>::note(std::error_code ec) noexcept {
+    if (!transport_error_ || (is_tls_error(ec) && !is_tls_error(transport_error_)))
+        transport_error_ = ec;
+}
+
 template <class Stream, class Connection>
 void session<Stream, Connection>::handshake_failed(std::error_code ec) {
-    tls_error_ = ec;
+    note(ec);
     core_->transport_lost(now(), sansocket::errc::tls_handshake_failed);
     drive();
 }
@@ -14198,6 +14280,12 @@ public:
     [[nodiscard]] sansocket::close_info close_info() const {
         return connection() ? connection()->close_info() : sansocket::close_info{};
     }
+    /// What the transport said that went wrong first, such as "Connection reset by peer", where
+    /// `close_info` says that it was lost; of a TLS alert, OpenSSL's words. Empty where nothing went
+    /// wrong, the end of the stream included; what keeps a client from being connected says `failure`.
+    [[nodiscard]] std::error_code transport_error() const noexcept {
+        return session_ ? session_->transport_error() : std::error_code{};
+    }
     /// What the connection has done so far; with `dropped_messages`, all that is counted.
     [[nodiscard]] sansocket::connection_counters counters() const noexcept {
         return connection() ? connection()->counters() : sansocket::connection_counters{};
@@ -14459,7 +14547,8 @@ private:
         const auto* const core = e.websocket.connection();
         return core == nullptr ? sansocket::errc::aborted : core->close_info().cause;
     }
-    void fail(const peer_address& client, sansocket::errc cause);
+    void fail(const peer_address& client, sansocket::errc cause, std::error_code transport_error);
+    void fail(const entry& e) { fail(e.client, cause_of(e), e.websocket.transport_error()); }
     void report(const peer_address& client, const std::exception_ptr& failed);
     // A coroutine that was told that its client is gone may end in any way.
     void report_unless_over(const entry& e, const std::exception_ptr& failed) {
@@ -14571,7 +14660,7 @@ void server_state<Stream, Connection>::take(Socket socket, const peer_address& p
     try {
         begin(std::move(*stream), peer, over);
     } catch (...) {  // no memory
-        if (!over) fail(peer, sansocket::errc::aborted);
+        if (!over) fail(peer, sansocket::errc::aborted, {});
     }
 }
 
@@ -14735,7 +14824,7 @@ void server_state<Stream, Connection>::asked(const std::shared_ptr<entry>& e, st
         return await_end(e);
     }
     if (ec) {
-        fail(e->client, cause_of(*e));
+        fail(*e);
         return await_end(e);
     }
     if (!e->websocket.connection()->request_is_upgrade()) return ask_about_http(e);
@@ -14795,7 +14884,7 @@ void server_state<Stream, Connection>::decided(const std::shared_ptr<entry>& e,
     if (ec == sansocket::errc::ok && decision.accepts()) return opened(e);
     // What the application has made of it cannot be sent.
     if (ec != sansocket::errc::ok) ws.refuse(500);
-    fail(e->client, cause_of(*e));
+    fail(*e);
     await_end(e);
 }
 
@@ -14813,7 +14902,7 @@ void server_state<Stream, Connection>::answered(const std::shared_ptr<entry>& e,
         tell([&](auto& o) { o.http_answered(e->client, answer.status); });
     } else {
         ws.refuse(500);
-        fail(e->client, cause_of(*e));
+        fail(*e);
     }
     await_end(e);
 }
@@ -14864,7 +14953,10 @@ void server_state<Stream, Connection>::ended(const std::shared_ptr<entry>& e, st
         counters_.count_end(info);
         counters_.count_websocket(e->websocket.counters(), e->websocket.dropped_messages());
         e->was_open = false;  // and not twice
-        tell([&](auto& o) { o.closed(e->client, info); });
+        tell([&](auto& o) {
+            const auto& ws = e->websocket;
+            o.closed(e->client, {info, ws.transport_error(), ws.connection()->explain()});
+        });
     }
     --count_of(e->state_);
     if (!e->refused_for) --admitted_;
@@ -14878,14 +14970,15 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::lost(const std::shared_ptr<entry>& e) noexcept {
     if (!io_ || e->gone) return;
     e->websocket.abort();
-    if (e->state_ == state::opening) fail(e->client, cause_of(*e));
+    if (e->state_ == state::opening) fail(*e);
     ended(e);
 }
 
 template <class Stream, class Connection>
-void server_state<Stream, Connection>::fail(const peer_address& client, sansocket::errc cause) {
+void server_state<Stream, Connection>::fail(const peer_address& client, sansocket::errc cause,
+                                            std::error_code transport_error) {
     counters_.count_failure(cause);
-    tell([&](auto& o) { o.handshake_failed(client, cause); });
+    tell([&](auto& o) { o.handshake_failed(client, cause, transport_error); });
 }
 
 template <class Stream, class Connection>

@@ -42,12 +42,16 @@ static_assert(false, "<sansocket_openssl/sansocket_openssl.hpp> is of version 0.
 #include <asio/any_io_executor.hpp>
 #include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>
+#include <asio/basic_socket_acceptor.hpp>
 #include <asio/basic_stream_socket.hpp>
+#include <asio/bind_cancellation_slot.hpp>
 #include <asio/bind_executor.hpp>
 #include <asio/buffer.hpp>
+#include <asio/cancellation_signal.hpp>
 #include <asio/cancellation_state.hpp>
 #include <asio/cancellation_type.hpp>
 #include <asio/compose.hpp>
+#include <asio/detail/config.hpp>
 #include <asio/dispatch.hpp>
 #include <asio/error.hpp>
 #include <asio/execution/context.hpp>
@@ -55,6 +59,8 @@ static_assert(false, "<sansocket_openssl/sansocket_openssl.hpp> is of version 0.
 #include <asio/execution_context.hpp>
 #include <asio/generic/stream_protocol.hpp>
 #include <asio/ip/address.hpp>
+#include <asio/ip/address_v4.hpp>
+#include <asio/ip/address_v6.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/post.hpp>
 #include <asio/prefer.hpp>
@@ -67,6 +73,7 @@ static_assert(false, "<sansocket_openssl/sansocket_openssl.hpp> is of version 0.
 #include <asio/steady_timer.hpp>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/sslerr.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
@@ -80,9 +87,11 @@ static_assert(false, "<sansocket_openssl/sansocket_openssl.hpp> is of version 0.
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <functional>
 #include <initializer_list>
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -391,6 +400,15 @@ public:
     [[nodiscard]] std::string_view verify_error() noexcept {
         const long result = uses_tls() ? ::SSL_get_verify_result(native_handle()) : X509_V_OK;
         return result == X509_V_OK ? std::string_view{} : ::X509_verify_cert_error_string(result);
+    }
+
+    /// What more is known of an error of its handshake: `verify_error()` where that was the reason,
+    /// and nothing of others. In static storage.
+    [[nodiscard]] std::string_view reason_of(const std::error_code& ec) noexcept {
+        const bool of_certificate = ec.category() == ::asio::error::get_ssl_category() &&
+                                    ERR_GET_REASON(static_cast<unsigned long>(ec.value())) ==
+                                        SSL_R_CERTIFICATE_VERIFY_FAILED;
+        return of_certificate ? verify_error() : std::string_view{};
     }
 
 private:
@@ -920,14 +938,14 @@ public:
     /// The connection opened.
     void start(time_point now) noexcept {
         state_ = keepalive_state::quiet;
-        heard_ = now;
+        heard_ = told_ = now;
     }
     /// It is closing: nothing runs any more.
     void stop() noexcept { state_ = keepalive_state::stopped; }
 
     /// Bytes came from the peer.
     void received(time_point now) noexcept {
-        heard_ = now;
+        heard_ = told_ = now;
         if (state_ != keepalive_state::stopped) state_ = keepalive_state::quiet;
     }
     /// This endpoint stops reading, until `received` or `resume`.
@@ -939,8 +957,13 @@ public:
         if (state_ == keepalive_state::suspended) received(now);
     }
 
-    /// A Pong came. If it answers the last Ping, the round trip is measured. 5.5.3.
-    void pong(std::span<const std::byte> payload, time_point now) noexcept;
+    /// A Pong came.
+    ///
+    /// @return the round trip, where it is the first answer to the last Ping. 5.5.3.
+    std::optional<duration> pong(std::span<const std::byte> payload, time_point now) noexcept;
+
+    /// It is `now`: the peer has been silent up to here.
+    void told(time_point now) noexcept { told_ = now; }
 
     /// The transport took output, or none waits.
     void written(bool waiting, time_point now) noexcept { write_since_ = waiting ? now : never; }
@@ -958,6 +981,10 @@ public:
     [[nodiscard]] std::optional<duration> round_trip() const noexcept { return round_trip_; }
     /// When the last byte came, the connection opened, or reading went on.
     [[nodiscard]] time_point last_received() const noexcept { return heard_; }
+    /// From then to the last time that was told; 0 before the first byte.
+    [[nodiscard]] duration silence() const noexcept {
+        return heard_ == time_point{} ? duration::zero() : told_ - heard_;
+    }
     /// Since when the transport has taken none of the output waiting, as far as was told; or `never`.
     [[nodiscard]] time_point write_stalled_since() const noexcept { return write_since_; }
 
@@ -970,8 +997,10 @@ private:
 
     keepalive_state state_ = keepalive_state::stopped;
     // Facts that decide no transition.
+    bool unanswered_ = false;  // the last Ping
     keepalive_options options_;
     time_point heard_{};
+    time_point told_{};
     time_point pinged_{};
     time_point write_since_ = never;
     std::uint64_t number_ = 0;
@@ -985,11 +1014,14 @@ inline keepalive::ping_payload keepalive::payload() const noexcept {
     return out;
 }
 
-inline void keepalive::pong(std::span<const std::byte> payload_received, time_point now) noexcept {
+inline std::optional<duration> keepalive::pong(std::span<const std::byte> payload_received,
+                                               time_point now) noexcept {
     const ping_payload expected = payload();
-    if (number_ != 0 && payload_received.size() == expected.size() &&
-        std::memcmp(payload_received.data(), expected.data(), expected.size()) == 0)
-        round_trip_ = now - pinged_;
+    if (!unanswered_ || payload_received.size() != expected.size() ||
+        std::memcmp(payload_received.data(), expected.data(), expected.size()) != 0)
+        return std::nullopt;
+    unanswered_ = false;
+    return round_trip_ = now - pinged_;
 }
 
 inline keepalive::action keepalive::advance(time_point now, bool waiting) noexcept {
@@ -1003,6 +1035,7 @@ inline keepalive::action keepalive::advance(time_point now, bool waiting) noexce
     if (awaits_pong()) return {false, errc::pong_timeout};
     state_ = keepalive_state::pinged;
     pinged_ = now;
+    unanswered_ = true;
     ++number_;
     return {true, errc::ok};
 }
@@ -4697,13 +4730,17 @@ struct connect_failure {
     connect_stage stage = connect_stage::url;
     std::error_code ec{};  ///< What the operation completed with; success if none has failed.
     std::string where{};   ///< The host looked up, or the address tried last; empty where none was.
+    /// What more the stream knows of `ec`: what was wrong with the server's certificate, such as
+    /// "certificate has expired". Empty where it knows no more.
+    std::string why{};
     /// The head of the server's final response; of status 0 where there is none.
     sansocket::http_head response{};
     /// The body of a response that is no upgrade, up to `http_limits::body`: any bytes.
     std::string body{};
     bool body_cut = false;  ///< Whether more of the body followed, or may have.
 
-    /// One line for people: "connect: Connection refused (127.0.0.1:1)", or "upgrade: the server
+    /// One line for people: "connect: Connection refused (127.0.0.1:1)", "tls: certificate verify
+    /// failed (SSL routines): certificate has expired (example.com)", or "upgrade: the server
     /// answered 403 Forbidden: " and the first line of the body, if that is text. Control characters
     /// and what is not UTF-8 are replaced, and the URL is not in it, for it may hold a secret.
     [[nodiscard]] std::string describe() const;
@@ -4747,6 +4784,7 @@ inline std::string connect_failure::describe() const {
     std::string out{to_string(stage)};
     if (ec != sansocket::errc::upgrade_refused) {
         out += ": " + ec.message();
+        if (!why.empty()) out += ": " + why;
         if (!where.empty()) out += " (" + where + ")";
         return out;
     }
@@ -5148,10 +5186,19 @@ struct connection_counters {
     std::uint64_t pings_sent = 0;         ///< For want of traffic, and by the application. 5.5.2.
     std::uint64_t pings_answered = 0;     ///< A Pong was queued for them at once. 5.5.3.
     std::uint64_t pongs_received = 0;     ///< Those that nobody asked for, too.
+    std::uint64_t round_trips = 0;        ///< From a Ping for want of traffic to its Pong.
+    duration round_trip_sum{};            ///< Of those.
+    duration longest_round_trip{};        ///< Of those.
     std::size_t most_queued_bytes = 0;    ///< Most that the message queue has held.
     std::size_t most_output_bytes = 0;    ///< Most that has waited to be sent.
 
-    /// Those of two connections together: sums, and of the last two the greater.
+    /// Adds a round trip.
+    void count_round_trip(duration took) noexcept {
+        ++round_trips;
+        round_trip_sum += took;
+        longest_round_trip = (std::max)(longest_round_trip, took);
+    }
+    /// Those of two connections together: sums, and of what is the most or the longest, the greater.
     connection_counters& operator+=(const connection_counters& other) noexcept {
         bytes_received += other.bytes_received;
         bytes_sent += other.bytes_sent;
@@ -5160,6 +5207,9 @@ struct connection_counters {
         pings_sent += other.pings_sent;
         pings_answered += other.pings_answered;
         pongs_received += other.pongs_received;
+        round_trips += other.round_trips;
+        round_trip_sum += other.round_trip_sum;
+        longest_round_trip = (std::max)(longest_round_trip, other.longest_round_trip);
         most_queued_bytes = (std::max)(most_queued_bytes, other.most_queued_bytes);
         most_output_bytes = (std::max)(most_output_bytes, other.most_output_bytes);
         return *this;
@@ -5194,9 +5244,12 @@ struct connection_snapshot {
     std::uint64_t compressed_messages = 0;     ///< Sent so.
     std::uint64_t decompressed_messages = 0;   ///< Received so.
 
-    std::string_view subprotocol;            ///< Agreed on; as `connection::subprotocol()`.
-    std::optional<duration> round_trip;      ///< From the last Ping to its Pong.
-    time_point last_received{};              ///< When the last byte came.
+    std::string_view subprotocol;        ///< Agreed on; as `connection::subprotocol()`.
+    std::optional<duration> round_trip;  ///< From the last Ping to its Pong.
+    time_point last_received{};          ///< When the last byte came.
+    /// From then to the last time that was told with `advance`, `close` or a loss: where a silent peer
+    /// was the end of it, how long it had been silent. 0 before the first byte.
+    duration silence{};
     time_point write_stalled_since = never;  ///< Since when the transport takes none of the output.
     time_point deadline = never;             ///< When `advance` is due.
     last_bytes input;                        ///< Empty without diagnostics.
@@ -5264,12 +5317,15 @@ struct connection_snapshot {
         add("sent compressed ", std::to_string(s.compressed_messages));
         add("received compressed ", std::to_string(s.decompressed_messages));
     }
-    if (s.round_trip) {
+    const auto add_time = [&add](std::string_view label, duration time) {
         using std::chrono::microseconds;
-        const auto us = std::chrono::duration_cast<microseconds>(*s.round_trip).count();
-        add("round trip in us ", std::to_string(us));
-    }
+        const auto us = std::chrono::duration_cast<microseconds>(time).count();
+        add(label, std::to_string(us));
+    };
+    if (s.silence > duration::zero()) add_time("silence in us ", s.silence);
+    if (s.round_trip) add_time("round trip in us ", *s.round_trip);
     const connection_counters& n = s.counters;
+    if (n.round_trips > 1) add_time("longest round trip in us ", n.longest_round_trip);
     add_count("received messages ", n.messages_received);
     add_count("received bytes ", n.bytes_received);
     add_count("sent messages ", n.messages_sent);
@@ -9320,6 +9376,7 @@ connection_snapshot connection<Role, Queue, Keys, Diagnostics, Deflate>::explain
     s.subprotocol = subprotocol();
     s.round_trip = keepalive_.round_trip();
     s.last_received = keepalive_.last_received();
+    s.silence = keepalive_.silence();
     if (!out_.empty()) s.write_stalled_since = keepalive_.write_stalled_since();
     s.deadline = next_deadline();
     s.wants_read = wants_read();
@@ -9542,7 +9599,8 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_control(const 
     if (piece.opcode == opcode::close) return receive_close(*payload, now);
     if (piece.opcode == opcode::pong) {
         ++counters_.pongs_received;
-        return keepalive_.pong(*payload, now);
+        if (const auto took = keepalive_.pong(*payload, now)) counters_.count_round_trip(*took);
+        return;
     }
     // 5.5.2: "MUST send a Pong frame in response, unless it already received a Close frame."
     if (out_.push_control(opcode::pong, *payload, key_source()()) == errc::ok)
@@ -9581,6 +9639,7 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::close(close_code code,
                                                                 time_point now) {
     if (const errc ec = check_close(code, reason); ec != errc::ok) return ec;
     diagnostics_.at(now);
+    keepalive_.told(now);
     if (opening()) {
         if constexpr (is_client) abort(errc::closed_locally);
         else refuse_opening(errc::closed_locally, opening_->answer_to(errc::closed_locally), now);
@@ -9648,6 +9707,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_end(time_point
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::output_lost(time_point now) {
     diagnostics_.at(now);
+    keepalive_.told(now);
     close_.drop(out_.bytes());
     out_.stop();
     const bool answers = close_.state() == close_state::replying;
@@ -9657,6 +9717,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::output_lost(time_point
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::transport_lost(time_point now, errc how) {
     diagnostics_.at(now);
+    keepalive_.told(now);
     shutdown_.end_of_input();
     end(unless_refused(how));
 }
@@ -9697,6 +9758,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::shrink() noexcept {
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now) {
     diagnostics_.at(now);
+    keepalive_.told(now);
     if (now >= shutdown_.deadline()) {
         if (!shutdown_.expire(phase(), out_.empty()))
             end(opening() ? unless_refused(errc::opening_timeout) : errc::close_timeout);
@@ -10398,6 +10460,14 @@ inline bool is_truncation(const std::error_code& ec) noexcept {
 // An error that TLS itself tells, such as an alert of the peer's.
 inline bool is_tls_error(const std::error_code& ec) noexcept {
     return ec.category().name() == std::string_view{"asio.ssl"};
+}
+
+// What more a stream knows of an error that it gave.
+template <class Stream>
+std::string reason_of(Stream& stream, const std::error_code& ec) {
+    if constexpr (requires { std::string_view{stream.reason_of(ec)}; })
+        return std::string{stream.reason_of(ec)};
+    else return {};
 }
 
 inline constexpr std::size_t read_buffer_size = 64 * 1024;
@@ -11292,16 +11362,22 @@ public:
     std::error_code ending() const noexcept {
         if (!core_) return sansocket::errc::not_open;
         const auto& info = core_->close_info();
-        if (tls_error_ && !core_->was_opened()) return tls_error_;
+        const bool of_tls =
+            info.cause == sansocket::errc::tls_handshake_failed || is_tls_error(transport_error_);
+        if (of_tls && !core_->was_opened()) return transport_error_;
         return info.clean ? std::error_code{} : make_error_code(info.cause);
     }
+    // What the transport said that went wrong.
+    void note(std::error_code ec) noexcept;
+    std::error_code transport_error() const noexcept { return transport_error_; }
 
     // Why a client has not opened. What the operation does not note is the connection's to say.
-    connect_failure failure() const {
+    connect_failure failure() {
         connect_failure out = failure_ ? *failure_ : connect_failure{.stage = stage_};
         if (!core_ || core_->was_opened() || !over()) return out;
         if (!out.ec) out.ec = ending();
         if (out.ec == sansocket::errc::cancelled) out.ec = ::asio::error::operation_aborted;
+        if (io_) out.why = reason_of(io_->stream, out.ec);
         if (const auto* handshake = core_->handshake()) {
             out.response = handshake->response();
             out.body = handshake->body();
@@ -11415,7 +11491,7 @@ private:
     std::weak_ptr<message_handler> run_;
     sansocket::time_point armed_ = sansocket::never;
     sansocket::time_point end_by_ = sansocket::never;  // agreeing on the end
-    std::error_code tls_error_;
+    std::error_code transport_error_;
     std::optional<io> io_;             // nothing once the execution context is gone
     std::vector<std::byte> leftover_;  // read, and not yet taken by the core
     read_buffer buffer_;               // of a stream that cannot wait
@@ -11469,7 +11545,10 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::written(std::error_code ec, std::size_t n) {
     writing_ = false;
     core_->consume_output(n, now());
-    if (ec && attached()) core_->output_lost(now());  // what arrived before the loss is read first
+    if (ec && attached()) {
+        note(ec);
+        core_->output_lost(now());  // what arrived before the loss is read first
+    }
     drive();
 }
 
@@ -11563,9 +11642,9 @@ void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::erro
         hand_over();
     }
     if (!ec) return;
-    if (is_tls_error(ec)) tls_error_ = ec;
-    if (ec == ::asio::error::eof) core_->receive_end(now());
-    else if (is_truncation(ec)) cut_off();
+    if (ec == ::asio::error::eof) return core_->receive_end(now());
+    note(ec);
+    if (is_truncation(ec)) cut_off();
     else core_->transport_lost(now());
 }
 
@@ -11793,9 +11872,16 @@ void session<Stream, Connection>::secured(std::error_code ec) {
     else attach();
 }
 
+// The first counts. But a peer's alert, which is read behind a write that failed of the same, says why.
+template <class Stream, class Connection>
+void session<Stream, Connection>::note(std::error_code ec) noexcept {
+    if (!transport_error_ || (is_tls_error(ec) && !is_tls_error(transport_error_)))
+        transport_error_ = ec;
+}
+
 template <class Stream, class Connection>
 void session<Stream, Connection>::handshake_failed(std::error_code ec) {
-    tls_error_ = ec;
+    note(ec);
     core_->transport_lost(now(), sansocket::errc::tls_handshake_failed);
     drive();
 }
@@ -12653,6 +12739,12 @@ public:
     [[nodiscard]] sansocket::close_info close_info() const {
         return connection() ? connection()->close_info() : sansocket::close_info{};
     }
+    /// What the transport said that went wrong first, such as "Connection reset by peer", where
+    /// `close_info` says that it was lost; of a TLS alert, OpenSSL's words. Empty where nothing went
+    /// wrong, the end of the stream included; what keeps a client from being connected says `failure`.
+    [[nodiscard]] std::error_code transport_error() const noexcept {
+        return session_ ? session_->transport_error() : std::error_code{};
+    }
     /// What the connection has done so far; with `dropped_messages`, all that is counted.
     [[nodiscard]] sansocket::connection_counters counters() const noexcept {
         return connection() ? connection()->counters() : sansocket::connection_counters{};
@@ -12773,7 +12865,7 @@ namespace sansocket_openssl {
 /// asio::ssl::context where it is to trust others than the system does. See `stream`.
 ///
 /// Where the TLS handshake fails, `async_connect` completes with OpenSSL's error, and
-/// `next_layer().verify_error()` says what was wrong with a certificate.
+/// `failure().why` says what was wrong with a certificate.
 using client = sansocket_asio::websocket<sansocket::role::client, stream>;
 
 /// A server's end of one connection: over TLS if it is made from a socket and a server's context,
@@ -12782,3 +12874,2789 @@ using server_connection = sansocket_asio::websocket<sansocket::role::server, str
 
 }  // namespace sansocket_openssl
 #endif  // SANSOCKET_SINGLE_SANSOCKET_OPENSSL_CLIENT_HPP
+
+// ==== sansocket_asio/server/counters.hpp =========================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_COUNTERS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_COUNTERS_HPP
+// counters.hpp
+//
+// What a server has done so far, as numbers.
+
+namespace sansocket_asio {
+
+/// A server's numbers since it was made, but for the first three, which are those of now.
+struct server_counters {
+    std::size_t opening = 0;   ///< Connections that send or await a request or its answer.
+    std::size_t open = 0;      ///< WebSockets that are not over, or whose handler has not returned.
+    std::size_t refusing = 0;  ///< Connections over a limit that are being told so.
+
+    std::uint64_t accepted = 0;                         ///< Connections taken from a listener.
+    std::uint64_t refused_connections = 0;              ///< Over `max_connections`.
+    std::uint64_t refused_connections_per_address = 0;  ///< Over that limit.
+    std::uint64_t refused_stopping = 0;    ///< They came while the server was stopping.
+    std::uint64_t refused_unanswered = 0;  ///< Of all those: closed at once, without an answer.
+    std::uint64_t forwarded_invalid = 0;   ///< A trusted proxy's hop could not be read.
+    std::uint64_t opened = 0;              ///< Handshakes completed.
+    std::uint64_t http_answered = 0;       ///< Plain requests answered by the application.
+    std::uint64_t closed_clean = 0;        ///< WebSockets over, with both Closes exchanged.
+    std::uint64_t closed_unclean = 0;      ///< Over in any other way.
+    std::uint64_t accept_errors = 0;       ///< No connection could be taken.
+    std::uint64_t handler_errors = 0;      ///< Exceptions that left the application's handlers.
+
+    /// Of all WebSockets together, those that are open among them.
+    sansocket::connection_counters traffic;
+    drop_counters dropped;  ///< Of the same.
+
+    /// Adds what a WebSocket that is over had moved and lost.
+    void count_websocket(const sansocket::connection_counters& moved, const drop_counters& lost) {
+        traffic += moved;
+        dropped += lost;
+    }
+
+    /// Handshakes that failed because of `cause`.
+    [[nodiscard]] std::uint64_t handshake_failures(sansocket::errc cause) const noexcept {
+        return failures_[static_cast<std::size_t>(cause) % failures_.size()];
+    }
+    /// The same, because of anything.
+    [[nodiscard]] std::uint64_t handshake_failures() const noexcept {
+        std::uint64_t all = 0;
+        for (const std::uint64_t n : failures_) all += n;
+        return all;
+    }
+    /// WebSockets over with the WebSocket Connection Close Code `code` (RFC 6455 7.1.5). Those
+    /// of 7.4.1 are counted one by one; all the others as one, whichever is asked for.
+    [[nodiscard]] std::uint64_t closed_with(sansocket::close_code code) const noexcept {
+        return codes_[index_of(code)];
+    }
+
+    /// Adds a handshake that failed because of `cause`.
+    void count_failure(sansocket::errc cause) noexcept {
+        ++failures_[static_cast<std::size_t>(cause) % failures_.size()];
+    }
+    /// Adds a WebSocket that ended so.
+    void count_end(const sansocket::close_info& info) noexcept {
+        ++(info.clean ? closed_clean : closed_unclean);
+        ++codes_[index_of(info.code())];
+    }
+
+private:
+    static constexpr std::size_t index_of(sansocket::close_code code) noexcept {
+        const auto first = static_cast<std::size_t>(sansocket::close_code::normal);
+        const std::size_t i = static_cast<std::size_t>(code) - first;
+        return i < known ? i : known;
+    }
+    static constexpr std::size_t known = 16;
+
+    std::array<std::uint64_t, sansocket::errc_count> failures_{};
+    std::array<std::uint64_t, known + 1> codes_{};
+};
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_COUNTERS_HPP
+
+// ==== sansocket_asio/detail/group_member.hpp =====================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_GROUP_MEMBER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_GROUP_MEMBER_HPP
+// group_member.hpp
+//
+// What a group knows of its websockets: how to send to, to close and to abort each
+// of them on its own executor, and how many are left. See group.hpp.
+
+namespace sansocket_asio::detail {
+
+// The end of the transport, and the Close before it. Success if the closing handshake was clean.
+struct shutdown_operation {
+    using result = void;
+    static constexpr bool outlives_websocket = true;
+
+    sansocket::close_code code;
+    std::string reason;
+    bool asked = false;
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.changed();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return std::error_code{};
+        if (!std::exchange(asked, true)) {
+            (void)s.core_->close(code, reason, s.now());  // one that ends already goes on
+            s.drive();
+        }
+        return s.ended() ? std::optional{s.ending()} : std::nullopt;
+    }
+    template <class Session>
+    void cancelled(Session&) const noexcept {}
+};
+
+// Says once how a member ended: not cleanly, if it goes away without having said.
+class member_done {
+public:
+    explicit member_done(std::function<void(bool clean)> say) : say_(std::move(say)) {}
+    member_done(member_done&& other) noexcept : say_(std::exchange(other.say_, nullptr)) {}
+    member_done& operator=(member_done&&) = delete;
+    ~member_done() { (*this)(false); }
+    void operator()(bool clean) {
+        if (const auto say = std::exchange(say_, nullptr)) say(clean);
+    }
+
+private:
+    std::function<void(bool clean)> say_;
+};
+
+// A websocket of any type. The functions may be called on any thread; it holds none alive.
+class group_member {
+public:
+    group_member() = default;
+    group_member(const group_member&) = delete;
+    group_member& operator=(const group_member&) = delete;
+    virtual ~group_member() = default;
+
+    virtual bool gone() const = 0;
+    virtual void close(sansocket::close_code code, const std::string& reason, member_done done) = 0;
+    virtual void abort() = 0;
+    virtual sansocket::errc send(const sansocket::prepared_message& prepared, when_full full) = 0;
+};
+
+template <class Session>
+class member_of_session final : public group_member {
+public:
+    explicit member_of_session(const std::shared_ptr<Session>& session)
+        : executor_(session->stream().get_executor()),
+          session_(session),
+          outbox_(session->shared_outbox()) {}
+
+    bool gone() const override { return session_.expired(); }
+    void close(sansocket::close_code code, const std::string& reason, member_done done) override {
+        ::asio::post(executor_, [weak = session_, executor = executor_, code, reason,
+                                 done = std::move(done)]() mutable {
+            const auto self = weak.lock();
+            if (!self) return;
+            wait_in_background(self, shutdown_operation{code, std::move(reason)}, executor,
+                               [done = std::move(done)](std::error_code ec) mutable { done(!ec); });
+        });
+    }
+    void abort() override {
+        ::asio::post(executor_, [weak = session_] {
+            if (const auto self = weak.lock()) self->abort(sansocket::errc::close_timeout);
+        });
+    }
+    sansocket::errc send(const sansocket::prepared_message& prepared, when_full full) override {
+        return outbox_->push({prepared, full});
+    }
+
+private:
+    typename Session::executor_type executor_;
+    std::weak_ptr<Session> session_;
+    std::shared_ptr<outbox> outbox_;
+};
+
+// The members of a group. `close_all`, `abort_all`, `timer` on the group's executor; the rest on any
+// thread.
+class group_members : public std::enable_shared_from_this<group_members> {
+public:
+    explicit group_members(const ::asio::any_io_executor& executor)
+        : timer_(executor, sansocket::never) {}
+
+    [[nodiscard]] ::asio::any_io_executor executor() { return timer_.get_executor(); }
+    /// Rings when all are over, by being cancelled.
+    [[nodiscard]] ::asio::steady_timer& timer() noexcept { return timer_; }
+
+    bool join(std::unique_ptr<group_member> member) {
+        const std::scoped_lock lock(mutex_);
+        if (closing_) return false;
+        if (members_.size() >=
+            look_at_) {  // those that are gone make room, at a constant cost each
+            std::erase_if(members_, [](const auto& m) { return m->gone(); });
+            look_at_ = 2 * members_.size() + 16;
+        }
+        members_.push_back(std::move(member));
+        return true;
+    }
+    /// False if that was done before.
+    bool close_all(sansocket::close_code code, const std::string& reason) {
+        {
+            const std::scoped_lock lock(mutex_);
+            if (std::exchange(closing_, true)) return false;
+            std::erase_if(members_, [](const auto& m) { return m->gone(); });
+            left_ = members_.size();
+        }
+        for (const auto& m : members_)  // they change no more
+            m->close(code, reason,
+                     member_done([self = shared_from_this()](bool clean) { self->count(clean); }));
+        return true;
+    }
+    /// To how many it was handed.
+    std::size_t send(const sansocket::prepared_message& prepared, when_full full) {
+        const std::scoped_lock lock(mutex_);
+        return static_cast<std::size_t>(
+            std::count_if(members_.begin(), members_.end(), [&](const auto& m) {
+                return m->send(prepared, full) == sansocket::errc::ok;
+            }));
+    }
+    void abort_all() {
+        for (const auto& m : members_) m->abort();
+    }
+    [[nodiscard]] bool all_over() const {
+        const std::scoped_lock lock(mutex_);
+        return closing_ && left_ == 0;
+    }
+    /// Those that have not answered count as failed, and are not waited for.
+    void give_up() {
+        const std::scoped_lock lock(mutex_);
+        failed_ += std::exchange(left_, 0);
+    }
+    /// How many ended cleanly, and how many not.
+    [[nodiscard]] std::pair<std::size_t, std::size_t> counted() const {
+        const std::scoped_lock lock(mutex_);
+        return {clean_, failed_};
+    }
+
+private:
+    void count(bool clean) {
+        const std::scoped_lock lock(mutex_);
+        if (left_ == 0) return;  // given up before
+        ++(clean ? clean_ : failed_);
+        if (--left_ == 0)
+            ::asio::post(timer_.get_executor(),
+                         [self = shared_from_this()] { self->timer_.cancel(); });
+    }
+
+    mutable std::mutex mutex_;
+    ::asio::steady_timer timer_;
+    std::vector<std::unique_ptr<group_member>> members_;
+    std::size_t look_at_ = 16;
+    std::size_t left_ = 0, clean_ = 0, failed_ = 0;
+    bool closing_ = false;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_GROUP_MEMBER_HPP
+
+// ==== sansocket_asio/group.hpp ===================================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_GROUP_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_GROUP_HPP
+// group.hpp
+//
+// Websockets that are told the same and end together: a server that stops says
+// goodbye to all of its clients at once, within one time, and cuts off those that
+// do not answer.
+
+namespace sansocket_asio {
+
+/// How the members of a group ended.
+struct shutdown_result {
+    std::size_t clean = 0;  ///< With a complete closing handshake, or before they had begun.
+    std::size_t failed =
+        0;  ///< In any other way; those that were aborted at the deadline are among them.
+};
+
+/// Websockets that are told the same, and end together. Owns none of them: one that is destroyed, moved or over needs
+/// not be taken out.
+///
+/// Websockets may be of any type, each on an executor of its own: `join` and `broadcast` may be called
+/// from any thread. `async_shutdown` is called, and the group destroyed, on the group's executor. The
+/// execution contexts of all members outlive them.
+class group {
+public:
+    using executor_type = ::asio::any_io_executor;  ///< What its own operations run on.
+
+    /// A group without members, whose `async_shutdown` runs on `executor`.
+    explicit group(const executor_type& executor)
+        : members_(std::make_shared<detail::group_members>(executor)) {}
+    group(const group&) = delete;
+    group& operator=(const group&) = delete;
+
+    /// What it was given.
+    [[nodiscard]] executor_type get_executor() const { return members_->executor(); }
+
+    /// From now on `websocket` is a member, for as long as it lives. On its executor.
+    ///
+    /// @return false once a shutdown has begun, and for one that was moved from: let it go.
+    template <class Websocket>
+    [[nodiscard]] bool join(Websocket& websocket) {
+        if (!websocket.session_) return false;
+        auto member = std::make_unique<detail::member_of_session<typename Websocket::session>>(
+            websocket.session_);
+        return members_->join(std::move(member));
+    }
+
+    /// Sends a message to all members that are open, without a copy for each. From any thread; what
+    /// one thread sends arrives in the order in which it was sent, also where it uses `sender` handles.
+    ///
+    /// @param full  what becomes of it where a member is too slow: its send queue has no room when the
+    ///              message's turn comes, or its backlog is full (`backlog_limits`).
+    /// @return to how many it was handed; `websocket::dropped_messages` tells what was dropped afterwards. 0
+    ///         where the message is text and not UTF-8.
+    std::size_t broadcast(const sansocket::prepared_message& message, when_full full) {
+        return message.error() == sansocket::errc::ok ? members_->send(message, full) : 0;
+    }
+
+    /// Closes all members, and waits for the end of their transports.
+    ///
+    /// Those that are open send a Close; those that are still opening are refused or given up; those
+    /// that close already go on. All that are left after `timeout` are aborted; those whose executors
+    /// do not run, so that even that cannot be done, are given up a second later. Nobody can join any
+    /// more. Signature void(std::error_code, shutdown_result): success; errc::close_timeout if any
+    /// had to be aborted; errc::operation_in_progress if a shutdown is running;
+    /// errc::invalid_close_code, errc::close_reason_too_long, errc::text_not_utf8 before anything is
+    /// done. A group without members completes at once.
+    ///
+    /// Cancellation, total: the members are aborted at once.
+    template <class Token>
+    auto async_shutdown(sansocket::duration timeout, sansocket::close_code code,
+                        std::string_view reason, Token&& token) {
+        return ::asio::async_compose<Token, void(std::error_code, shutdown_result)>(
+            shutdown_op{members_, timeout, code, std::string{reason}}, token, members_->executor());
+    }
+    /// The same with 1001, "going away". RFC 6455 7.4.1.
+    template <class Token>
+    auto async_shutdown(sansocket::duration timeout, Token&& token) {
+        return async_shutdown(timeout, sansocket::close_code::going_away, {},
+                              std::forward<Token>(token));
+    }
+
+private:
+    class shutdown_op {
+    public:
+        shutdown_op(std::shared_ptr<detail::group_members> members, sansocket::duration timeout,
+                    sansocket::close_code code, std::string reason)
+            : members_(std::move(members)),
+              timeout_(timeout),
+              code_(code),
+              reason_(std::move(reason)) {}
+
+        template <class Self>
+        void operator()(Self& self, std::error_code timer = ::asio::error::operation_aborted) {
+            switch (state_) {
+            case state::starting:
+                self.reset_cancellation_state(::asio::enable_total_cancellation());
+                ec_ = sansocket::check_close(code_, reason_);
+                if (!ec_ && !members_->close_all(code_, reason_))
+                    ec_ = sansocket::errc::operation_in_progress;
+                if (ec_ || members_->all_over()) return finish_later(self);
+                members_->timer().expires_after(timeout_);
+                return wait(self);
+            case state::waiting: {
+                if (members_->all_over()) return finish(self);
+                const bool cancelled =
+                    self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none;
+                if (ec_ && !timer) {  // nobody runs their executors
+                    members_->give_up();
+                    return finish(self);
+                }
+                if (!ec_ && (cancelled || !timer)) {
+                    ec_ = sansocket::errc::close_timeout;
+                    if (cancelled) ec_ = ::asio::error::operation_aborted;
+                    members_->abort_all();
+                    members_->timer().expires_after(time_to_abort);
+                }
+                return wait(self);
+            }
+            case state::finishing: return finish(self);
+            }
+        }
+
+    private:
+        enum class state : std::uint8_t { starting, waiting, finishing };
+        // In which a member's executor carries the abort out.
+        static constexpr std::chrono::seconds time_to_abort{1};
+
+        template <class Self>
+        void wait(Self& self) {
+            state_ = state::waiting;
+            members_->timer().async_wait(std::move(self));
+        }
+        template <class Self>
+        void finish_later(Self& self) {
+            state_ = state::finishing;
+            ::asio::post(std::move(self));
+        }
+        template <class Self>
+        void finish(Self& self) {
+            const auto [clean, failed] = members_->counted();
+            self.complete(ec_, shutdown_result{clean, failed});
+        }
+
+        std::shared_ptr<detail::group_members> members_;
+        sansocket::duration timeout_;
+        sansocket::close_code code_;
+        std::string reason_;
+        state state_ = state::starting;
+        std::error_code ec_;
+    };
+
+    std::shared_ptr<detail::group_members> members_;
+};
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_GROUP_HPP
+
+// ==== sansocket_asio/server/peer_address.hpp =====================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PEER_ADDRESS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PEER_ADDRESS_HPP
+// peer_address.hpp
+//
+// Where an accepted connection comes from: an IP address and a port, or a Unix
+// socket. It is what the transport says, or a proxy that is trusted.
+
+namespace sansocket_asio {
+
+/// Where a connection comes from.
+class peer_address {
+public:
+    /// No address: a Unix socket's.
+    peer_address() = default;
+    explicit peer_address(const ::asio::ip::tcp::endpoint& endpoint)
+        : ip_(plain(endpoint.address())), port_(endpoint.port()) {}
+    /// Of an endpoint of any protocol: as the one before, or none.
+    template <class Endpoint>
+    [[nodiscard]] static peer_address of(const Endpoint& endpoint) {
+        if constexpr (std::is_same_v<Endpoint, ::asio::ip::tcp::endpoint>)
+            return peer_address(endpoint);
+        else return {};
+    }
+
+    /// The IP address, an IPv4 address as such also on a socket of IPv6; nothing for a Unix socket.
+    [[nodiscard]] const std::optional<::asio::ip::address>& ip() const noexcept { return ip_; }
+    /// The port; 0 for a Unix socket.
+    [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+    /// For logs: "192.0.2.1:4711", "[2001:db8::1]:4711", or "unix".
+    [[nodiscard]] std::string to_string() const {
+        if (!ip_) return "unix";
+        const std::string host = ip_->is_v6() ? "[" + ip_->to_string() + "]" : ip_->to_string();
+        return host + ":" + std::to_string(port_);
+    }
+
+    friend bool operator==(const peer_address&, const peer_address&) = default;
+
+private:
+    static ::asio::ip::address plain(const ::asio::ip::address& address) {
+        if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address;
+        return ::asio::ip::make_address_v4(::asio::ip::v4_mapped, address.to_v6());
+    }
+
+    std::optional<::asio::ip::address> ip_;
+    std::uint16_t port_ = 0;
+};
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PEER_ADDRESS_HPP
+
+// ==== sansocket_asio/server/detail/address_counts.hpp ============================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_ADDRESS_COUNTS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_ADDRESS_COUNTS_HPP
+// address_counts.hpp
+//
+// How many connections come from where. What one party usually has to itself
+// counts as one place: an IPv4 address, or an IPv6 network of 64 bits.
+
+namespace sansocket_asio::detail {
+
+class address_counts {
+public:
+    // 0 for a Unix socket.
+    [[nodiscard]] std::size_t count(const peer_address& peer) const {
+        const auto place = key_of(peer);
+        const auto found = place ? counts_.find(*place) : counts_.end();
+        return found == counts_.end() ? 0 : found->second;
+    }
+    void add(const peer_address& peer) {
+        if (const auto place = key_of(peer)) ++counts_[*place];
+    }
+    void remove(const peer_address& peer) noexcept {
+        const auto place = key_of(peer);
+        const auto found = place ? counts_.find(*place) : counts_.end();
+        if (found != counts_.end() && --found->second == 0) counts_.erase(found);
+    }
+
+private:
+    using key = std::pair<bool, std::uint64_t>;  // whether IPv6, and the bits
+
+    static std::optional<key> key_of(const peer_address& peer) {
+        if (!peer.ip()) return std::nullopt;
+        if (peer.ip()->is_v4()) return key{false, peer.ip()->to_v4().to_uint()};
+        const auto bytes = peer.ip()->to_v6().to_bytes();
+        std::uint64_t network = 0;
+        for (std::size_t i = 0; i != 8; ++i) network = network << 8U | bytes[i];
+        return key{true, network};
+    }
+
+    std::map<key, std::size_t> counts_;  // peers choose the keys: a tree has no bad ones
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_ADDRESS_COUNTS_HPP
+
+// ==== sansocket_asio/server/detail/handlers.hpp ==================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_HANDLERS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_HANDLERS_HPP
+// handlers.hpp
+//
+// What the application has said is to be done with requests and connections, in
+// one form each, whether it said so with functions or with coroutines.
+
+#if defined(ASIO_HAS_CO_AWAIT)
+#include <asio/awaitable.hpp>
+#include <asio/co_spawn.hpp>
+#endif
+
+namespace sansocket_asio::detail {
+
+template <class T>
+inline constexpr bool is_awaitable = false;
+#if defined(ASIO_HAS_CO_AWAIT)
+template <class T, class Executor>
+inline constexpr bool is_awaitable<::asio::awaitable<T, Executor>> = true;
+#endif
+
+// Answers a request, now or later, or fails.
+template <class Request, class Answer>
+class request_handler {
+public:
+    using answered = std::function<void(std::exception_ptr, Answer)>;
+
+    template <class Handler>
+    request_handler& operator=(Handler handler) {
+        auto shared = std::make_shared<Handler>(std::move(handler));
+#if defined(ASIO_HAS_CO_AWAIT)
+        if constexpr (is_awaitable<std::invoke_result_t<Handler&, const Request&>>)
+            call_ = [shared](const ::asio::any_io_executor& executor,
+                             ::asio::cancellation_slot slot,
+                             const std::shared_ptr<const Request>& request, const answered& done) {
+                try {
+                    ::asio::co_spawn(executor, (*shared)(*request),
+                                     ::asio::bind_cancellation_slot(
+                                         slot, [shared, request, done](std::exception_ptr failed,
+                                                                       Answer answer) {
+                                             done(std::move(failed), std::move(answer));
+                                         }));
+                } catch (...) {
+                    done(std::current_exception(), Answer{});
+                }
+            };
+        else
+#endif
+            call_ = [shared](const ::asio::any_io_executor&, ::asio::cancellation_slot,
+                             const std::shared_ptr<const Request>& request, const answered& done) {
+                std::exception_ptr failed;
+                Answer answer{};
+                try {
+                    answer = (*shared)(*request);
+                } catch (...) {
+                    failed = std::current_exception();
+                }
+                done(std::move(failed), std::move(answer));
+            };
+        return *this;
+    }
+    explicit operator bool() const noexcept { return static_cast<bool>(call_); }
+    // `slot` ends a coroutine.
+    void operator()(const ::asio::any_io_executor& executor, ::asio::cancellation_slot slot,
+                    const std::shared_ptr<const Request>& request, const answered& done) const {
+        call_(executor, slot, request, done);
+    }
+
+private:
+    std::function<void(const ::asio::any_io_executor&, ::asio::cancellation_slot,
+                       const std::shared_ptr<const Request>&, const answered&)>
+        call_;
+};
+
+// Serves a connection, for as long as it holds the handle. A handler may take the client's address,
+// which lives as long as that, as a second argument.
+template <class Websocket, class Address>
+class connection_handler {
+public:
+    using handle = std::shared_ptr<Websocket>;
+    using failed = std::function<void(std::exception_ptr)>;
+
+    template <class Handler>
+    connection_handler& operator=(Handler handler) {
+        auto shared = std::make_shared<Handler>(std::move(handler));
+        if constexpr (takes<Handler, Websocket&>) {
+            static_assert(is_awaitable<decltype(call(*shared, std::declval<Websocket&>(),
+                                                     std::declval<const Address&>()))>,
+                          "a handler that returns at once takes the websocket as a shared_ptr");
+#if defined(ASIO_HAS_CO_AWAIT)
+            call_ = [shared](handle ws, const Address& client, ::asio::cancellation_slot slot,
+                             const failed& tell) {
+                Websocket& named = *ws;
+                const auto executor = named.get_executor();
+                try {
+                    ::asio::co_spawn(executor, call(*shared, named, client),
+                                     ::asio::bind_cancellation_slot(
+                                         slot, [shared, ws, tell](std::exception_ptr e) {
+                                             if (e) tell(std::move(e));
+                                         }));
+                } catch (...) {
+                    tell(std::current_exception());
+                }
+            };
+#endif
+        } else {
+            call_ = [shared](handle ws, const Address& client, ::asio::cancellation_slot,
+                             const failed& tell) {
+                try {
+                    call(*shared, std::move(ws), client);
+                } catch (...) {
+                    tell(std::current_exception());
+                }
+            };
+        }
+        return *this;
+    }
+    explicit operator bool() const noexcept { return static_cast<bool>(call_); }
+    // `slot` ends a coroutine.
+    void operator()(handle ws, const Address& client, ::asio::cancellation_slot slot,
+                    const failed& tell) const {
+        call_(std::move(ws), client, slot, tell);
+    }
+
+private:
+    template <class Handler, class First>
+    static constexpr bool takes = std::is_invocable_v<Handler&, First> ||
+                                  std::is_invocable_v<Handler&, First, const Address&>;
+    template <class Handler, class First>
+    static decltype(auto) call(Handler& handler, First&& first, const Address& client) {
+        if constexpr (std::is_invocable_v<Handler&, First, const Address&>)
+            return handler(std::forward<First>(first), client);
+        else return handler(std::forward<First>(first));
+    }
+
+    std::function<void(handle, const Address&, ::asio::cancellation_slot, const failed&)> call_;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_HANDLERS_HPP
+
+// ==== sansocket_asio/server/detail/socket_file.hpp ===============================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SOCKET_FILE_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SOCKET_FILE_HPP
+// socket_file.hpp
+//
+// The file that listening on a Unix socket makes, and that nobody else removes.
+
+#if defined(ASIO_HAS_LOCAL_SOCKETS) && !defined(ASIO_WINDOWS)
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
+namespace sansocket_asio::detail {
+
+// Removes the file that is there when it is made, once, unless another has taken its place.
+class socket_file {
+public:
+    socket_file() = default;
+    explicit socket_file(std::string_view path) : path_(path) {
+        if (!look(device_, number_)) path_.clear();
+    }
+    socket_file(socket_file&& other) noexcept
+        : path_(std::exchange(other.path_, {})), device_(other.device_), number_(other.number_) {}
+    socket_file& operator=(socket_file&& other) noexcept {
+        std::swap(path_, other.path_);
+        std::swap(device_, other.device_);
+        std::swap(number_, other.number_);
+        return *this;
+    }
+    ~socket_file() { remove(); }
+
+    void remove() noexcept {
+        unsigned long long device = 0, number = 0;
+        if (!path_.empty() && look(device, number) && device == device_ && number == number_)
+            unlink();
+        path_.clear();
+    }
+
+private:
+#if defined(ASIO_HAS_LOCAL_SOCKETS) && !defined(ASIO_WINDOWS)
+    bool look(unsigned long long& device, unsigned long long& number) const noexcept {
+        struct ::stat is {};
+        if (path_.empty() || path_[0] == '\0' || ::stat(path_.c_str(), &is) != 0) return false;
+        device = is.st_dev;
+        number = is.st_ino;
+        return true;
+    }
+    void unlink() const noexcept { (void)::unlink(path_.c_str()); }
+#else
+    bool look(unsigned long long&, unsigned long long&) const noexcept { return false; }
+    void unlink() const noexcept {}
+#endif
+
+    std::string path_;
+    unsigned long long device_ = 0, number_ = 0;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SOCKET_FILE_HPP
+
+// ==== sansocket/wire/forwarded.hpp ===============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_FORWARDED_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_FORWARDED_HPP
+// forwarded.hpp
+//
+// Whom a proxy's request comes from: the fields Forwarded (RFC 7239) and
+// X-Forwarded-For, and which part of them is to be believed.
+//
+// Each proxy adds a hop at the end. So they are read from the end, and only for
+// as long as the hop before was written by a proxy that is trusted: what stands
+// further to the left is the client's word, and may be anything, open quotes
+// among it. Reading from the end, none of it is ever looked at.
+//
+// Knows nothing of: which proxies are trusted, sockets.
+// Section numbers in this file refer to RFC 7239 unless another RFC is named.
+
+namespace sansocket {
+
+/// What a hop says of who it was. 6.
+enum class forwarded_node_kind : std::uint8_t {
+    address,     ///< An IP address. 6.1.
+    unknown,     ///< "unknown", or nothing. 6.2.
+    obfuscated,  ///< A word of the proxy's own, such as "_gazonk". 6.3.
+};
+
+/// The one who made a request, or who took it. 6.
+struct forwarded_node {
+    forwarded_node_kind kind = forwarded_node_kind::unknown;  ///< What it is named by.
+    ip_address address{};     ///< Of `forwarded_node_kind::address`.
+    std::uint16_t port = 0;   ///< 0 where none is given, or it is obfuscated.
+    std::string_view name{};  ///< As written, without quotes. Lives as long as the field.
+
+    friend constexpr bool operator==(const forwarded_node&, const forwarded_node&) = default;
+};
+
+/// One hop: what one proxy wrote. 4. The views live as long as the field.
+struct forwarded_hop {
+    forwarded_node from{};     ///< "for": who made the request to the proxy. 5.2.
+    forwarded_node by{};       ///< "by": where the proxy took it. 5.1.
+    std::string_view host{};   ///< The Host field that the proxy saw, empty if not said. 5.3.
+    std::string_view proto{};  ///< "http", "https"; empty if not said. 5.4.
+};
+
+/// What the functions below return: `value` counts only where `ec` is `errc{}`.
+struct forwarded_hop_result {
+    forwarded_hop value{};  ///< The hop.
+    errc ec{};              ///< `errc::forwarded_invalid`, or none.
+};
+
+/// One element of Forwarded: "for=192.0.2.60;proto=http;by=203.0.113.43". 4.
+///
+/// Parameters that are unknown are passed over, and names are compared without regard to case. Quoted
+/// pairs are refused: nothing that may be written here needs them.
+///
+/// @return the hop, or errc::forwarded_invalid: what is no "name=value" with ";" between them, a
+///         parameter that stands twice, a node that is none (6).
+[[nodiscard]] constexpr forwarded_hop_result parse_forwarded(std::string_view element) noexcept;
+
+/// One element of X-Forwarded-For: an address, which may have a port ("192.0.2.1:80",
+/// "[2001:db8::1]:80"), or "unknown".
+///
+/// @return the hop, of which `from` alone is set, or errc::forwarded_invalid.
+[[nodiscard]] constexpr forwarded_hop_result parse_x_forwarded_for(
+    std::string_view element) noexcept;
+
+/// The elements of such a field, the last one first. Commas within quotes are none.
+class forwarded_list {
+public:
+    /// @param value  a field's value; it has to outlive the elements.
+    constexpr explicit forwarded_list(std::string_view value) noexcept : rest_(value) {}
+
+    /// The one before, without the white space around it; nothing where all were told. Empty elements
+    /// are passed over (RFC 9110 5.6.1.2).
+    [[nodiscard]] constexpr std::optional<std::string_view> previous() noexcept {
+        while (!rest_.empty()) {
+            const std::size_t begin = begin_of_last();
+            const std::string_view element = detail::trim_ows(rest_.substr(begin));
+            rest_ = rest_.substr(0, begin == 0 ? 0 : begin - 1);
+            if (!element.empty()) return element;
+        }
+        return std::nullopt;
+    }
+
+private:
+    // Read from the end, a quote opens a string where it closes one, and none is escaped: whether a "\"
+    // before it does so depends on what is further left. The element is refused then.
+    [[nodiscard]] constexpr std::size_t begin_of_last() const noexcept {
+        bool quoted = false;
+        for (std::size_t i = rest_.size(); i != 0; --i) {
+            const char c = rest_[i - 1];
+            if (c == '"') quoted = !quoted;
+            if (c == ',' && !quoted) return i;
+        }
+        return 0;
+    }
+
+    std::string_view rest_;
+};
+
+/// Which field proxies write. The other one is not looked at: a proxy that does not know it passes on
+/// what the client has made up.
+enum class forwarded_field : std::uint8_t {
+    none,             ///< The sender of the transport is the client.
+    forwarded,        ///< RFC 7239.
+    x_forwarded_for,  ///< X-Forwarded-For, by convention.
+};
+
+/// Where a request comes from, as far as it can be known.
+struct forwarded_client {
+    std::optional<ip_address> address{};  ///< Nothing: of the one who sent it, no more is known.
+    std::uint16_t port = 0;               ///< 0 where a proxy did not say.
+    errc ec{};  ///< errc::forwarded_invalid: a trusted proxy's hop could not be read.
+};
+
+/// Who made a request that a trusted proxy has sent. To be asked of no request but such.
+///
+/// Hop by hop from the end: whoever is named is the client, unless it is itself trusted and another hop
+/// stands before. Where a hop is malformed, unknown or obfuscated, or there is none, the client is the
+/// proxy that it came from, as far as is known.
+///
+/// @param trusts  bool(const ip_address&): whether that is the address of a trusted proxy.
+template <class Trusts>
+[[nodiscard]] forwarded_client find_client(const http_head& head, forwarded_field field,
+                                           Trusts trusts);
+
+namespace detail {
+
+// The name of the field; none has an empty one.
+constexpr std::string_view name_of(forwarded_field field) noexcept {
+    switch (field) {
+    case forwarded_field::forwarded: return "Forwarded";
+    case forwarded_field::x_forwarded_for: return "X-Forwarded-For";
+    case forwarded_field::none: break;
+    }
+    return {};
+}
+
+// 1 to 5 digits of at most 65535.
+constexpr std::optional<std::uint16_t> parse_node_port(std::string_view digits) noexcept {
+    if (digits.empty() || digits.size() > 5 || !all_are(char_class::digit, digits))
+        return std::nullopt;
+    unsigned value = 0;
+    for (const char c : digits) value = value * 10 + static_cast<unsigned>(c - '0');
+    if (value > 65535) return std::nullopt;
+    return static_cast<std::uint16_t>(value);
+}
+
+// "_" and one or more letters, digits, ".", "_" or "-". 6.3.
+constexpr bool is_obfuscated(std::string_view text) noexcept {
+    if (text.size() < 2 || text[0] != '_') return false;
+    return std::all_of(text.begin(), text.end(), [](char c) {
+        return is(char_class::digit, c) || is(char_class::alpha, c) || c == '.' || c == '_' ||
+               c == '-';
+    });
+}
+
+// A node's name: everything but the port. 6.
+constexpr bool set_name(forwarded_node& node, std::string_view name) noexcept {
+    const bool bracketed = name.size() > 2 && name.front() == '[' && name.back() == ']';
+    const std::string_view inside = bracketed ? name.substr(1, name.size() - 2) : name;
+    if (const auto address = parse_ip_address(inside)) {
+        node.kind = forwarded_node_kind::address;
+        node.address = *address;
+        return bracketed == (inside.find(':') != std::string_view::npos);
+    }
+    node.kind =
+        is_obfuscated(name) ? forwarded_node_kind::obfuscated : forwarded_node_kind::unknown;
+    return node.kind == forwarded_node_kind::obfuscated || iequals(name, "unknown");
+}
+
+// nodename [ ":" node-port ]. 6.
+constexpr bool parse_node(std::string_view text, forwarded_node& node) noexcept {
+    node.name = text;
+    const std::size_t bracket = text.find(']');
+    const std::size_t colon = text.find(':', bracket == std::string_view::npos ? 0 : bracket);
+    if (!set_name(node, text.substr(0, colon))) return false;
+    if (colon == std::string_view::npos) return true;
+    const std::string_view port = text.substr(colon + 1);
+    const auto number = parse_node_port(port);
+    node.port = number.value_or(0);
+    return number || is_obfuscated(port);
+}
+
+// token / quoted-string, taken off the front; nothing where it is neither. RFC 9110 5.6.4.
+constexpr std::optional<std::string_view> take_value(std::string_view& rest) noexcept {
+    const bool quoted = rest.starts_with('"');
+    std::size_t end = 0;
+    if (quoted) {
+        end = rest.find_first_of("\"\\", 1);
+        if (end == std::string_view::npos || rest[end] == '\\') return std::nullopt;
+    } else {
+        while (end != rest.size() && is(char_class::token, rest[end])) ++end;
+        if (end == 0) return std::nullopt;
+    }
+    const std::string_view value = quoted ? rest.substr(1, end - 1) : rest.substr(0, end);
+    rest.remove_prefix(quoted ? end + 1 : end);
+    return value;
+}
+
+// The parameters of a hop, each of which may stand once.
+class forwarded_pairs {
+public:
+    constexpr bool set(forwarded_hop& hop, std::string_view name, std::string_view value) noexcept {
+        if (iequals(name, "for")) return once(0) && parse_node(value, hop.from);
+        if (iequals(name, "by")) return once(1) && parse_node(value, hop.by);
+        if (iequals(name, "host")) hop.host = value;
+        else if (iequals(name, "proto")) hop.proto = value;
+        else return true;
+        return once(iequals(name, "host") ? 2 : 3);
+    }
+
+private:
+    constexpr bool once(std::size_t which) noexcept {
+        const bool first = !seen_[which];
+        seen_[which] = true;
+        return first;
+    }
+    std::array<bool, 4> seen_{};
+};
+
+}  // namespace detail
+
+constexpr forwarded_hop_result parse_forwarded(std::string_view element) noexcept {
+    forwarded_hop hop;
+    detail::forwarded_pairs pairs;
+    std::string_view rest = detail::trim_ows(element);
+    for (;;) {
+        const std::size_t equals = rest.find('=');
+        const std::string_view name = rest.substr(0, equals);
+        if (equals == std::string_view::npos || !is_token(name))
+            return {{}, errc::forwarded_invalid};
+        rest.remove_prefix(equals + 1);
+        const auto value = detail::take_value(rest);
+        if (!value || !pairs.set(hop, name, *value)) return {{}, errc::forwarded_invalid};
+        rest = detail::trim_ows(rest);  // not in the grammar, and written nevertheless
+        if (rest.empty()) return {hop, errc{}};
+        if (rest.front() != ';') return {{}, errc::forwarded_invalid};
+        rest = detail::trim_ows(rest.substr(1));
+        if (rest.empty())
+            return {hop, errc{}};  // 4: [ forwarded-pair ] *( ";" [ forwarded-pair ] )
+    }
+}
+
+constexpr forwarded_hop_result parse_x_forwarded_for(std::string_view element) noexcept {
+    forwarded_hop hop;
+    const std::string_view text = detail::trim_ows(element);
+    if (const auto plain = parse_ip_address(text)) {  // IPv6 stands without brackets
+        hop.from = {forwarded_node_kind::address, *plain, 0, text};
+        return {hop, errc{}};
+    }
+    const bool good = detail::parse_node(text, hop.from);
+    return good ? forwarded_hop_result{hop, errc{}}
+                : forwarded_hop_result{{}, errc::forwarded_invalid};
+}
+
+template <class Trusts>
+forwarded_client find_client(const http_head& head, forwarded_field field, Trusts trusts) {
+    forwarded_client client;
+    for (std::size_t i = head.size(); i != 0; --i) {
+        if (!detail::iequals(head[i - 1].name, detail::name_of(field))) continue;
+        forwarded_list hops{head[i - 1].value};
+        while (const auto element = hops.previous()) {
+            const auto [hop, ec] = field == forwarded_field::forwarded
+                                       ? parse_forwarded(*element)
+                                       : parse_x_forwarded_for(*element);
+            client.ec = ec;
+            if (ec != errc{} || hop.from.kind != forwarded_node_kind::address) return client;
+            client = {hop.from.address, hop.from.port, errc{}};
+            if (!trusts(hop.from.address)) return client;
+        }
+    }
+    return client;
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_FORWARDED_HPP
+
+// ==== sansocket_asio/server_options.hpp ==========================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OPTIONS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OPTIONS_HPP
+// server_options.hpp
+//
+// What can be chosen for a server. Every limit is on by default, but for the one
+// that would turn a proxy's clients away.
+
+namespace sansocket_asio {
+
+class server_observer;
+
+/// Whether trusted proxies begin each connection with a PROXY header, of version 1 or 2.
+enum class proxy_protocol : std::uint8_t {
+    off,       ///< A header is an error, as any other bytes that are no request.
+    required,  ///< From each trusted proxy, within `options::opening_timeout`, ahead of TLS too.
+};
+
+/// Choices and limits of a server.
+struct server_options {
+    /// Which upgrades are accepted: subprotocols, and the origins that are let in, without which any
+    /// page in a browser may connect (RFC 6455 10.2).
+    sansocket::server_policy policy{};
+    /// Of each connection. `opening_timeout` is the time from its acceptance to the answer to its
+    /// request, `http` the limits of that; `decision` is the server's to set.
+    sansocket::options connection{};
+    /// Connections in all, from their acceptance until transport and handler are over. Those above are
+    /// answered 503, and counted. Keep it below the number of descriptors that the process may have.
+    std::size_t max_connections = 10'000;
+    /// Connections from one IPv4 address or one IPv6 network of 64 bits; 0: no limit. Those above are
+    /// answered 429. Unix sockets have no limit. By default none, since behind a proxy that is not
+    /// among `trusted_proxies` all clients have one address; set it where clients are known.
+    std::size_t max_connections_per_address = 0;
+    /// Connections over a limit that are answered at a time; those above are closed at once.
+    std::size_t max_refusals = 64;
+    /// Proxies whose word on where a client comes from is taken: networks and addresses, such as
+    /// "10.0.0.0/8" or "2001:db8::1", and "unix" for whoever connects to a Unix socket. Nobody else is
+    /// believed. The constructor of the server throws std::system_error with errc::network_invalid for
+    /// what is none. By default nobody, and the address of the transport is the client's.
+    std::vector<std::string> trusted_proxies{};
+    /// The field in which those proxies say it. They have to write it into each request, for what they
+    /// let through is the client's word. Hops are read from the end, up to the first that is not
+    /// trusted. By default none.
+    sansocket::forwarded_field forwarded = sansocket::forwarded_field::none;
+    /// Whether they say it ahead of everything else. A connection of theirs without such a header
+    /// ends, with errc::proxy_header_missing, errc::proxy_header_invalid, errc::proxy_header_too_long,
+    /// errc::end_of_stream or errc::opening_timeout. With `forwarded` too, that is looked at where the
+    /// header names another trusted proxy. By default off.
+    proxy_protocol proxy_header = proxy_protocol::off;
+    /// Is told what happens. It has to live as long as the server. By default nobody.
+    server_observer* observer = nullptr;
+};
+
+/// How a server listens.
+struct listen_options {
+    /// Connections that may wait to be accepted, as far as the system allows.
+    int backlog = ::asio::socket_base::max_listen_connections;
+    /// Whether several sockets, each with this option, may listen at one port, among which the system
+    /// distributes connections (SO_REUSEPORT). Not everywhere: listening then fails.
+    bool reuse_port = false;
+};
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OPTIONS_HPP
+
+// ==== sansocket_asio/server/detail/listener.hpp ==================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_LISTENER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_LISTENER_HPP
+// listener.hpp
+//
+// One socket that listens, and the loop that accepts from it. It does not stop
+// for an error: where there are no descriptors or no memory it tries again after
+// a pause, while those who connect wait in the system's backlog.
+
+namespace sansocket_asio::detail {
+
+// SO_REUSEPORT, where the system has it.
+class reuse_port {
+public:
+#if defined(SO_REUSEPORT)
+    template <class Protocol>
+    int level(const Protocol&) const noexcept {
+        return SOL_SOCKET;
+    }
+    template <class Protocol>
+    int name(const Protocol&) const noexcept {
+        return SO_REUSEPORT;
+    }
+#else
+    template <class Protocol>
+    int level(const Protocol&) const noexcept {
+        return -1;
+    }
+    template <class Protocol>
+    int name(const Protocol&) const noexcept {
+        return -1;
+    }
+#endif
+    template <class Protocol>
+    const int* data(const Protocol&) const noexcept {
+        return &on_;
+    }
+    template <class Protocol>
+    std::size_t size(const Protocol&) const noexcept {
+        return sizeof on_;
+    }
+
+private:
+    int on_ = 1;
+};
+
+class any_listener {
+public:
+    any_listener() = default;
+    any_listener(const any_listener&) = delete;
+    any_listener& operator=(const any_listener&) = delete;
+    virtual ~any_listener() = default;
+    virtual void close() noexcept = 0;
+};
+
+template <class Protocol>
+class listener final : public any_listener,
+                       public std::enable_shared_from_this<listener<Protocol>> {
+public:
+    using endpoint_type = typename Protocol::endpoint;
+    using socket = typename Protocol::socket;
+
+    // What it brings, while it is open.
+    struct events {
+        std::function<void(socket, const peer_address&)> accepted;
+        std::function<void(std::error_code)> failed;
+    };
+
+    listener(const ::asio::any_io_executor& executor, events told)
+        : acceptor_(executor), pause_(executor), told_(std::move(told)) {}
+
+    std::error_code open(const endpoint_type& at, const listen_options& how) {
+        std::string path;
+        if constexpr (requires { path = at.path(); }) path = at.path();
+        std::error_code ec;
+        acceptor_.open(at.protocol(), ec);
+#if !defined(ASIO_WINDOWS)  // there it lets another program take the port
+        if (!ec && path.empty()) acceptor_.set_option(::asio::socket_base::reuse_address(true), ec);
+#endif
+        if (!ec && how.reuse_port) acceptor_.set_option(detail::reuse_port{}, ec);
+        if (!ec) acceptor_.bind(at, ec);
+        if (!ec) file_ = socket_file(path);
+        if (!ec) acceptor_.listen(how.backlog, ec);
+        return ec;
+    }
+    endpoint_type endpoint(std::error_code& ec) const { return acceptor_.local_endpoint(ec); }
+
+    // Where there is no memory for that, it has failed, as for want of anything else.
+    void accept() noexcept {
+        try {
+            acceptor_.async_accept(from_, accepting(this->shared_from_this()));
+        } catch (...) {}
+    }
+    void close() noexcept override {
+        std::error_code ignored;
+        closed_ = true;
+        acceptor_.close(ignored);
+        file_.remove();
+        pause_.cancel();
+    }
+
+private:
+    static constexpr std::chrono::milliseconds time_to_recover{100};
+
+    // Says once how accepting went: not well, if it goes away without having said.
+    class accepting {
+    public:
+        explicit accepting(std::shared_ptr<listener> by) noexcept : by_(std::move(by)) {}
+        accepting(accepting&&) noexcept = default;
+        accepting& operator=(accepting&&) = delete;
+        ~accepting() {
+            if (by_ && !by_->closed_) by_->has_failed(::asio::error::no_memory);
+        }
+        void operator()(std::error_code ec, socket accepted) {
+            std::exchange(by_, nullptr)->has_accepted(ec, std::move(accepted));
+        }
+
+    private:
+        std::shared_ptr<listener> by_;
+    };
+
+    void has_accepted(std::error_code ec, socket accepted) {
+        if (ec == ::asio::error::operation_aborted && closed_) return;
+        if (ec) return has_failed(ec);
+        const auto from = peer_address::of(from_);
+        if (!closed_) accept();  // whatever becomes of this one
+        told_.accepted(std::move(accepted), from);
+    }
+    void has_failed(std::error_code ec) noexcept {
+        // The client has gone meanwhile. Anything else may last, and must not keep the thread busy.
+        const bool of_one = ec == ::asio::error::connection_aborted ||
+                            ec == ::asio::error::operation_aborted ||
+                            ec == ::asio::error::interrupted;
+        told_.failed(ec);
+        if (closed_) return;
+        if (of_one) return accept();
+        try {
+            pause_.expires_after(time_to_recover);
+            pause_.async_wait([self = this->shared_from_this()](std::error_code) {
+                if (!self->closed_) self->accept();
+            });
+        } catch (...) {
+            try_again_soon();
+        }
+    }
+    // The least that can be asked for. Where there is not even that, this listener has ended.
+    void try_again_soon() noexcept {
+        try {
+            ::asio::post(pause_.get_executor(), [self = this->shared_from_this()] {
+                if (!self->closed_) self->accept();
+            });
+        } catch (...) {}
+    }
+
+    ::asio::basic_socket_acceptor<Protocol> acceptor_;
+    ::asio::steady_timer pause_;
+    endpoint_type from_;
+    events told_;
+    socket_file file_;
+    bool closed_ = false;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_LISTENER_HPP
+
+// ==== sansocket/wire/proxy_header.hpp ============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
+// proxy_header.hpp
+//
+// The PROXY protocol, versions 1 and 2: the bytes with which a proxy says, ahead
+// of everything else, whose connection it passes on.
+//
+// A header is read only from a proxy that is trusted, and then there has to be
+// one: from anybody else it would be a claim, and its absence a way round it.
+//
+// Knows nothing of: who is trusted, WebSocket. Additions to version 2 (TLVs) are
+// passed over, their checksum among them.
+// Section numbers in this file refer to "The PROXY protocol, versions 1 & 2".
+
+namespace sansocket {
+
+/// Whose connection a proxy passes on.
+enum class proxied_kind : std::uint8_t {
+    own,          ///< The proxy's own, such as a check of health (LOCAL, 2.2).
+    unspecified,  ///< Somebody's, of whom nothing is said (UNKNOWN, UNSPEC).
+    ip,           ///< That of an IP address and a port.
+    unix_socket,  ///< That of somebody on the proxy's host.
+};
+
+/// A PROXY header.
+struct proxy_header {
+    proxied_kind kind = proxied_kind::own;  ///< Whose connection it is.
+    ip_address source{};       ///< Who has connected, of `proxied_kind::ip`, and so the others.
+    ip_address destination{};  ///< Where the proxy took the connection.
+    std::uint16_t source_port = 0;       ///< The TCP port of `source`.
+    std::uint16_t destination_port = 0;  ///< That of `destination`.
+
+    friend constexpr bool operator==(const proxy_header&, const proxy_header&) = default;
+};
+
+/// What `parse_proxy_header` returns: the others count only where `ec` is `errc{}`.
+struct proxy_header_result {
+    proxy_header value{};  ///< What it says.
+    std::size_t size = 0;  ///< Bytes that are the header's.
+    errc ec{};             ///< What is wrong with it, or that more has to come.
+};
+
+/// Most bytes of a header of version 1, its CRLF counted. 2.1.
+inline constexpr std::size_t max_proxy_line = 107;
+/// Most bytes of a header of version 2 that are taken: 16, the addresses and the TLVs. A client's
+/// certificate, which some proxies add, fits.
+inline constexpr std::size_t max_proxy_header = 4096;
+
+/// The PROXY header with which `bytes` begins.
+///
+/// @return the header and its size, or
+///         errc::need_more              all of `bytes` are the beginning of a header;
+///         errc::proxy_header_missing   they begin no header;
+///         errc::proxy_header_invalid   one that breaks its grammar, or of an unknown version;
+///         errc::proxy_header_too_long  one over `max_proxy_line` or `max_proxy_header`.
+/// An error is told as soon as it can be seen, so what has to be kept is below those limits.
+[[nodiscard]] constexpr proxy_header_result parse_proxy_header(
+    std::span<const std::byte> bytes) noexcept;
+
+namespace detail {
+
+inline constexpr std::string_view proxy_signature_v1 = "PROXY ";
+inline constexpr std::string_view proxy_signature_v2{"\r\n\r\n\0\r\nQUIT\n", 12};
+
+// The bytes of a header as text, one at a time.
+constexpr char char_at(std::span<const std::byte> bytes, std::size_t i) noexcept {
+    return static_cast<char>(bytes[i]);
+}
+constexpr std::size_t common_prefix(std::span<const std::byte> bytes,
+                                    std::string_view with) noexcept {
+    std::size_t n = 0;
+    while (n != bytes.size() && n != with.size() && char_at(bytes, n) == with[n]) ++n;
+    return n;
+}
+
+constexpr std::optional<std::uint16_t> parse_proxy_port(std::string_view text) noexcept {
+    if (text.empty() || text.size() > 5 || (text.size() > 1 && text[0] == '0')) return std::nullopt;
+    unsigned value = 0;
+    for (const char c : text) {
+        if (!is(char_class::digit, c)) return std::nullopt;
+        value = value * 10 + static_cast<unsigned>(c - '0');
+    }
+    return value > 65535 ? std::nullopt : std::optional{static_cast<std::uint16_t>(value)};
+}
+
+// What stands between "PROXY " and CRLF: "TCP4 192.0.2.1 192.0.2.2 56324 443", words with one space
+// between them. 2.1.
+constexpr proxy_header_result parse_proxy_line(std::string_view line) noexcept {
+    constexpr proxy_header_result wrong{{}, 0, errc::proxy_header_invalid};
+    std::array<std::string_view, 5> words{};
+    std::size_t count = 0;
+    for (std::string_view rest = line;; ++count) {
+        const std::size_t space = rest.find(' ');
+        if (count < words.size()) words[count] = rest.substr(0, space);
+        if (space == std::string_view::npos) break;
+        rest.remove_prefix(space + 1);
+    }
+    // 2.1: "the receiver must ignore anything presented before the CRLF is found"
+    if (words[0] == "UNKNOWN") return {{.kind = proxied_kind::unspecified}, 0, errc{}};
+    const bool v4 = words[0] == "TCP4";
+    if (count != 4 || (!v4 && words[0] != "TCP6")) return wrong;
+    for (const std::string_view address : {words[1], words[2]})
+        if (v4 != (address.find(':') == std::string_view::npos)) return wrong;
+    const auto source = parse_ip_address(words[1]);
+    const auto destination = parse_ip_address(words[2]);
+    const auto from = parse_proxy_port(words[3]);
+    const auto to = parse_proxy_port(words[4]);
+    if (!source || !destination || !from || !to) return wrong;
+    return {{proxied_kind::ip, *source, *destination, *from, *to}, 0, errc{}};
+}
+
+constexpr proxy_header_result parse_proxy_v1(std::span<const std::byte> bytes) noexcept {
+    std::array<char, max_proxy_line> text{};
+    const std::size_t size = (std::min)(bytes.size(), text.size());
+    for (std::size_t i = 0; i != size; ++i) text[i] = char_at(bytes, i);
+    const std::string_view seen{text.data(), size};
+    const std::size_t end = seen.find('\r');
+    if (end == std::string_view::npos || end + 1 == size) {
+        if (size == max_proxy_line) return {{}, 0, errc::proxy_header_too_long};
+        return {{}, 0, errc::need_more};
+    }
+    if (seen[end + 1] != '\n') return {{}, 0, errc::proxy_header_invalid};
+    const std::size_t start = proxy_signature_v1.size();
+    proxy_header_result out = parse_proxy_line(seen.substr(start, end - start));
+    out.size = end + 2;
+    return out;
+}
+
+// Two addresses of `N` bytes and two ports, in network order. 2.2.
+template <std::size_t N>
+constexpr proxy_header addresses_of(std::span<const std::byte> block) noexcept {
+    const auto address = [block](std::size_t at) {
+        std::array<std::uint8_t, N> bytes{};
+        for (std::size_t i = 0; i != N; ++i)
+            bytes[i] = std::to_integer<std::uint8_t>(block[at + i]);
+        return ip_address(bytes);
+    };
+    const auto port = [block](std::size_t at) {
+        return static_cast<std::uint16_t>(std::to_integer<unsigned>(block[at]) << 8U |
+                                          std::to_integer<unsigned>(block[at + 1]));
+    };
+    return {proxied_kind::ip, address(0), address(N), port(2 * N), port(2 * N + 2)};
+}
+
+// What follows the first 16 bytes, whose byte 13 is `family`: address family and transport. 2.2.
+constexpr proxy_header_result parse_proxy_addresses(unsigned family,
+                                                    std::span<const std::byte> block) noexcept {
+    constexpr std::array<std::size_t, 4> sizes = {0, 12, 36, 216};  // UNSPEC, INET, INET6, UNIX
+    const unsigned address = family >> 4U;
+    const unsigned transport = family & 0x0fU;
+    // 2.2: "Other values are reserved and must not be emitted"
+    if (address >= sizes.size() || transport > 2 || block.size() < sizes[address])
+        return {{}, 0, errc::proxy_header_invalid};
+    // 2.2: a receiver "automatically falls back to the UNSPEC mode for the valid combinations above
+    // that it does not support", such as datagrams.
+    if (address == 0 || transport != 1) return {{.kind = proxied_kind::unspecified}, 0, errc{}};
+    if (address == 1) return {addresses_of<4>(block), 0, errc{}};
+    if (address == 2) return {addresses_of<16>(block), 0, errc{}};
+    return {{.kind = proxied_kind::unix_socket}, 0, errc{}};
+}
+
+constexpr proxy_header_result parse_proxy_v2(std::span<const std::byte> bytes) noexcept {
+    constexpr std::size_t fixed = 16;
+    const auto number = [bytes](std::size_t i) { return std::to_integer<unsigned>(bytes[i]); };
+    if (bytes.size() > 12 && (number(12) >> 4U != 2 || (number(12) & 0x0fU) > 1))
+        return {{}, 0, errc::proxy_header_invalid};
+    if (bytes.size() < fixed) return {{}, 0, errc::need_more};
+    const std::size_t size = fixed + (number(14) << 8U | number(15));
+    if (size > max_proxy_header) return {{}, 0, errc::proxy_header_too_long};
+    if (bytes.size() < size) return {{}, 0, errc::need_more};
+    // 2.2: of LOCAL "the receiver must accept this connection as valid and must use the real
+    // connection endpoints and discard the protocol block"
+    const bool local = (number(12) & 0x0fU) == 0;
+    proxy_header_result out;
+    if (!local) out = parse_proxy_addresses(number(13), bytes.subspan(fixed, size - fixed));
+    out.size = size;
+    return out;
+}
+
+}  // namespace detail
+
+constexpr proxy_header_result parse_proxy_header(std::span<const std::byte> bytes) noexcept {
+    const auto begins = [bytes](std::string_view signature) {
+        return detail::common_prefix(bytes, signature) ==
+               (std::min)(bytes.size(), signature.size());
+    };
+    const bool v1 = begins(detail::proxy_signature_v1);
+    const bool v2 = begins(detail::proxy_signature_v2);
+    if (v1 && bytes.size() > detail::proxy_signature_v1.size())
+        return detail::parse_proxy_v1(bytes);
+    if (v2 && bytes.size() > detail::proxy_signature_v2.size())
+        return detail::parse_proxy_v2(bytes);
+    return {{}, 0, v1 || v2 ? errc::need_more : errc::proxy_header_missing};
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
+
+// ==== sansocket_asio/server/detail/proxy_header_op.hpp ===========================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_PROXY_HEADER_OP_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_PROXY_HEADER_OP_HPP
+// proxy_header_op.hpp
+//
+// Reads the PROXY header that precedes everything on a connection, and not a byte
+// more: what follows is for TLS or for the opening handshake, which read for
+// themselves. So bytes are looked at first, and taken when it is known whose they
+// are.
+//
+// It has no time limit: the connection has, has begun, and ends the transport.
+
+namespace sansocket_asio::detail {
+
+// A socket from which can be read without taking.
+template <class Socket>
+concept peekable = requires(Socket& s, ::asio::mutable_buffer buffer, std::error_code& ec) {
+    s.receive(buffer, ::asio::socket_base::message_peek, ec);
+    s.non_blocking(true, ec);
+    s.async_wait(::asio::socket_base::wait_read, [](std::error_code) {});
+};
+
+// The socket beneath a stream, as far as the stream shows it.
+template <class Stream>
+auto& socket_beneath(Stream& stream) noexcept {
+    if constexpr (peekable<Stream>) return stream;
+    else if constexpr (requires { stream.next_layer(); })
+        return socket_beneath(stream.next_layer());
+    else return detail::lowest(stream);
+}
+
+// Whether a PROXY header can be read ahead of a stream.
+template <class Stream>
+concept takes_proxy_header = requires(Stream& s) {
+    requires peekable<std::remove_reference_t<decltype(detail::socket_beneath(s))>>;
+};
+
+template <class Session>
+class proxy_header_op : public std::enable_shared_from_this<proxy_header_op<Session>> {
+public:
+    // errc::end_of_stream and errc::transport_lost are among the errors.
+    using handler = std::function<void(const sansocket::proxy_header&, sansocket::errc)>;
+
+    proxy_header_op(std::shared_ptr<Session> session, handler done)
+        : session_(std::move(session)), done_(std::move(done)) {}
+
+    void start() {
+        std::error_code ignored;
+        socket().non_blocking(true, ignored);
+        wait();
+    }
+
+private:
+    auto& socket() noexcept { return detail::socket_beneath(session_->stream()); }
+
+    void wait() {
+        socket().async_wait(
+            ::asio::socket_base::wait_read,
+            [self = this->shared_from_this()](std::error_code ec) { self->readable(ec); });
+    }
+    void readable(std::error_code ec) {
+        if (session_->ended()) return;
+        std::size_t n = 0;
+        if (!ec) n = look(ec);
+        if (ec == ::asio::error::would_block || ec == ::asio::error::try_again) return wait();
+        if (ec == ::asio::error::eof) return done_({}, sansocket::errc::end_of_stream);
+        if (ec) {
+            session_->note(ec);
+            return done_({}, sansocket::errc::transport_lost);
+        }
+        const auto [header, size, result] =
+            sansocket::parse_proxy_header(std::span(seen_).first(taken_ + n));
+        // All that was seen of a header that is not complete belongs to it.
+        if (result == sansocket::errc::need_more) {
+            take(n);
+            return wait();
+        }
+        if (result == sansocket::errc::ok) take(size - taken_);
+        done_(header, result);
+    }
+    // How many more bytes there are, which stay where they are.
+    std::size_t look(std::error_code& ec) {
+        return socket().receive(rest(), ::asio::socket_base::message_peek, ec);
+    }
+    void take(std::size_t n) {
+        std::error_code ignored;
+        taken_ += socket().receive(::asio::buffer(rest(), n), 0, ignored);
+    }
+    // There is some, for a header is longer than what was taken of it.
+    ::asio::mutable_buffer rest() noexcept {
+        return {seen_.data() + taken_, seen_.size() - taken_};
+    }
+
+    std::shared_ptr<Session> session_;
+    handler done_;
+    std::array<std::byte, sansocket::max_proxy_header> seen_{};
+    std::size_t taken_ = 0;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_PROXY_HEADER_OP_HPP
+
+// ==== sansocket_asio/server/observer.hpp =========================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OBSERVER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OBSERVER_HPP
+// observer.hpp
+//
+// Who is told what a server does: for logs and traces. The library prints
+// nothing by itself.
+
+namespace sansocket_asio {
+
+/// Why a server did not take a connection.
+enum class server_refusal : std::uint8_t {
+    connections,              ///< `server_options::max_connections`.
+    connections_per_address,  ///< `server_options::max_connections_per_address`.
+    stopping,                 ///< It came while the server was stopping.
+};
+
+/// How a WebSocket ended. It and its views live as long as the call that tells of it.
+struct websocket_ending {
+    const sansocket::close_info& info;  ///< How it ended, and why. RFC 6455 7.1.
+    /// As `websocket::transport_error()`: what the system or OpenSSL said, where the transport failed.
+    std::error_code transport_error;
+    /// As `connection::explain()`: how long nothing had come, the round trip, what had not been sent.
+    sansocket::connection_snapshot snapshot;
+};
+
+/// Is told of a server's life, on the server's executor. Each function does nothing by default, and
+/// must not destroy the server. Addresses are the client's, as far as is known by then.
+class server_observer {
+public:
+    server_observer() = default;
+    server_observer(const server_observer&) = delete;
+    server_observer& operator=(const server_observer&) = delete;
+    virtual ~server_observer() = default;
+
+    /// A connection came, from this address. One of the others follows, `closed` behind `opened`.
+    virtual void accepted(const peer_address&) noexcept {}
+    /// A trusted proxy has told, in its PROXY header or its request, for whom the connection is: for
+    /// `client`, which is the proxy itself where it did not say. Once, and all that is told of the
+    /// connection from then on is told of `client`. The error is errc::forwarded_invalid where a hop
+    /// could not be read.
+    virtual void identified(const peer_address& /*proxy*/, const peer_address& /*client*/,
+                            sansocket::errc) noexcept {}
+    /// It is over a limit.
+    virtual void refused(const peer_address&, server_refusal) noexcept {}
+    /// It is a WebSocket now.
+    virtual void opened(const peer_address&) noexcept {}
+    /// The WebSocket is over, its transport too, and its handler has returned.
+    virtual void closed(const peer_address&, const websocket_ending&) noexcept {}
+    /// It sent a plain HTTP request, which was answered with `status`.
+    virtual void http_answered(const peer_address&, std::uint16_t /*status*/) noexcept {}
+    /// It did not become a WebSocket: errc::refused_by_application, errc::opening_timeout, or what
+    /// was wrong with the request. The second error is `websocket::transport_error()`: of
+    /// errc::tls_handshake_failed, OpenSSL's words for why.
+    virtual void handshake_failed(const peer_address&, sansocket::errc,
+                                  std::error_code /*transport_error*/) noexcept {}
+    /// No connection could be taken. The server goes on: at once where only that connection was at
+    /// fault, and after a pause where there are no descriptors or no memory.
+    virtual void accept_failed(std::error_code) noexcept {}
+    /// An exception left a handler of the application. The connection ends with 1011, or the request
+    /// is answered with 500. Not told of std::system_error from a connection that is over: that is how
+    /// its operations end a coroutine.
+    virtual void handler_failed(const peer_address&, const std::exception_ptr&) noexcept {}
+};
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OBSERVER_HPP
+
+// ==== sansocket_asio/server/request.hpp ==========================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_REQUEST_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_REQUEST_HPP
+// request.hpp
+//
+// A request that came to a server, and what may be decided on it.
+
+namespace sansocket_asio {
+
+/// A request that a server is to answer. It and its views live until it is answered.
+class server_request {
+public:
+    /// @param head  has to outlive this object.
+    server_request(const sansocket::http_head& head, const peer_address& peer) noexcept
+        : server_request(head, peer, peer) {}
+    server_request(const sansocket::http_head& head, peer_address peer,
+                   peer_address client) noexcept
+        : head_(&head), peer_(std::move(peer)), client_(std::move(client)) {}
+
+    /// "GET" of every upgrade.
+    [[nodiscard]] std::string_view method() const noexcept { return head_->method(); }
+    /// As it was sent, such as "/chat?room=1".
+    [[nodiscard]] std::string_view target() const noexcept { return head_->target(); }
+    /// The target's path, such as "/chat", percent-encoded as it was sent; "/" where an absolute URI
+    /// has none, and "*" of OPTIONS.
+    [[nodiscard]] std::string_view path() const noexcept {
+        const std::string_view rest = resource();
+        const std::string_view path = rest.substr(0, rest.find('?'));
+        return path.empty() ? "/" : path;
+    }
+    /// Behind the path's "?", as it was sent; empty where there is none.
+    [[nodiscard]] std::string_view query() const noexcept {
+        const std::string_view rest = resource();
+        const std::size_t at = rest.find('?');
+        return at == std::string_view::npos ? std::string_view{} : rest.substr(at + 1);
+    }
+    /// The value of the first field called `name`, in any case, or nothing.
+    [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept {
+        return head_->find(name);
+    }
+    /// The subprotocols that the client offers, in its order. RFC 6455 1.9.
+    [[nodiscard]] std::vector<std::string_view> subprotocols() const {
+        std::vector<std::string_view> offered;
+        (void)head_->any_element("Sec-WebSocket-Protocol", [&offered](std::string_view element) {
+            offered.push_back(element);
+            return false;
+        });
+        return offered;
+    }
+    /// The whole head.
+    [[nodiscard]] const sansocket::http_head& head() const noexcept { return *head_; }
+    /// Where the client is, as far as is known: as the proxies of `server_options::trusted_proxies`
+    /// say, and else `peer()`.
+    [[nodiscard]] const peer_address& client() const noexcept { return client_; }
+    /// Where the transport comes from: from the client, or from a proxy.
+    [[nodiscard]] const peer_address& peer() const noexcept { return peer_; }
+
+private:
+    // Path and query: an absolute URI without its scheme and authority.
+    [[nodiscard]] std::string_view resource() const noexcept {
+        std::string_view rest = target();
+        if (rest.starts_with('/')) return rest;
+        const std::size_t scheme = rest.find("://");
+        if (scheme == std::string_view::npos) return rest;
+        rest.remove_prefix(scheme + 3);
+        return rest.substr((std::min)(rest.find_first_of("/?"), rest.size()));
+    }
+
+    const sansocket::http_head* head_;
+    peer_address peer_;
+    peer_address client_;
+};
+
+/// What a server does with an upgrade. RFC 6455 4.2.2. By default it accepts.
+class server_decision {
+public:
+    server_decision() = default;
+
+    /// Accepts, with the subprotocol that the policy chooses.
+    [[nodiscard]] static server_decision accept(
+        std::vector<sansocket::http_field_value> fields = {}) {
+        server_decision d;
+        d.answer_.fields = std::move(fields);
+        return d;
+    }
+    /// Accepts with a subprotocol that the client offered, or, if empty, with none.
+    [[nodiscard]] static server_decision accept_with(
+        std::string subprotocol, std::vector<sansocket::http_field_value> fields = {}) {
+        server_decision d = accept(std::move(fields));
+        d.subprotocol_ = std::move(subprotocol);
+        return d;
+    }
+    /// Refuses with a status of 300 to 599, but not 304.
+    [[nodiscard]] static server_decision refuse(
+        std::uint16_t status, std::string body = {},
+        std::vector<sansocket::http_field_value> fields = {}) {
+        server_decision d;
+        d.accepts_ = false;
+        d.answer_ = {status, std::move(fields), std::move(body)};
+        return d;
+    }
+
+    [[nodiscard]] bool accepts() const noexcept { return accepts_; }  ///< Whether it accepts.
+    /// What was chosen instead of the policy's choice.
+    [[nodiscard]] const std::optional<std::string>& subprotocol() const noexcept {
+        return subprotocol_;
+    }
+    /// Status and body of a refusal, and the fields of either answer.
+    [[nodiscard]] const sansocket::http_response& answer() const noexcept { return answer_; }
+
+private:
+    bool accepts_ = true;
+    std::optional<std::string> subprotocol_;
+    sansocket::http_response answer_;
+};
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_REQUEST_HPP
+
+// ==== sansocket_asio/server/detail/server_entry.hpp ==============================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_ENTRY_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_ENTRY_HPP
+// server_entry.hpp
+//
+// A server's connection: the websocket, and what the server knows of it.
+
+namespace sansocket_asio::detail {
+
+template <class Websocket>
+struct server_entry {
+    enum class state : std::uint8_t {
+        opening,   // to be asked about, and counted
+        refusing,  // to be told that it is one too many
+        open,      // its handler has it
+        ending,    // only the end of its transport is awaited
+    };
+
+    server_entry(Websocket socket, const peer_address& from, std::optional<server_refusal> over)
+        : websocket(std::move(socket)),
+          peer(from),
+          client(from),
+          refused_for(over),
+          state_(over ? state::refusing : state::opening) {}
+
+    Websocket websocket;
+    peer_address peer;        // of the transport
+    peer_address client;      // the same, or whom that one speaks for, as far as is known
+    bool identified = false;  // whether it is known
+    bool counted = false;     // among those of its address
+    std::optional<server_refusal> refused_for;
+    state state_;
+    bool was_open = false;
+    bool gone = false;                                           // from the list
+    bool asking = false;                                         // the application, what to answer
+    sansocket::close_code code = sansocket::close_code::normal;  // when its handler is done
+    ::asio::cancellation_signal stop;                            // ends a handler's coroutine
+    typename std::list<std::shared_ptr<server_entry>>::iterator place{};
+};
+
+// Its request is decided on and it is open, or its client is gone.
+struct decided_or_gone {
+    using result = void;
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.changed();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) const noexcept {
+        const bool done = s.ended() || s.core_->was_opened();
+        return done ? std::optional{std::error_code{}} : std::nullopt;
+    }
+    template <class Session>
+    void cancelled(Session&) const noexcept {}
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_ENTRY_HPP
+
+// ==== sansocket_asio/server/detail/server_step.hpp ===============================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STEP_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STEP_HPP
+// server_step.hpp
+//
+// What goes on when an operation of a server's connection completes. Where there
+// is no memory, an operation may be destroyed instead: then the connection ends,
+// for nobody else would ever come back to it.
+
+namespace sansocket_asio::detail {
+
+// Something is to come back to the connection, which is lost where this goes away without.
+template <class State, class Entry>
+class step_guard {
+public:
+    step_guard(std::shared_ptr<State> state, std::shared_ptr<Entry> e) noexcept
+        : state_(std::move(state)), entry_(std::move(e)) {}
+    step_guard(step_guard&&) noexcept = default;
+    step_guard& operator=(step_guard&&) = delete;
+    ~step_guard() {
+        if (state_) state_->lost(entry_);
+    }
+
+    // It has come back: with `step`.
+    template <class Step>
+    void operator()(Step step) noexcept {
+        const auto state = std::exchange(state_, nullptr);
+        const auto e = std::exchange(entry_, nullptr);
+        if (state) state->attempt(e, [&] { step(*state, e); });
+    }
+
+private:
+    std::shared_ptr<State> state_;
+    std::shared_ptr<Entry> entry_;
+};
+
+// The completion handler of an operation, behind which `next` is due.
+template <class State, class Entry>
+class server_step {
+public:
+    using function = void (State::*)(const std::shared_ptr<Entry>&, std::error_code);
+
+    server_step(std::shared_ptr<State> state, std::shared_ptr<Entry> e, function next) noexcept
+        : guard_(std::move(state), std::move(e)), next_(next) {}
+    void operator()(std::error_code ec) noexcept {
+        guard_([next = next_, ec](State& state, const std::shared_ptr<Entry>& e) {
+            (state.*next)(e, ec);
+        });
+    }
+
+private:
+    step_guard<State, Entry> guard_;
+    function next_;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STEP_HPP
+
+// ==== sansocket_asio/server/detail/trusted_proxies.hpp ===========================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
+// trusted_proxies.hpp
+//
+// Whose word a server takes on where a client comes from, and what it then is.
+// The rules are the core's; addresses are translated here.
+
+namespace sansocket_asio::detail {
+
+inline sansocket::ip_address core_address(const ::asio::ip::address& address) noexcept {
+    if (address.is_v4()) return sansocket::ip_address(address.to_v4().to_bytes());
+    return sansocket::ip_address(address.to_v6().to_bytes());
+}
+
+inline peer_address asio_address(const sansocket::ip_address& address, std::uint16_t port) {
+    ::asio::ip::address out = ::asio::ip::address_v6(address.bytes());
+    if (address.is_v4()) out = ::asio::ip::address_v4(address.v4_bytes());
+    return peer_address(::asio::ip::tcp::endpoint(out, port));
+}
+
+class trusted_proxies {
+public:
+    // Throws std::system_error for what is neither a network nor "unix".
+    explicit trusted_proxies(const std::vector<std::string>& texts) {
+        for (const std::string& text : texts) {
+            if (text == "unix") {
+                unix_ = true;
+                continue;
+            }
+            const auto [network, ec] = sansocket::parse_ip_network(text);
+            if (ec != sansocket::errc::ok)
+                throw std::system_error(ec, "trusted proxy \"" + text + '"');
+            networks_.push_back(network);
+        }
+    }
+
+    [[nodiscard]] bool trusts(const sansocket::ip_address& address) const noexcept {
+        return std::any_of(networks_.begin(), networks_.end(),
+                           [&](const auto& network) { return network.contains(address); });
+    }
+    [[nodiscard]] bool trusts(const peer_address& peer) const noexcept {
+        return peer.ip() ? trusts(core_address(*peer.ip())) : unix_;
+    }
+
+    // Whom a proxy that is trusted passes on.
+    [[nodiscard]] static peer_address client_of(const sansocket::proxy_header& header,
+                                                const peer_address& proxy) {
+        switch (header.kind) {
+        case sansocket::proxied_kind::own:
+        case sansocket::proxied_kind::unspecified: break;
+        case sansocket::proxied_kind::ip: return asio_address(header.source, header.source_port);
+        case sansocket::proxied_kind::unix_socket: return {};
+        }
+        return proxy;
+    }
+    // The same by the head of its request.
+    [[nodiscard]] std::pair<peer_address, sansocket::errc> client_of(
+        const sansocket::http_head& head, sansocket::forwarded_field field,
+        const peer_address& proxy) const {
+        const auto found = sansocket::find_client(
+            head, field, [this](const sansocket::ip_address& hop) { return trusts(hop); });
+        if (!found.address) return {proxy, found.ec};
+        return {asio_address(*found.address, found.port), found.ec};
+    }
+
+private:
+    std::vector<sansocket::ip_network> networks_;
+    bool unix_ = false;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
+
+// ==== sansocket_asio/server/detail/server_state.hpp ==============================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STATE_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STATE_HPP
+// server_state.hpp
+//
+// What a server does, on its executor: takes connections from its listeners, has
+// the application answer their requests, hands what opens to the handler, and
+// waits for the end of each transport. All that it has begun keeps it alive.
+//
+//   take -> asked -> accepted -> the handler -> released -> ended
+//                    refused, answered ------------------>
+//
+// What becomes of each connection stands in server_steps.hpp. Where there is no
+// memory for a step, its connection ends, and no other.
+//
+// Where the execution context is destroyed first, what belongs to it goes with
+// it, and nothing is begun any more.
+
+namespace sansocket_asio::detail {
+
+template <class Stream, class Connection>
+class server_state final : public std::enable_shared_from_this<server_state<Stream, Connection>>,
+                           private context_watcher {
+public:
+    using websocket_type = websocket<sansocket::role::server, Stream, Connection>;
+    using handle = std::shared_ptr<websocket_type>;
+    using entry = server_entry<websocket_type>;
+    using state = typename entry::state;
+
+    server_state(const ::asio::any_io_executor& executor, server_options options)
+        : executor_(executor),
+          options_(std::move(options)),
+          proxies_(options_.trusted_proxies),
+          io_(std::in_place, executor) {
+        if (options_.proxy_header == proxy_protocol::required && !takes_proxy_header<Stream>)
+            throw std::system_error(std::make_error_code(std::errc::operation_not_supported),
+                                    "PROXY header on this stream");
+        options_.connection.decision = sansocket::request_decision::manual;
+        const ::asio::ip::tcp::socket services_first(executor);  // they are to outlive the watch
+        this->watch(::asio::query(executor, ::asio::execution::context));
+    }
+
+    // Makes a stream of each socket that is accepted there.
+    template <class Endpoint, class MakeStream>
+    Endpoint listen(const Endpoint& at, const listen_options& how, MakeStream make_stream,
+                    std::error_code& ec);
+    void close_listeners() noexcept;
+    // Nobody waits for the end.
+    void abandon() noexcept;
+    void cancel_handlers();
+
+    // The rest of what is left, and the group that closes it.
+    bool stopping() const noexcept { return stopping_; }
+    bool idle() const noexcept { return entries_.empty(); }
+    group* ends() noexcept { return io_ ? &io_->ends : nullptr; }
+    // What has not ended yet, does. Their handlers return, or do not.
+    void abort_connections() noexcept {
+        for (const auto& e : entries_) e->websocket.abort();
+    }
+    ::asio::steady_timer& when_idle() noexcept { return io_->idle; }
+    const ::asio::any_io_executor& executor() const noexcept { return executor_; }
+
+    server_counters counters() const {
+        server_counters now = counters_;
+        now.open = open_;
+        now.refusing = refusing_;
+        now.opening = opening_;
+        for (const auto& e : entries_)
+            if (e->was_open)
+                now.count_websocket(e->websocket.counters(), e->websocket.dropped_messages());
+        return now;
+    }
+    template <class Function>
+    void for_each(Function& function) {
+        for (const auto& e : entries_)
+            if (e->state_ == state::open &&
+                e->websocket.state() == sansocket::connection_state::open)
+                call(function, *e);
+    }
+
+    connection_handler<websocket_type, peer_address> on_connection;
+    request_handler<server_request, server_decision> on_request;
+    request_handler<server_request, sansocket::http_response> on_http;
+
+private:
+    // What belongs to the execution context.
+    struct io {
+        explicit io(const ::asio::any_io_executor& executor)
+            : ends(executor), idle(executor, sansocket::never) {}
+        group ends;
+        ::asio::steady_timer idle;
+        std::vector<std::shared_ptr<any_listener>> listeners;
+    };
+
+    using guard = step_guard<server_state, entry>;
+    using step = server_step<server_state, entry>;
+    friend guard;
+    friend step;
+
+    void context_gone() noexcept override;
+    template <class Socket, class MakeStream>
+    void take(Socket socket, const peer_address& peer, MakeStream& make_stream);
+    std::optional<server_refusal> refusal_for(const peer_address& peer) const;
+    bool is_full(const peer_address& client) const;
+    bool refuse(const peer_address& peer, server_refusal why);
+    void begin(Stream stream, const peer_address& peer, std::optional<server_refusal> over);
+
+    // Whether more will be heard of where a connection comes from.
+    bool will_tell(const peer_address& peer) const noexcept {
+        return will_tell_first(peer) || will_tell_in_request(peer);
+    }
+    bool will_tell_first(const peer_address& peer) const noexcept {
+        return options_.proxy_header == proxy_protocol::required && proxies_.trusts(peer);
+    }
+    bool will_tell_in_request(const peer_address& peer) const noexcept {
+        return options_.forwarded != sansocket::forwarded_field::none && proxies_.trusts(peer);
+    }
+
+    // Steps.
+    void read(const std::shared_ptr<entry>& e);
+    void read_proxy_header(const std::shared_ptr<entry>& e);
+    void has_proxy_header(entry& e, const sansocket::proxy_header& header, sansocket::errc ec);
+    void look_at_head(entry& e);
+    void identified(entry& e, const peer_address& client, sansocket::errc ec);
+    void count_address(entry& e);
+    void asked(const std::shared_ptr<entry>& e, std::error_code ec);
+    void refuse_one_too_many(entry& e);
+    void ask_while_connected(const std::shared_ptr<entry>& e);
+    void ask_about_upgrade(const std::shared_ptr<entry>& e);
+    void ask_about_http(const std::shared_ptr<entry>& e);
+    void decided(const std::shared_ptr<entry>& e, const std::exception_ptr& failed,
+                 const server_decision& decision);
+    void answered(const std::shared_ptr<entry>& e, const std::exception_ptr& failed,
+                  const sansocket::http_response& answer);
+    void opened(const std::shared_ptr<entry>& e);
+    void handler_failed(entry& e, const std::exception_ptr& failed);
+    void await_end(const std::shared_ptr<entry>& e);
+    void ended(const std::shared_ptr<entry>& e, std::error_code = {});
+    void lost(const std::shared_ptr<entry>& e) noexcept;
+    // A step that throws, which is for want of memory, is the end of its connection.
+    template <class What>
+    void attempt(const std::shared_ptr<entry>& e, What what) noexcept {
+        if (!io_ || e->gone) return;
+        try {
+            what();
+        } catch (...) {
+            lost(e);
+        }
+    }
+
+    // What it ended with; one that has not begun was aborted.
+    static sansocket::errc cause_of(const entry& e) noexcept {
+        const auto* const core = e.websocket.connection();
+        return core == nullptr ? sansocket::errc::aborted : core->close_info().cause;
+    }
+    void fail(const peer_address& client, sansocket::errc cause, std::error_code transport_error);
+    void fail(const entry& e) { fail(e.client, cause_of(e), e.websocket.transport_error()); }
+    void report(const peer_address& client, const std::exception_ptr& failed);
+    // A coroutine that was told that its client is gone may end in any way.
+    void report_unless_over(const entry& e, const std::exception_ptr& failed) {
+        if (e.websocket.state() == sansocket::connection_state::opening) report(e.client, failed);
+    }
+    std::size_t& count_of(state s) noexcept;
+    void move(entry& e, state to) noexcept;
+
+    std::shared_ptr<const server_request> request_of(entry& e) const {
+        return std::make_shared<server_request>(e.websocket.connection()->handshake()->request(),
+                                                e.peer, e.client);
+    }
+    template <class Function>
+    static void call(Function& function, entry& e) {
+        if constexpr (std::is_invocable_v<Function&, websocket_type&, const peer_address&>)
+            function(e.websocket, std::as_const(e.client));
+        else function(e.websocket);
+    }
+    template <class Tell>
+    void tell(Tell what) const {
+        if (options_.observer != nullptr) what(*options_.observer);
+    }
+
+    ::asio::any_io_executor executor_;
+    server_options options_;
+    trusted_proxies proxies_;
+    std::list<std::shared_ptr<entry>> entries_;
+    address_counts addresses_;
+    server_counters counters_;
+    // How many entries are where.
+    std::size_t opening_ = 0, refusing_ = 0, open_ = 0, ending_ = 0;
+    std::size_t admitted_ = 0;  // entries that are not one too many
+    bool stopping_ = false;
+    std::optional<io> io_;  // nothing once the execution context is gone
+};
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::context_gone() noexcept {
+    close_listeners();
+    io_.reset();
+    executor_ = {};  // a strand has its place in the context
+}
+
+template <class Stream, class Connection>
+template <class Endpoint, class MakeStream>
+Endpoint server_state<Stream, Connection>::listen(const Endpoint& at, const listen_options& how,
+                                                  MakeStream make_stream, std::error_code& ec) {
+    using listener_type = listener<typename Endpoint::protocol_type>;
+    ec = sansocket::errc::closed;
+    if (stopping_) return {};
+    const auto weak = this->weak_from_this();
+    const auto made = std::make_shared<listener_type>(
+        executor_,
+        typename listener_type::events{
+            [weak, make_stream = std::move(make_stream)](typename listener_type::socket socket,
+                                                         const peer_address& peer) mutable {
+                if (const auto self = weak.lock()) self->take(std::move(socket), peer, make_stream);
+            },
+            [weak](std::error_code failed) {
+                const auto self = weak.lock();
+                if (!self) return;
+                ++self->counters_.accept_errors;
+                self->tell([&](auto& o) { o.accept_failed(failed); });
+            }});
+    ec = made->open(at, how);
+    if (ec) return {};
+    const Endpoint bound = made->endpoint(ec);
+    io_->listeners.push_back(made);
+    made->accept();
+    return bound;
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::close_listeners() noexcept {
+    stopping_ = true;
+    if (!io_) return;
+    for (const auto& l : io_->listeners) l->close();
+    io_->listeners.clear();
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::abandon() noexcept {
+    options_.observer = nullptr;
+    close_listeners();
+    abort_connections();
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::cancel_handlers() {
+    for (const auto& e : entries_)
+        if (e->state_ != state::ending) e->stop.emit(::asio::cancellation_type::terminal);
+}
+
+// A connection came.
+template <class Stream, class Connection>
+template <class Socket, class MakeStream>
+void server_state<Stream, Connection>::take(Socket socket, const peer_address& peer,
+                                            MakeStream& make_stream) {
+    ++counters_.accepted;
+    tell([&](auto& o) { o.accepted(peer); });
+    const auto over = refusal_for(peer);
+    if (over && !refuse(peer, *over)) return;
+    std::optional<Stream> stream;
+    try {
+        stream.emplace(make_stream(std::move(socket)));
+    } catch (...) {
+        return report(peer, std::current_exception());
+    }
+    try {
+        begin(std::move(*stream), peer, over);
+    } catch (...) {  // no memory
+        if (!over) fail(peer, sansocket::errc::aborted, {});
+    }
+}
+
+template <class Stream, class Connection>
+std::optional<server_refusal> server_state<Stream, Connection>::refusal_for(
+    const peer_address& peer) const {
+    if (stopping_) return server_refusal::stopping;
+    if (admitted_ >= options_.max_connections) return server_refusal::connections;
+    if (!will_tell(peer) && is_full(peer)) return server_refusal::connections_per_address;
+    return std::nullopt;
+}
+
+template <class Stream, class Connection>
+bool server_state<Stream, Connection>::is_full(const peer_address& client) const {
+    const std::size_t most = options_.max_connections_per_address;
+    return most != 0 && addresses_.count(client) >= most;
+}
+
+// Whether there is time to say so.
+template <class Stream, class Connection>
+bool server_state<Stream, Connection>::refuse(const peer_address& peer, server_refusal why) {
+    switch (why) {
+    case server_refusal::connections: ++counters_.refused_connections; break;
+    case server_refusal::connections_per_address:
+        ++counters_.refused_connections_per_address;
+        break;
+    case server_refusal::stopping: ++counters_.refused_stopping; break;
+    }
+    tell([&](auto& o) { o.refused(peer, why); });
+    const bool answers = why != server_refusal::stopping && refusing_ < options_.max_refusals;
+    if (!answers) ++counters_.refused_unanswered;
+    return answers;
+}
+
+// Either it is in the list, and goes on or ends there, or it throws.
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::begin(Stream stream, const peer_address& peer,
+                                             std::optional<server_refusal> over) {
+    const auto e = std::make_shared<entry>(websocket_type(std::move(stream)), peer, over);
+    if (!io_->ends.join(e->websocket)) return;
+    e->place = entries_.insert(entries_.end(), e);
+    ++count_of(e->state_);
+    if (!over) ++admitted_;
+    attempt(e, [&] { read(e); });
+}
+
+template <class Stream, class Connection>
+std::size_t& server_state<Stream, Connection>::count_of(state s) noexcept {
+    switch (s) {
+    case state::opening: return opening_;
+    case state::refusing: return refusing_;
+    case state::open: return open_;
+    case state::ending: break;
+    }
+    return ending_;
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::move(entry& e, state to) noexcept {
+    --count_of(e.state_);
+    e.state_ = to;
+    ++count_of(to);
+}
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STATE_HPP
+
+// ==== sansocket_asio/server/detail/server_steps.hpp ==============================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STEPS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STEPS_HPP
+// server_steps.hpp
+//
+// What becomes of a server's connection: who it is for, what is answered to its
+// request, who has it then, and its end. The contract is in server_state.hpp.
+
+namespace sansocket_asio::detail {
+
+// Its request, behind the word of a proxy if there is to be one. Both have the handshake's time.
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::read(const std::shared_ptr<entry>& e) {
+    auto& ws = e->websocket;
+    const bool header_first = will_tell_first(e->peer);
+    e->identified = !will_tell(e->peer);
+    if (e->identified && !e->refused_for) count_address(*e);
+    sansocket::options options = options_.connection;
+    if (on_http || e->refused_for) options.decision = sansocket::request_decision::manual_with_http;
+    auto begin = ws.begin(!header_first, options_.policy, options);
+    using begins = decltype(begin);
+    wait_in_background(
+        ws.session_,
+        begin_operation<detail::asked, begins>{std::make_unique<begins>(std::move(begin))},
+        executor_, step(this->shared_from_this(), e, &server_state::asked));
+    if (header_first) read_proxy_header(e);
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::read_proxy_header(const std::shared_ptr<entry>& e) {
+    if constexpr (takes_proxy_header<Stream>) {
+        using operation = proxy_header_op<typename websocket_type::session>;
+        const auto reads = [self = this->shared_from_this(),
+                            e](const sansocket::proxy_header& header, sansocket::errc ec) {
+            self->attempt(e, [&] { self->has_proxy_header(*e, header, ec); });
+        };
+        std::make_shared<operation>(e->websocket.session_, reads)->start();
+    }
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::has_proxy_header(entry& e,
+                                                        const sansocket::proxy_header& header,
+                                                        sansocket::errc ec) {
+    auto& session = *e.websocket.session_;
+    if (ec != sansocket::errc::ok) {
+        session.core_->transport_lost(session.now(), ec);
+        return session.drive();
+    }
+    const peer_address client = trusted_proxies::client_of(header, e.peer);
+    e.client = client;
+    if (!will_tell_in_request(client)) identified(e, client, sansocket::errc::ok);
+    session.start();
+}
+
+// A head that is not complete may lack what a proxy wrote at its end.
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::look_at_head(entry& e) {
+    const auto* const handshake = e.websocket.connection()->handshake();
+    if (e.identified || handshake == nullptr || !handshake->has_request()) return;
+    const auto [client, ec] =
+        proxies_.client_of(handshake->request(), options_.forwarded, e.client);
+    identified(e, client, ec);
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::identified(entry& e, const peer_address& client,
+                                                  sansocket::errc ec) {
+    e.identified = true;
+    e.client = client;
+    if (ec != sansocket::errc::ok) ++counters_.forwarded_invalid;
+    tell([&](auto& o) { o.identified(e.peer, client, ec); });
+    if (e.refused_for) return;
+    if (!is_full(client)) return count_address(e);
+    --admitted_;
+    e.refused_for = server_refusal::connections_per_address;
+    const bool answers = refuse(client, *e.refused_for);
+    move(e, state::refusing);
+    if (!answers) e.websocket.abort();
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::count_address(entry& e) {
+    addresses_.add(e.client);
+    e.counted = true;
+}
+
+// Its request is here.
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::asked(const std::shared_ptr<entry>& e, std::error_code ec) {
+    look_at_head(*e);
+    if (e->refused_for) {
+        if (!ec) refuse_one_too_many(*e);
+        return await_end(e);
+    }
+    if (ec) {
+        fail(*e);
+        return await_end(e);
+    }
+    if (!e->websocket.connection()->request_is_upgrade()) return ask_about_http(e);
+    if (on_request) return ask_about_upgrade(e);
+    decided(e, nullptr, server_decision{});
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::refuse_one_too_many(entry& e) {
+    const bool of_address = e.refused_for == server_refusal::connections_per_address;
+    e.websocket.refuse(of_address ? 429 : 503, {},
+                       of_address ? "There are too many connections from this address.\n"
+                                  : "There are too many connections.\n");
+}
+
+// Who waits for an answer and is gone, or out of time, needs none: the application's coroutine is told.
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::ask_while_connected(const std::shared_ptr<entry>& e) {
+    e->asking = true;
+    wait_in_background(e->websocket.session_, decided_or_gone{}, executor_, [e](std::error_code) {
+        if (e->asking) e->stop.emit(::asio::cancellation_type::terminal);
+    });
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::ask_about_upgrade(const std::shared_ptr<entry>& e) {
+    ask_while_connected(e);
+    on_request(executor_, e->stop.slot(), request_of(*e),
+               [guard = std::make_shared<guard>(this->shared_from_this(), e)](
+                   const std::exception_ptr& failed, const server_decision& decision) {
+                   (*guard)(
+                       [&](auto& self, const auto& of) { self.decided(of, failed, decision); });
+               });
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::ask_about_http(const std::shared_ptr<entry>& e) {
+    ask_while_connected(e);
+    on_http(executor_, e->stop.slot(), request_of(*e),
+            [guard = std::make_shared<guard>(this->shared_from_this(), e)](
+                const std::exception_ptr& failed, const sansocket::http_response& answer) {
+                (*guard)([&](auto& self, const auto& of) { self.answered(of, failed, answer); });
+            });
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::decided(const std::shared_ptr<entry>& e,
+                                               const std::exception_ptr& failed,
+                                               const server_decision& decision) {
+    auto& ws = e->websocket;
+    e->asking = false;
+    const auto& [status, fields, body] = decision.answer();
+    sansocket::errc ec = sansocket::errc::invalid_response;
+    if (failed) report_unless_over(*e, failed);
+    else if (!decision.accepts()) ec = ws.refuse(status, fields, body);
+    else ec = ws.accept(decision.subprotocol().value_or(std::string{ws.subprotocol()}), fields);
+    if (ec == sansocket::errc::ok && decision.accepts()) return opened(e);
+    // What the application has made of it cannot be sent.
+    if (ec != sansocket::errc::ok) ws.refuse(500);
+    fail(*e);
+    await_end(e);
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::answered(const std::shared_ptr<entry>& e,
+                                                const std::exception_ptr& failed,
+                                                const sansocket::http_response& answer) {
+    auto& ws = e->websocket;
+    e->asking = false;
+    if (failed) report_unless_over(*e, failed);
+    const bool done =
+        !failed && ws.respond(answer.status, answer.fields, answer.body) == sansocket::errc::ok;
+    if (done) {
+        ++counters_.http_answered;
+        tell([&](auto& o) { o.http_answered(e->client, answer.status); });
+    } else {
+        ws.refuse(500);
+        fail(*e);
+    }
+    await_end(e);
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::opened(const std::shared_ptr<entry>& e) {
+    move(*e, state::open);
+    e->was_open = true;
+    ++counters_.opened;
+    const auto self = this->shared_from_this();
+    tell([&](auto& o) { o.opened(e->client); });
+    handle ws(&e->websocket, [self, e](websocket_type*) noexcept {
+        self->attempt(e, [&] { self->await_end(e); });  // nobody holds it any more
+    });
+    if (on_connection)
+        on_connection(
+            std::move(ws), e->client, e->stop.slot(),
+            [self, e](const std::exception_ptr& failed) { self->handler_failed(*e, failed); });
+}
+
+// The operations of a connection that is over throw: that is how a coroutine ends.
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::handler_failed(entry& e, const std::exception_ptr& failed) {
+    const bool over = e.websocket.state() != sansocket::connection_state::open;
+    try {
+        std::rethrow_exception(failed);
+    } catch (const std::system_error&) {
+        if (over) return;
+    } catch (...) {}
+    e.code = sansocket::close_code::internal_error;
+    report(e.client, failed);
+}
+
+// Closes what is open, and waits for the transport.
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::await_end(const std::shared_ptr<entry>& e) {
+    if (!e->refused_for) move(*e, state::ending);  // else its place is taken to the end
+    wait_in_background(e->websocket.session_, shutdown_operation{e->code, {}}, executor_,
+                       step(this->shared_from_this(), e, &server_state::ended));
+}
+
+// Out of the list. Allocates nothing.
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::ended(const std::shared_ptr<entry>& e, std::error_code) {
+    e->gone = true;
+    if (e->was_open) {
+        const auto& info = e->websocket.connection()->close_info();
+        counters_.count_end(info);
+        counters_.count_websocket(e->websocket.counters(), e->websocket.dropped_messages());
+        e->was_open = false;  // and not twice
+        tell([&](auto& o) {
+            const auto& ws = e->websocket;
+            o.closed(e->client, {info, ws.transport_error(), ws.connection()->explain()});
+        });
+    }
+    --count_of(e->state_);
+    if (!e->refused_for) --admitted_;
+    if (e->counted) addresses_.remove(e->client);
+    entries_.erase(e->place);
+    if (io_ && entries_.empty()) io_->idle.cancel();
+}
+
+// Nothing will come back to it: it ends here.
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::lost(const std::shared_ptr<entry>& e) noexcept {
+    if (!io_ || e->gone) return;
+    e->websocket.abort();
+    if (e->state_ == state::opening) fail(*e);
+    ended(e);
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::fail(const peer_address& client, sansocket::errc cause,
+                                            std::error_code transport_error) {
+    counters_.count_failure(cause);
+    tell([&](auto& o) { o.handshake_failed(client, cause, transport_error); });
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::report(const peer_address& client,
+                                              const std::exception_ptr& failed) {
+    ++counters_.handler_errors;
+    tell([&](auto& o) { o.handler_failed(client, failed); });
+}
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STEPS_HPP
+
+// ==== sansocket_asio/server/detail/stop_op.hpp ===================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_STOP_OP_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_STOP_OP_HPP
+// stop_op.hpp
+//
+// The end of a server: its listeners at once, then its connections, then the
+// handlers that still run.
+
+namespace sansocket_asio::detail {
+
+template <class State>
+class stop_op {
+public:
+    stop_op(std::shared_ptr<State> state, sansocket::duration timeout)
+        : state_(std::move(state)), timeout_(timeout) {}
+
+    template <class Self>
+    void operator()(Self& self, std::error_code ec = {}, shutdown_result = {}) {
+        switch (step_) {
+        case step::starting:
+            self.reset_cancellation_state(::asio::enable_total_cancellation());
+            if (state_->stopping())
+                return finish_later(self, sansocket::errc::operation_in_progress);
+            state_->close_listeners();
+            deadline_ = deadline_of(timeout_);
+            step_ = step::closing;
+            return state_->ends()->async_shutdown(timeout_, std::move(self));
+        case step::closing:
+            ec_ = ec;
+            if (cancelled(self)) return give_up(self);
+            state_->abort_connections();  // those that could not be told, for want of memory
+            if (state_->idle()) return self.complete(ec_);
+            state_->when_idle().expires_at(deadline_);
+            return wait(self);
+        case step::waiting:
+            if (cancelled(self)) return give_up(self);
+            if (state_->idle()) return self.complete(ec_);
+            if (!ec) {  // the deadline
+                ec_ = sansocket::errc::close_timeout;
+                state_->cancel_handlers();
+                state_->when_idle().expires_at(sansocket::never);
+            }
+            return wait(self);
+        case step::finishing: return self.complete(ec_);
+        }
+    }
+
+private:
+    enum class step : std::uint8_t { starting, closing, waiting, finishing };
+
+    // As late as there is, where the time goes beyond.
+    static sansocket::time_point deadline_of(sansocket::duration timeout) {
+        const auto now = std::chrono::steady_clock::now();
+        return timeout > sansocket::never - now ? sansocket::never : now + timeout;
+    }
+    template <class Self>
+    static bool cancelled(Self& self) {
+        return self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none;
+    }
+    template <class Self>
+    void wait(Self& self) {
+        step_ = step::waiting;
+        auto& timer = state_->when_idle();
+        timer.async_wait(std::move(self));
+    }
+    // The connections are aborted; handlers are not waited for.
+    template <class Self>
+    void give_up(Self& self) {
+        state_->cancel_handlers();
+        self.complete(::asio::error::operation_aborted);
+    }
+    template <class Self>
+    void finish_later(Self& self, std::error_code ec) {
+        step_ = step::finishing;
+        ec_ = ec;
+        ::asio::post(std::move(self));
+    }
+
+    std::shared_ptr<State> state_;
+    sansocket::duration timeout_;
+    sansocket::time_point deadline_{};
+    step step_ = step::starting;
+    std::error_code ec_;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_STOP_OP_HPP
+
+// ==== sansocket_asio/server.hpp ==================================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_HPP
+// server.hpp
+//
+// A server: listens, accepts, answers requests, hands each WebSocket that opens
+// to a handler, and ends them all together. Limits and counters are its own.
+//
+//   sansocket_asio::server server(io.get_executor());
+//   server.on_connection([](auto& ws) -> asio::awaitable<void> { ... });
+//   server.listen(asio::ip::tcp::endpoint(asio::ip::tcp::v6(), 8080));
+//   ... server.async_stop(std::chrono::seconds(10), asio::detached);
+//
+// It starts no thread and prints nothing. One object, one executor: its functions
+// are called, its handlers run, and it is destroyed, on the executor that it was
+// given, a strand where several threads run it. More threads: an io_context and a
+// server each, listening with `listen_options::reuse_port`.
+
+namespace sansocket_asio {
+
+/// A server of WebSockets, and of plain HTTP beside them.
+///
+/// @tparam Stream  over which its connections run: the socket, which may be of TCP or Unix, or what
+///                 is made of it, such as a TLS stream.
+/// @tparam Connection  the protocol; see `websocket`.
+///
+/// Where the execution context is destroyed first, the server ends with it; it may be destroyed then,
+/// and answers its queries.
+template <class Stream = ::asio::generic::stream_protocol::socket,
+          class Connection = sansocket::connection<sansocket::role::server>>
+class basic_server {
+    using state = detail::server_state<Stream, Connection>;
+    struct plain {
+        template <class Socket>
+        requires(std::constructible_from<Stream, Socket>) Stream operator()(Socket socket) const {
+            return Stream(std::move(socket));
+        }
+    };
+    template <class MakeStream, class Endpoint>
+    static constexpr bool makes_stream =
+        std::is_invocable_r_v<Stream, MakeStream&, typename Endpoint::protocol_type::socket>;
+
+public:
+    using executor_type = ::asio::any_io_executor;  ///< What it runs on.
+    /// What its handlers are given.
+    using websocket_type = websocket<sansocket::role::server, Stream, Connection>;
+    /// Keeps a connection in its handler's hands. To be let go of on the server's executor.
+    using handle = std::shared_ptr<websocket_type>;
+
+    /// A server that does nothing before `listen`.
+    ///
+    /// @throws std::system_error  errc::network_invalid of `server_options::trusted_proxies`, or
+    ///         std::errc::operation_not_supported where a PROXY header is required and Stream does not
+    ///         show the socket beneath it, as `next_layer` or `lowest_layer`.
+    explicit basic_server(const executor_type& executor, server_options options = {})
+        : state_(std::make_shared<state>(executor, std::move(options))) {}
+    basic_server(const basic_server&) = delete;
+    basic_server& operator=(const basic_server&) = delete;
+    /// Closes the listeners, and aborts all connections, where the server was not stopped. Blocks
+    /// never: handlers learn it from their operations and return while the executor runs.
+    ~basic_server() { state_->abandon(); }
+
+    /// What it was given.
+    [[nodiscard]] executor_type get_executor() const noexcept { return state_->executor(); }
+
+    // What the application does, to be said before `listen`. Handlers are kept until those that run
+    // have returned, also after the server is destroyed.
+
+    /// What is done with each WebSocket once it is open: a coroutine
+    /// `asio::awaitable<void>(websocket_type&)`, or a function `void(handle)`.
+    ///
+    /// The coroutine's return, or the last handle's end, closes a connection that is open, with 1000.
+    /// An exception closes it with 1011 and is told to `server_observer::handler_failed`; but the
+    /// std::system_error with which the operations of a connection that is over end a coroutine is a
+    /// return like any other. Either may have a second parameter, `const peer_address&`: the client's,
+    /// as in `server_request::client`, which lives as long as the websocket. A
+    /// coroutine is cancelled (terminal) where it outlasts the deadline of `async_stop`.
+    template <class Handler>
+    void on_connection(Handler handler) {
+        state_->on_connection = std::move(handler);
+    }
+    /// Who decides on upgrades that the policy has no fault to find with: `server_decision`, or
+    /// `asio::awaitable<server_decision>`, of `const server_request&`. By default all are accepted.
+    ///
+    /// What cannot be sent, such as a subprotocol that was not offered, and an exception are answered
+    /// with 500. A coroutine is cancelled (terminal) once its client is gone or out of time
+    /// (`options::opening_timeout`), and that of `on_http` likewise.
+    template <class Handler>
+    void on_request(Handler handler) {
+        state_->on_request = std::move(handler);
+    }
+    /// Who answers requests that are no upgrade: `sansocket::http_response`, or
+    /// `asio::awaitable<sansocket::http_response>`, of `const server_request&`. Of any method; a body
+    /// is not read; HEAD is answered like GET, and the body left out. The connection then ends, within
+    /// `options::close_timeout`: a client that takes longer over the answer is cut off.
+    /// Without it such requests are errors of the peer, answered with their status.
+    template <class Handler>
+    void on_http(Handler handler) {
+        state_->on_http = std::move(handler);
+    }
+
+    /// Listens at an endpoint of TCP or of a Unix socket, and accepts there from now on. May be called
+    /// several times. The file that a Unix socket makes is removed when the server stops.
+    ///
+    /// @param make_stream  makes a Stream of each accepted socket, `Endpoint::protocol_type::socket`.
+    ///                     Where it throws, that connection ends, and
+    ///                     `server_observer::handler_failed` is told. Copied.
+    /// @param ec   errc::closed for a server that was stopped, or what the system says.
+    /// @return where: with the port that was chosen for 0.
+    template <class Endpoint, class MakeStream>
+    requires(makes_stream<MakeStream, Endpoint>) Endpoint
+        listen(const Endpoint& at, MakeStream make_stream, const listen_options& options,
+               std::error_code& ec) {
+        return state_->listen(at, options, std::move(make_stream), ec);
+    }
+    /// The same; throws std::system_error.
+    template <class Endpoint, class MakeStream>
+    requires(makes_stream<MakeStream, Endpoint>) Endpoint
+        listen(const Endpoint& at, MakeStream make_stream, const listen_options& options = {}) {
+        std::error_code ec;
+        const Endpoint bound = listen(at, std::move(make_stream), options, ec);
+        if (ec) throw std::system_error(ec, "listen");
+        return bound;
+    }
+    /// The same, for a Stream that is made of the socket alone.
+    template <class Endpoint>
+    requires(makes_stream<plain, Endpoint>) Endpoint
+        listen(const Endpoint& at, const listen_options& options, std::error_code& ec) {
+        return listen(at, plain{}, options, ec);
+    }
+    /// The same; throws std::system_error.
+    template <class Endpoint>
+    requires(makes_stream<plain, Endpoint>) Endpoint
+        listen(const Endpoint& at, const listen_options& options = {}) {
+        return listen(at, plain{}, options);
+    }
+
+    /// Ends everything. The listeners are closed at once; then 1001 goes to all that are open, and 503
+    /// to all that are opening; what has not ended by the deadline is aborted, and coroutines that
+    /// have not returned are cancelled. Completes when all transports have ended and all handlers have
+    /// returned; from then on the ports are free.
+    ///
+    /// Signature void(std::error_code): success; errc::close_timeout if anything had to be aborted or
+    /// cancelled; errc::operation_in_progress, at once, for a server that was stopped before.
+    /// A handler that keeps its handle is waited for.
+    /// Where it throws for want of memory, nothing is waited for: destroy the server.
+    ///
+    /// Cancellation, total: everything is aborted and cancelled at once, and handlers are not waited
+    /// for.
+    template <class Token = ::asio::default_completion_token_t<executor_type>>
+    auto async_stop(sansocket::duration deadline, Token&& token = Token{}) {
+        return ::asio::async_compose<Token, void(std::error_code)>(
+            detail::stop_op<state>{state_, deadline}, token, state_->executor());
+    }
+
+    /// How many WebSockets are open, or over and in the hands of their handler.
+    [[nodiscard]] std::size_t connections() const noexcept { return state_->counters().open; }
+    /// Calls `function(websocket_type&)` for each that is open, or `function(websocket_type&, const
+    /// peer_address&)`, with the client's address.
+    template <class Function>
+    void for_each(Function function) {
+        state_->for_each(function);
+    }
+    /// What it has done so far. Looks at each connection, for the traffic.
+    [[nodiscard]] server_counters counters() const { return state_->counters(); }
+
+private:
+    std::shared_ptr<state> state_;
+};
+
+/// A server over TCP and Unix sockets.
+using server = basic_server<>;
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_HPP
+
+// ==== sansocket_openssl/server.hpp ===============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_OPENSSL_SERVER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_OPENSSL_SERVER_HPP
+// server.hpp
+//
+// A server over TLS, or plain TCP, or both: which of the two is decided for each
+// listener.
+
+namespace sansocket_openssl {
+
+/// A server whose connections are TLS where `listen` is given a function that makes a `stream` of a
+/// socket and a server's context, and plain where it is given none.
+///
+/// Where a TLS handshake fails, `server_observer::handshake_failed` is told OpenSSL's error with
+/// errc::tls_handshake_failed.
+using server = sansocket_asio::basic_server<stream>;
+
+}  // namespace sansocket_openssl
+#endif  // SANSOCKET_SINGLE_SANSOCKET_OPENSSL_SERVER_HPP

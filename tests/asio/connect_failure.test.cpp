@@ -289,6 +289,19 @@ TEST_CASE("connect_failure: what a server says is made fit for a log") {
           prefix + ": " + std::string(199, 'x'));
 }
 
+TEST_CASE("connect_failure: what more the stream knew of it is said, too") {
+    using sansocket_asio::connect_failure;
+    connect_failure failure{.stage = connect_stage::tls, .ec = asio::error::connection_reset};
+    CHECK(failure.describe() == "tls: Connection reset by peer");
+    failure.why = "certificate has expired";
+    CHECK(failure.describe() == "tls: Connection reset by peer: certificate has expired");
+    failure.where = "example.com";
+    CHECK(failure.describe() ==
+          "tls: Connection reset by peer: certificate has expired (example.com)");
+    failure.ec = {};
+    CHECK(failure.describe() == "connected");
+}
+
 TEST_CASE("connect_failure: each step has a name") {
     for (const auto& [stage, name] : {std::pair{connect_stage::url, "url"},
                                       {connect_stage::request, "request"},

@@ -417,6 +417,64 @@ TEST_CASE("server: each open connection can be reached") {
     s.stop();
 }
 
+TEST_CASE("server: who is told of an end learns why the transport broke, and how it stood") {
+    loop l;
+    sansocket_asio::server_options options;
+    options.connection.keepalive.ping_interval = 30ms;
+    options.connection.keepalive.pong_timeout = 40ms;
+    served s(l, options);
+    s.server->on_connection(served::echo);
+    s.listen();
+    SECTION("by a reset") {
+        raw_peer peer = s.open_peer();
+        peer.send(frame<role::server>(sansocket::opcode::text, bytes("hello")));
+        (void)peer.read(7);
+        peer.reset();
+        l.until([&] { return s.diary.ends.size() == 1; });
+        CHECK(s.diary.ends[0].cause == errc::transport_lost);
+        CHECK(s.diary.losses[0] == asio::error::connection_reset);
+        const auto& how = s.diary.snapshots[0];
+        CHECK(how.cause == errc::transport_lost);
+        CHECK(how.state == connection_state::closed);
+        CHECK(how.counters.messages_received == 1);
+    }
+    SECTION("by a peer that is silent") {
+        raw_peer peer = s.open_peer();
+        l.until([&] { return s.diary.ends.size() == 1; });
+        CHECK(s.diary.ends[0].cause == errc::pong_timeout);
+        CHECK(!s.diary.losses[0]);
+        CHECK(s.diary.snapshots[0].silence >= 70ms);
+        CHECK_FALSE(s.diary.snapshots[0].round_trip);
+        CHECK(s.server->counters().traffic.round_trips == 0);
+    }
+    SECTION("not at all") {
+        auto ws = s.client();
+        const result got;
+        ws->async_receive(got);
+        l.until([&] { return s.server->counters().traffic.round_trips >= 2; });
+        close(l, *ws);
+        l.until([&] { return s.diary.ends.size() == 1; });
+        CHECK(s.diary.ends[0].clean);
+        CHECK(!s.diary.losses[0]);
+        CHECK(s.diary.snapshots[0].round_trip.has_value());
+        const auto n = s.server->counters().traffic;
+        CHECK(n.round_trips == s.diary.snapshots[0].counters.round_trips);
+        CHECK(n.longest_round_trip > 0ms);
+        CHECK(n.round_trip_sum > n.longest_round_trip);
+    }
+    SECTION("before it opened") {
+        raw_peer peer = s.connect();
+        peer.send(bytes("GET / HTTP/1.1\r\n"));
+        l.until([&] { return s.diary.accepted_count == 1; });
+        l.poll();
+        peer.reset();
+        l.until([&] { return s.diary.failures.size() == 1; });
+        CHECK(s.diary.failures[0] == errc::transport_lost);
+        CHECK(s.diary.failure_errors[0] == asio::error::connection_reset);
+    }
+    s.stop();
+}
+
 // A stream that is made of the socket, as TLS's are.
 class wrapped {
 public:

@@ -284,6 +284,20 @@ TEST_CASE("server proxies: a trusted proxy's connection without its header ends,
     CHECK(l.finish() < 1s);
 }
 
+TEST_CASE("server proxies: a reset before the PROXY header is told in the system's words") {
+    loop l;
+    proxied s(l, behind_proxies(forwarded_field::none, proxy_protocol::required));
+    raw_peer peer = s.from("127.0.0.2");
+    peer.send(bytes("PROXY"));
+    l.until([&] { return s.diary.accepted_count == 1; });
+    l.poll();
+    peer.reset();
+    l.until([&] { return s.diary.failures.size() == 1; });
+    CHECK(s.diary.failures[0] == errc::transport_lost);
+    CHECK(s.diary.failure_errors[0] == asio::error::connection_reset);
+    s.stop();
+}
+
 TEST_CASE("server proxies: nobody else may send a PROXY header") {
     loop l;
     proxied s(l, behind_proxies(forwarded_field::none, proxy_protocol::required));

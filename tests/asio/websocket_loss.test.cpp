@@ -10,6 +10,7 @@
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/bind_executor.hpp>
 #include <asio/cancellation_signal.hpp>
+#include <asio/post.hpp>
 
 #include <dlfcn.h>
 #include <linux/sockios.h>
@@ -105,6 +106,30 @@ struct tls_category final : std::error_category {
     std::string message(int) const override { return "stream truncated"; }
 };
 const tls_category category;
+struct alert_category final : std::error_category {
+    const char* name() const noexcept override { return "asio.ssl"; }
+    std::string message(int) const override { return "alert"; }
+};
+const alert_category alerts;
+// A stream in memory over which TLS tells an alert, and takes no more since the peer sent it.
+struct alerted_stream : memory_stream {
+    using memory_stream::memory_stream;
+    explicit alerted_stream(memory_stream&& s) : memory_stream(std::move(s)) {}
+    template <class Buffers, class Handler>
+    void async_read_some(const Buffers& buffers, Handler handler) {
+        memory_stream::async_read_some(
+            buffers, [handler = std::move(handler)](std::error_code ec, std::size_t n) mutable {
+                if (ec == asio::error::eof) ec = {1, alerts};
+                handler(ec, n);
+            });
+    }
+    template <class Buffers, class Handler>
+    void async_write_some(const Buffers&, Handler handler) {
+        asio::post(get_executor(), [handler = std::move(handler)]() mutable {
+            handler(asio::error::broken_pipe, 0);
+        });
+    }
+};
 // A stream in memory that ends as asio::ssl::stream does when nobody says close_notify.
 struct cut_stream : memory_stream {
     using memory_stream::memory_stream;
@@ -156,6 +181,78 @@ TEST_CASE("B13 B40 (adapter): a write that fails loses nothing that was received
             CHECK_FALSE(p.ws.close_info().clean);
         }
     });
+}
+
+TEST_CASE("websocket loss: what the system said of it is kept, in every state") {
+    in_both_roles([]<role Role>() {
+        for (const at state : every_state) {
+            CAPTURE(static_cast<int>(state));
+            loop l;
+            in_state<Role> p(l, state);
+            CHECK(!p.ws.transport_error());
+            p.peer.reset();
+            l.until([&] { return p.ws.state() == connection_state::closed; });
+            l.poll();
+            const std::error_code said = p.ws.transport_error();
+            CAPTURE(said.message());
+            const bool over =
+                state == at::CRE || state == at::CD;  // it may be of no account any more
+            const bool named =
+                said == asio::error::connection_reset || said == asio::error::broken_pipe;
+            CHECK((over ? named || !said : named));
+            if (!over) CHECK(p.ws.close_info().cause == errc::transport_lost);
+            if (state == at::HS) CHECK(p.opened.ec() == errc::transport_lost);  // as before
+        }
+    });
+}
+
+TEST_CASE("websocket loss: there is nothing to say of a transport that has not failed") {
+    loop l;
+    websocket_client unused(l.io);
+    CHECK(!unused.transport_error());
+    websocket_pair p(l);
+    close_both(l, p);
+    l.poll();
+    CHECK(!p.client.transport_error());
+    CHECK(!p.server.transport_error());
+    raw_client_pair ended(l);
+    ended.peer.socket.close();
+    const result got = receive(ended.server);
+    l.until(got);
+    CHECK(got.ec() == errc::end_of_stream);
+    CHECK(!ended.server.transport_error());
+    websocket_pair given_up(l);
+    const result waits = send(given_up.client, std::string(32 << 20, 'x'));
+    l.poll();
+    given_up.client.abort();
+    l.until(waits);
+    l.poll();
+    CHECK(!given_up.client.transport_error());
+    given_up.server.abort();
+}
+
+TEST_CASE("websocket loss: the first error is kept, also elsewhere, but for an alert behind it") {
+    loop l;
+    raw_client_pair p(l);
+    p.peer.reset();
+    const result got = receive(p.server);
+    l.until(got);
+    CHECK(p.server.transport_error() == asio::error::connection_reset);
+    websocket_server moved(std::move(p.server));
+    CHECK(!p.server.transport_error());
+    CHECK(moved.transport_error() == asio::error::connection_reset);
+
+    auto [mine, peers] = memory_stream::make_pair(l.io.get_executor());
+    sansocket_asio::websocket<role::client, alerted_stream> ws(alerted_stream(std::move(mine)));
+    const result opened;
+    ws.async_handshake({.host = "localhost"}, {}, opened);
+    l.poll();
+    CHECK(ws.transport_error() == asio::error::broken_pipe);
+    CHECK_FALSE(opened.done());
+    peers.close();
+    l.until(opened);
+    CHECK(opened.ec() == std::error_code(1, alerts));
+    CHECK(ws.transport_error() == std::error_code(1, alerts));
 }
 
 TEST_CASE("websocket loss: senders learn of it while messages are still to be read") {
@@ -230,6 +327,8 @@ TEST_CASE("T14/HS T14/OI T14/OM T14/OQ T14/CLO T14/CRE T14/CD (adapter): a strea
                 CHECK(info.clean == (state == at::CD));
                 CHECK((before == connection_state::closed) == (state == at::CD));
                 if (state == at::HS) CHECK(p.opened.ec() == errc::tls_truncated);
+                if (info.cause == errc::tls_truncated && state != at::OQ && state != at::CLO)
+                    CHECK(p.ws.transport_error() == std::error_code(1, category));
             }
         }
     });

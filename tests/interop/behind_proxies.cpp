@@ -27,7 +27,7 @@
 namespace {
 
 using asio::ip::tcp;
-using server = sansocket_asio::basic_server<sansocket_openssl::stream>;
+using server = sansocket_openssl::server;
 
 asio::awaitable<void> tell_and_echo(server::websocket_type& ws,
                                     const sansocket_asio::peer_address& client) {

@@ -154,7 +154,7 @@ TEST_CASE("keepalive: each Ping has its number, and its own Pong measures the ro
     keepalive machine{{20s, 0s, 0s, 0s}};
     machine.start(at(0s));
     const auto none = machine.payload();
-    machine.pong(none, at(1s));
+    CHECK(!machine.pong(none, at(1s)));
     CHECK(!machine.round_trip());
 
     CHECK(ask(machine, at(20s)).ping);
@@ -164,13 +164,34 @@ TEST_CASE("keepalive: each Ping has its number, and its own Pong measures the ro
     const auto second = machine.payload();
     CHECK(support::to_hex(second) == "0000000000000002");
 
-    machine.pong(first, at(41s));
+    CHECK(!machine.pong(first, at(41s)));
+    CHECK(!machine.pong({}, at(41s)));
+    CHECK(!machine.pong(std::span{second}.first(7), at(41s)));
     CHECK(!machine.round_trip());
-    machine.pong({}, at(41s));
-    machine.pong(std::span{second}.first(7), at(41s));
-    CHECK(!machine.round_trip());
-    machine.pong(second, at(43s));
+    CHECK(machine.pong(second, at(43s)) == 3s);
     CHECK(machine.round_trip() == 3s);
+    CHECK(!machine.pong(second, at(50s)));  // said once more
+    CHECK(machine.round_trip() == 3s);
+    CHECK(ask(machine, at(60s)).ping);
+    CHECK(machine.pong(machine.payload(), at(61s)) == 1s);
+    CHECK(machine.round_trip() == 1s);
+}
+
+TEST_CASE("keepalive: how long nothing has come, as far as the time was told") {
+    keepalive machine{pings};
+    CHECK(machine.silence() == 0s);
+    machine.told(at(5s));
+    CHECK(machine.silence() == 0s);  // nothing has come at all
+    machine.start(at(10s));
+    CHECK(machine.silence() == 0s);
+    machine.received(at(12s));
+    CHECK(machine.silence() == 0s);
+    machine.told(at(19s));
+    CHECK(machine.silence() == 7s);
+    machine.stop();
+    CHECK(machine.silence() == 7s);
+    machine.received(at(20s));
+    CHECK(machine.silence() == 0s);
 }
 
 TEST_CASE("keepalive: output that the transport does not take ends it") {

@@ -248,9 +248,23 @@ TEST_CASE("tls: a stream that ends with close_notify and no Close is an end of t
     p.peer.socket.async_shutdown(said);
     l.until(got);
     CHECK(got.ec() == errc::end_of_stream);
+    CHECK(!p.client.transport_error());
     l.until(said);
     CHECK(!said.ec());  // the client has answered it
     CHECK(l.finish() < 900ms);
+}
+
+TEST_CASE("tls: what OpenSSL says of a record that is broken is kept") {
+    loop l;
+    tls_raw_client_pair p(l);
+    const result got = receive(p.server);
+    asio::write(p.peer.socket.next_layer(), asio::buffer(hex("1703030020" + std::string(64, '5'))));
+    l.until(got);
+    CHECK(got.ec() == errc::transport_lost);
+    const std::error_code said = p.server.transport_error();
+    CHECK(said.category() == asio::error::get_ssl_category());
+    CAPTURE(said.message());
+    CHECK(said.message().find("bad record mac") != std::string::npos);
 }
 
 TEST_CASE("tls: a server says close_notify, and waits for the client's as long as it is told") {

@@ -28,6 +28,7 @@ struct outcome {
     std::error_code client;
     std::error_code server;
     std::string verify_error;
+    sansocket_asio::connect_failure failure;
 };
 
 // A client with `trusts` or the default, `ask` of it, and a server that is `who`.
@@ -51,14 +52,22 @@ outcome attempt(const identity& who, const std::string& host, asio::ssl::context
         CHECK_FALSE(client.next_layer().lowest_layer().is_open());
         CHECK(l.finish() < 900ms);
     }
-    return {opened.ec(), accepted.ec(), std::string{client.next_layer().verify_error()}};
+    return {opened.ec(), accepted.ec(), std::string{client.next_layer().verify_error()},
+            client.failure()};
 }
 outcome attempt(const identity& who, const std::string& host) {
     auto trusts = client_context();
     return attempt(who, host, &trusts, [](tls_client&) {});
 }
 
+// A refused client, and how it tells.
 void check_refused(const outcome& o, const std::string& why, const std::string& alert) {
+    using sansocket_asio::connect_stage;
+    CHECK(o.failure.stage == connect_stage::tls);
+    CHECK(o.failure.ec == o.client);
+    CHECK(o.failure.why == o.verify_error);
+    const std::string told = "tls: " + o.client.message() + ": " + o.verify_error + " (";
+    CHECK(o.failure.describe() == told + o.failure.where + ")");
     CHECK(o.client.category() == asio::error::get_ssl_category());
     check_says(o.client.message(), "certificate verify failed");
     check_says(o.verify_error, why);
@@ -79,6 +88,53 @@ TEST_CASE("tls stream: a server whose certificate is right, by its name and by i
 TEST_CASE("tls stream: one of an authority that nobody trusts is refused, with OpenSSL's words") {
     const outcome o = attempt(made().local, "localhost", nullptr, [](tls_client&) {});
     check_refused(o, "unable to get local issuer certificate", "unknown ca");
+}
+
+TEST_CASE("tls stream: a failure tells the step, OpenSSL's words, what was wrong, and the host") {
+    CHECK(attempt(made().expired, "localhost").failure.describe() ==
+          "tls: certificate verify failed (SSL routines): certificate has expired (localhost)");
+    // Without verification the certificate is not why: the server wants one, and so it fails.
+    loop l;
+    auto is = sansocket_openssl::make_server_context(
+        {made().local.certificate, made().local.key, made().authority.certificate});
+    SSL_CTX_set_max_proto_version(is.native_handle(), TLS1_2_VERSION);  // 1.3 says it later
+    tls_listener at(l);
+    tls_client client(l.io.get_executor());
+    client.next_layer().insecure_no_verification();
+    const result opened = connect_to(client, at.url());
+    tls_server server(accept(l, at.acceptor), is);
+    const result accepted;
+    server.async_accept(accepted);
+    l.until(opened);
+    l.until(accepted);
+    CHECK(client.failure().stage == sansocket_asio::connect_stage::tls);
+    check_says(client.failure().describe(), "tls: ");
+    check_says(client.failure().describe(), "alert");
+    CHECK_FALSE(client.next_layer().verify_error().empty());
+    CHECK(client.failure().why.empty());
+    CHECK(client.transport_error() == opened.ec());
+}
+
+TEST_CASE("tls stream: a handshake over a stream that is connected tells as much") {
+    loop l;
+    auto trusts = client_context();
+    auto is = server_context(made().elsewhere);
+    tcp_pair sockets(l.io);
+    sansocket_openssl::stream s(l.io, trusts);
+    s.lowest_layer() = std::move(sockets.a);
+    REQUIRE(!s.use_tls("localhost"));
+    tls_client client(std::move(s));
+    tls_server server(std::move(sockets.b), is);
+    const result accepted, opened;
+    server.async_accept(accepted);
+    client.async_handshake({.host = "localhost"}, {}, opened);
+    l.until(opened);
+    l.until(accepted);
+    CHECK(client.failure().stage == sansocket_asio::connect_stage::tls);
+    check_says(client.failure().why, "ostname mismatch");
+    check_says(client.failure().describe(), "ostname mismatch");
+    CHECK(client.transport_error() == opened.ec());
+    CHECK(server.transport_error() == accepted.ec());
 }
 
 TEST_CASE("tls stream: one for another host is refused") {
@@ -233,6 +289,9 @@ TEST_CASE("tls stream: what is no TLS is named by OpenSSL") {
         peer.send(bytes("HTTP/1.1 400 Bad Request\r\n\r\n"));
         l.until(opened);
         check_says(opened.ec().message(), "wrong version number");
+        CHECK(client.failure().stage == sansocket_asio::connect_stage::tls);
+        CHECK(client.failure().why.empty());
+        CHECK(client.failure().describe() == "tls: " + opened.ec().message() + " (127.0.0.1)");
     }
     SECTION("a client that talks plain HTTP") {
         auto is = server_context();
@@ -271,6 +330,10 @@ TEST_CASE("tls stream: a silent peer ends with the opening timeout") {
         const tcp::socket silent = accept(l, at.acceptor);
         l.until(opened);
         CHECK(opened.ec() == errc::opening_timeout);
+        CHECK(client.failure().stage == sansocket_asio::connect_stage::tls);
+        CHECK(client.failure().describe() ==
+              "tls: the opening handshake took too long (127.0.0.1)");
+        CHECK(!client.transport_error());
         CHECK(l.finish() < 900ms);
     }
     SECTION("of a server") {

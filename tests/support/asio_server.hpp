@@ -39,17 +39,22 @@ public:
         opened_ports.push_back(from.port());
         opened_by.push_back(from.to_string());
     }
-    void closed(const peer& from, const sansocket::close_info& info) noexcept override {
+    void closed(const peer& from, const sansocket_asio::websocket_ending& how) noexcept override {
         closed_ports.push_back(from.port());
         closed_by.push_back(from.to_string());
-        ends.push_back(info);
+        ends.push_back(how.info);
+        losses.push_back(how.transport_error);
+        snapshots.push_back(how.snapshot);
+        snapshots.back().subprotocol = {};  // a view, which does not live on
     }
     void http_answered(const peer& to, std::uint16_t status) noexcept override {
         answered.push_back(status);
         answered_to.push_back(to.to_string());
     }
-    void handshake_failed(const peer& by, errc cause) noexcept override {
+    void handshake_failed(const peer& by, errc cause,
+                          std::error_code transport_error) noexcept override {
         failures.push_back(cause);
+        failure_errors.push_back(transport_error);
         failed_by.push_back(by.to_string());
     }
     void accept_failed(std::error_code ec) noexcept override { accept_errors.push_back(ec); }
@@ -68,7 +73,10 @@ public:
     std::vector<sansocket_asio::server_refusal> refusals;
     std::vector<std::uint16_t> opened_ports, closed_ports, answered;
     std::vector<sansocket::close_info> ends;
+    std::vector<std::error_code> losses;  // with `ends`, and these too
+    std::vector<sansocket::connection_snapshot> snapshots;
     std::vector<errc> failures;
+    std::vector<std::error_code> failure_errors;
     std::vector<std::error_code> accept_errors;
     std::vector<std::string> thrown;
     std::vector<std::string> identifications;

@@ -62,14 +62,14 @@ public:
     /// The connection opened.
     void start(time_point now) noexcept {
         state_ = keepalive_state::quiet;
-        heard_ = now;
+        heard_ = told_ = now;
     }
     /// It is closing: nothing runs any more.
     void stop() noexcept { state_ = keepalive_state::stopped; }
 
     /// Bytes came from the peer.
     void received(time_point now) noexcept {
-        heard_ = now;
+        heard_ = told_ = now;
         if (state_ != keepalive_state::stopped) state_ = keepalive_state::quiet;
     }
     /// This endpoint stops reading, until `received` or `resume`.
@@ -81,8 +81,13 @@ public:
         if (state_ == keepalive_state::suspended) received(now);
     }
 
-    /// A Pong came. If it answers the last Ping, the round trip is measured. 5.5.3.
-    void pong(std::span<const std::byte> payload, time_point now) noexcept;
+    /// A Pong came.
+    ///
+    /// @return the round trip, where it is the first answer to the last Ping. 5.5.3.
+    std::optional<duration> pong(std::span<const std::byte> payload, time_point now) noexcept;
+
+    /// It is `now`: the peer has been silent up to here.
+    void told(time_point now) noexcept { told_ = now; }
 
     /// The transport took output, or none waits.
     void written(bool waiting, time_point now) noexcept { write_since_ = waiting ? now : never; }
@@ -100,6 +105,10 @@ public:
     [[nodiscard]] std::optional<duration> round_trip() const noexcept { return round_trip_; }
     /// When the last byte came, the connection opened, or reading went on.
     [[nodiscard]] time_point last_received() const noexcept { return heard_; }
+    /// From then to the last time that was told; 0 before the first byte.
+    [[nodiscard]] duration silence() const noexcept {
+        return heard_ == time_point{} ? duration::zero() : told_ - heard_;
+    }
     /// Since when the transport has taken none of the output waiting, as far as was told; or `never`.
     [[nodiscard]] time_point write_stalled_since() const noexcept { return write_since_; }
 
@@ -112,8 +121,10 @@ private:
 
     keepalive_state state_ = keepalive_state::stopped;
     // Facts that decide no transition.
+    bool unanswered_ = false;  // the last Ping
     keepalive_options options_;
     time_point heard_{};
+    time_point told_{};
     time_point pinged_{};
     time_point write_since_ = never;
     std::uint64_t number_ = 0;
@@ -127,11 +138,14 @@ inline keepalive::ping_payload keepalive::payload() const noexcept {
     return out;
 }
 
-inline void keepalive::pong(std::span<const std::byte> payload_received, time_point now) noexcept {
+inline std::optional<duration> keepalive::pong(std::span<const std::byte> payload_received,
+                                               time_point now) noexcept {
     const ping_payload expected = payload();
-    if (number_ != 0 && payload_received.size() == expected.size() &&
-        std::memcmp(payload_received.data(), expected.data(), expected.size()) == 0)
-        round_trip_ = now - pinged_;
+    if (!unanswered_ || payload_received.size() != expected.size() ||
+        std::memcmp(payload_received.data(), expected.data(), expected.size()) != 0)
+        return std::nullopt;
+    unanswered_ = false;
+    return round_trip_ = now - pinged_;
 }
 
 inline keepalive::action keepalive::advance(time_point now, bool waiting) noexcept {
@@ -145,6 +159,7 @@ inline keepalive::action keepalive::advance(time_point now, bool waiting) noexce
     if (awaits_pong()) return {false, errc::pong_timeout};
     state_ = keepalive_state::pinged;
     pinged_ = now;
+    unanswered_ = true;
     ++number_;
     return {true, errc::ok};
 }

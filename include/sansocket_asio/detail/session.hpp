@@ -168,16 +168,22 @@ public:
     std::error_code ending() const noexcept {
         if (!core_) return sansocket::errc::not_open;
         const auto& info = core_->close_info();
-        if (tls_error_ && !core_->was_opened()) return tls_error_;
+        const bool of_tls =
+            info.cause == sansocket::errc::tls_handshake_failed || is_tls_error(transport_error_);
+        if (of_tls && !core_->was_opened()) return transport_error_;
         return info.clean ? std::error_code{} : make_error_code(info.cause);
     }
+    // What the transport said that went wrong.
+    void note(std::error_code ec) noexcept;
+    std::error_code transport_error() const noexcept { return transport_error_; }
 
     // Why a client has not opened. What the operation does not note is the connection's to say.
-    connect_failure failure() const {
+    connect_failure failure() {
         connect_failure out = failure_ ? *failure_ : connect_failure{.stage = stage_};
         if (!core_ || core_->was_opened() || !over()) return out;
         if (!out.ec) out.ec = ending();
         if (out.ec == sansocket::errc::cancelled) out.ec = ::asio::error::operation_aborted;
+        if (io_) out.why = reason_of(io_->stream, out.ec);
         if (const auto* handshake = core_->handshake()) {
             out.response = handshake->response();
             out.body = handshake->body();
@@ -291,7 +297,7 @@ private:
     std::weak_ptr<message_handler> run_;
     sansocket::time_point armed_ = sansocket::never;
     sansocket::time_point end_by_ = sansocket::never;  // agreeing on the end
-    std::error_code tls_error_;
+    std::error_code transport_error_;
     std::optional<io> io_;             // nothing once the execution context is gone
     std::vector<std::byte> leftover_;  // read, and not yet taken by the core
     read_buffer buffer_;               // of a stream that cannot wait
@@ -345,7 +351,10 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::written(std::error_code ec, std::size_t n) {
     writing_ = false;
     core_->consume_output(n, now());
-    if (ec && attached()) core_->output_lost(now());  // what arrived before the loss is read first
+    if (ec && attached()) {
+        note(ec);
+        core_->output_lost(now());  // what arrived before the loss is read first
+    }
     drive();
 }
 
@@ -439,9 +448,9 @@ void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::erro
         hand_over();
     }
     if (!ec) return;
-    if (is_tls_error(ec)) tls_error_ = ec;
-    if (ec == ::asio::error::eof) core_->receive_end(now());
-    else if (is_truncation(ec)) cut_off();
+    if (ec == ::asio::error::eof) return core_->receive_end(now());
+    note(ec);
+    if (is_truncation(ec)) cut_off();
     else core_->transport_lost(now());
 }
 

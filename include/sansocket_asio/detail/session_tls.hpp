@@ -28,9 +28,16 @@ void session<Stream, Connection>::secured(std::error_code ec) {
     else attach();
 }
 
+// The first counts. But a peer's alert, which is read behind a write that failed of the same, says why.
+template <class Stream, class Connection>
+void session<Stream, Connection>::note(std::error_code ec) noexcept {
+    if (!transport_error_ || (is_tls_error(ec) && !is_tls_error(transport_error_)))
+        transport_error_ = ec;
+}
+
 template <class Stream, class Connection>
 void session<Stream, Connection>::handshake_failed(std::error_code ec) {
-    tls_error_ = ec;
+    note(ec);
     core_->transport_lost(now(), sansocket::errc::tls_handshake_failed);
     drive();
 }

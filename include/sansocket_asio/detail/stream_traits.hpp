@@ -14,6 +14,7 @@
 #include <concepts>
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
@@ -146,6 +147,14 @@ inline bool is_truncation(const std::error_code& ec) noexcept {
 // An error that TLS itself tells, such as an alert of the peer's.
 inline bool is_tls_error(const std::error_code& ec) noexcept {
     return ec.category().name() == std::string_view{"asio.ssl"};
+}
+
+// What more a stream knows of an error that it gave.
+template <class Stream>
+std::string reason_of(Stream& stream, const std::error_code& ec) {
+    if constexpr (requires { std::string_view{stream.reason_of(ec)}; })
+        return std::string{stream.reason_of(ec)};
+    else return {};
 }
 
 inline constexpr std::size_t read_buffer_size = 64 * 1024;

@@ -6,6 +6,7 @@
 
 #include <sansocket_asio/server/peer_address.hpp>
 
+#include <sansocket/snapshot.hpp>
 #include <sansocket/wire/close_info.hpp>
 #include <sansocket/wire/error.hpp>
 
@@ -20,6 +21,15 @@ enum class server_refusal : std::uint8_t {
     connections,              ///< `server_options::max_connections`.
     connections_per_address,  ///< `server_options::max_connections_per_address`.
     stopping,                 ///< It came while the server was stopping.
+};
+
+/// How a WebSocket ended. It and its views live as long as the call that tells of it.
+struct websocket_ending {
+    const sansocket::close_info& info;  ///< How it ended, and why. RFC 6455 7.1.
+    /// As `websocket::transport_error()`: what the system or OpenSSL said, where the transport failed.
+    std::error_code transport_error;
+    /// As `connection::explain()`: how long nothing had come, the round trip, what had not been sent.
+    sansocket::connection_snapshot snapshot;
 };
 
 /// Is told of a server's life, on the server's executor. Each function does nothing by default, and
@@ -44,12 +54,14 @@ public:
     /// It is a WebSocket now.
     virtual void opened(const peer_address&) noexcept {}
     /// The WebSocket is over, its transport too, and its handler has returned.
-    virtual void closed(const peer_address&, const sansocket::close_info&) noexcept {}
+    virtual void closed(const peer_address&, const websocket_ending&) noexcept {}
     /// It sent a plain HTTP request, which was answered with `status`.
     virtual void http_answered(const peer_address&, std::uint16_t /*status*/) noexcept {}
     /// It did not become a WebSocket: errc::refused_by_application, errc::opening_timeout, or what
-    /// was wrong with the request.
-    virtual void handshake_failed(const peer_address&, sansocket::errc) noexcept {}
+    /// was wrong with the request. The second error is `websocket::transport_error()`: of
+    /// errc::tls_handshake_failed, OpenSSL's words for why.
+    virtual void handshake_failed(const peer_address&, sansocket::errc,
+                                  std::error_code /*transport_error*/) noexcept {}
     /// No connection could be taken. The server goes on: at once where only that connection was at
     /// fault, and after a pause where there are no descriptors or no memory.
     virtual void accept_failed(std::error_code) noexcept {}

@@ -80,7 +80,10 @@ private:
         if (!ec) n = look(ec);
         if (ec == ::asio::error::would_block || ec == ::asio::error::try_again) return wait();
         if (ec == ::asio::error::eof) return done_({}, sansocket::errc::end_of_stream);
-        if (ec) return done_({}, sansocket::errc::transport_lost);
+        if (ec) {
+            session_->note(ec);
+            return done_({}, sansocket::errc::transport_lost);
+        }
         const auto [header, size, result] =
             sansocket::parse_proxy_header(std::span(seen_).first(taken_ + n));
         // All that was seen of a header that is not complete belongs to it.

@@ -187,7 +187,8 @@ private:
         const auto* const core = e.websocket.connection();
         return core == nullptr ? sansocket::errc::aborted : core->close_info().cause;
     }
-    void fail(const peer_address& client, sansocket::errc cause);
+    void fail(const peer_address& client, sansocket::errc cause, std::error_code transport_error);
+    void fail(const entry& e) { fail(e.client, cause_of(e), e.websocket.transport_error()); }
     void report(const peer_address& client, const std::exception_ptr& failed);
     // A coroutine that was told that its client is gone may end in any way.
     void report_unless_over(const entry& e, const std::exception_ptr& failed) {
@@ -299,7 +300,7 @@ void server_state<Stream, Connection>::take(Socket socket, const peer_address& p
     try {
         begin(std::move(*stream), peer, over);
     } catch (...) {  // no memory
-        if (!over) fail(peer, sansocket::errc::aborted);
+        if (!over) fail(peer, sansocket::errc::aborted, {});
     }
 }
 

@@ -94,7 +94,7 @@ void server_state<Stream, Connection>::asked(const std::shared_ptr<entry>& e, st
         return await_end(e);
     }
     if (ec) {
-        fail(e->client, cause_of(*e));
+        fail(*e);
         return await_end(e);
     }
     if (!e->websocket.connection()->request_is_upgrade()) return ask_about_http(e);
@@ -154,7 +154,7 @@ void server_state<Stream, Connection>::decided(const std::shared_ptr<entry>& e,
     if (ec == sansocket::errc::ok && decision.accepts()) return opened(e);
     // What the application has made of it cannot be sent.
     if (ec != sansocket::errc::ok) ws.refuse(500);
-    fail(e->client, cause_of(*e));
+    fail(*e);
     await_end(e);
 }
 
@@ -172,7 +172,7 @@ void server_state<Stream, Connection>::answered(const std::shared_ptr<entry>& e,
         tell([&](auto& o) { o.http_answered(e->client, answer.status); });
     } else {
         ws.refuse(500);
-        fail(e->client, cause_of(*e));
+        fail(*e);
     }
     await_end(e);
 }
@@ -223,7 +223,10 @@ void server_state<Stream, Connection>::ended(const std::shared_ptr<entry>& e, st
         counters_.count_end(info);
         counters_.count_websocket(e->websocket.counters(), e->websocket.dropped_messages());
         e->was_open = false;  // and not twice
-        tell([&](auto& o) { o.closed(e->client, info); });
+        tell([&](auto& o) {
+            const auto& ws = e->websocket;
+            o.closed(e->client, {info, ws.transport_error(), ws.connection()->explain()});
+        });
     }
     --count_of(e->state_);
     if (!e->refused_for) --admitted_;
@@ -237,14 +240,15 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::lost(const std::shared_ptr<entry>& e) noexcept {
     if (!io_ || e->gone) return;
     e->websocket.abort();
-    if (e->state_ == state::opening) fail(e->client, cause_of(*e));
+    if (e->state_ == state::opening) fail(*e);
     ended(e);
 }
 
 template <class Stream, class Connection>
-void server_state<Stream, Connection>::fail(const peer_address& client, sansocket::errc cause) {
+void server_state<Stream, Connection>::fail(const peer_address& client, sansocket::errc cause,
+                                            std::error_code transport_error) {
     counters_.count_failure(cause);
-    tell([&](auto& o) { o.handshake_failed(client, cause); });
+    tell([&](auto& o) { o.handshake_failed(client, cause, transport_error); });
 }
 
 template <class Stream, class Connection>
