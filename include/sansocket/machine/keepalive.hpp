@@ -82,7 +82,9 @@ public:
     }
 
     /// A Pong came. If it answers the last Ping, the round trip is measured. 5.5.3.
-    void pong(std::span<const std::byte> payload, time_point now) noexcept;
+    ///
+    /// @return whether it does.
+    bool pong(std::span<const std::byte> payload, time_point now) noexcept;
 
     /// The transport took output, or none waits.
     void written(bool waiting, time_point now) noexcept { write_since_ = waiting ? now : never; }
@@ -97,7 +99,9 @@ public:
     /// The payload of the last Ping that `advance` asked for.
     [[nodiscard]] ping_payload payload() const noexcept;
     /// From the last Ping of this machine to its Pong; nothing before the first.
-    [[nodiscard]] std::optional<duration> round_trip() const noexcept { return round_trip_; }
+    [[nodiscard]] std::optional<duration> round_trip() const noexcept {
+        return round_trip_ < duration::zero() ? std::nullopt : std::optional{round_trip_};
+    }
     /// When the last byte came, the connection opened, or reading went on.
     [[nodiscard]] time_point last_received() const noexcept { return heard_; }
     /// Since when the transport has taken none of the output waiting, as far as was told; or `never`.
@@ -117,7 +121,7 @@ private:
     time_point pinged_{};
     time_point write_since_ = never;
     std::uint64_t number_ = 0;
-    std::optional<duration> round_trip_;
+    duration round_trip_{-1};  // negative: none was measured
 };
 
 inline keepalive::ping_payload keepalive::payload() const noexcept {
@@ -127,11 +131,13 @@ inline keepalive::ping_payload keepalive::payload() const noexcept {
     return out;
 }
 
-inline void keepalive::pong(std::span<const std::byte> payload_received, time_point now) noexcept {
+inline bool keepalive::pong(std::span<const std::byte> payload_received, time_point now) noexcept {
     const ping_payload expected = payload();
-    if (number_ != 0 && payload_received.size() == expected.size() &&
-        std::memcmp(payload_received.data(), expected.data(), expected.size()) == 0)
-        round_trip_ = now - pinged_;
+    const bool answers =
+        number_ != 0 && payload_received.size() == expected.size() &&
+        std::memcmp(payload_received.data(), expected.data(), expected.size()) == 0;
+    if (answers) round_trip_ = now - pinged_;
+    return answers;
 }
 
 inline keepalive::action keepalive::advance(time_point now, bool waiting) noexcept {
