@@ -373,7 +373,7 @@ private:
     bool incomplete() const noexcept;
     transport_phase phase() const noexcept;
 
-    connection_counters counters_;  // but for what the machines count
+    detail::own_counters counters_;
     duration close_timeout_;
     sansocket::after_close after_close_;
     request_decision decision_;

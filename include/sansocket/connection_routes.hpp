@@ -68,7 +68,7 @@ connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(connection&& oth
       phase_(other.phase_),
       opening_(std::move(other.opening_)),
       frames_(other.frames_),
-      messages_(other.messages_),
+      messages_(std::move(other.messages_)),
       inflater_(std::move(other.inflater_)),
       deflater_(std::move(other.deflater_)),
       queue_(std::move(other.queue_)),
@@ -196,7 +196,10 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_control(const 
     if (piece.opcode == opcode::close) return receive_close(*payload, now);
     if (piece.opcode == opcode::pong) {
         ++counters_.pongs_received;
-        if (const auto took = keepalive_.pong(*payload, now)) counters_.count_round_trip(*took);
+        if (const auto took = keepalive_.pong(*payload, now)) {
+            counters_.count_round_trip(*took);
+            out_.shrink();  // of the room that the Ping took
+        }
         return;
     }
     // 5.5.2: "MUST send a Pong frame in response, unless it already received a Close frame."
@@ -347,6 +350,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::give_up(errc cause) no
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::shrink() noexcept {
+    messages_.shrink();
     queue_.shrink();
     out_.shrink();
     if constexpr (deflates) inflater_.shrink(), deflater_.shrink();
@@ -442,10 +446,16 @@ bool connection<Role, Queue, Keys, Diagnostics, Deflate>::request_is_upgrade() c
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 connection_counters connection<Role, Queue, Keys, Diagnostics, Deflate>::counters() const noexcept {
-    connection_counters c = counters_;
+    connection_counters c;
+    c.bytes_received = counters_.bytes_received;
+    c.bytes_sent = counters_.bytes_sent;
     c.messages_received = messages_.count();
     c.messages_sent = writer_.count();
-    c.most_output_bytes = (std::max)(c.most_output_bytes, out_.bytes());
+    c.pings_sent = counters_.pings_sent;
+    c.pings_answered = counters_.pings_answered;
+    c.pongs_received = counters_.pongs_received;
+    c.most_queued_bytes = counters_.most_queued_bytes;
+    c.most_output_bytes = (std::max)(counters_.most_output_bytes, out_.bytes());
     return c;
 }
 

@@ -101,6 +101,17 @@ struct connection_counters {
     }
 };
 
+namespace detail {
+
+// Of `connection_counters`, what no machine counts.
+struct own_counters {
+    std::uint64_t bytes_received = 0, bytes_sent = 0;
+    std::uint64_t pings_sent = 0, pings_answered = 0, pongs_received = 0;
+    std::size_t most_queued_bytes = 0, most_output_bytes = 0;
+};
+
+}  // namespace detail
+
 /// How a connection stands. Sizes are in bytes, where nothing else is said.
 struct connection_snapshot {
     std::uint64_t id = 0;      ///< Its number; 0 without diagnostics.

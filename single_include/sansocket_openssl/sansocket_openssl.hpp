@@ -978,7 +978,9 @@ public:
     /// The payload of the last Ping that `advance` asked for.
     [[nodiscard]] ping_payload payload() const noexcept;
     /// From the last Ping of this machine to its Pong; nothing before the first.
-    [[nodiscard]] std::optional<duration> round_trip() const noexcept { return round_trip_; }
+    [[nodiscard]] std::optional<duration> round_trip() const noexcept {
+        return round_trip_ < duration::zero() ? std::nullopt : std::optional{round_trip_};
+    }
     /// When the last byte came, the connection opened, or reading went on.
     [[nodiscard]] time_point last_received() const noexcept { return heard_; }
     /// From then to the last time that was told; 0 before the first byte.
@@ -1004,7 +1006,7 @@ private:
     time_point pinged_{};
     time_point write_since_ = never;
     std::uint64_t number_ = 0;
-    std::optional<duration> round_trip_;
+    duration round_trip_{-1};  // negative: none was measured
 };
 
 inline keepalive::ping_payload keepalive::payload() const noexcept {
@@ -2702,7 +2704,12 @@ public:
     /// @return the whole payload, unmasked, once the frame is complete: 0 to 125 bytes, valid until
     ///         the next call; nothing before that.
     [[nodiscard]] std::optional<std::span<const std::byte>> receive_control(
-        const frame_piece& piece) noexcept;
+        const frame_piece& piece);
+    /// Gives back the memory in which control frames are put together. What `receive_control` gave
+    /// is gone then.
+    void shrink() noexcept {
+        if (control_size_ == 0) control_.reset();
+    }
 
     /// Whether a fragmented message has begun, in a frame before the current one, that is not
     /// complete.
@@ -2759,13 +2766,14 @@ private:
     fragment_state after_ = fragment_state::between;  // the state once the current frame is whole
     bool inside_frame_ = false;
     message_kind kind_ = message_kind::text;
-    std::uint64_t size_ = 0;       // bytes of the message, as its frames' headers announce them
-    std::uint64_t fragments_ = 0;  // frames of the message
     utf8_validator utf8_;
+    std::uint8_t control_size_ = 0;  // bytes of a control frame that is not whole
+    std::uint64_t size_ = 0;         // bytes of the message, as its frames' headers announce them
+    std::uint64_t fragments_ = 0;    // frames of the message
     message_limits limits_;
     std::uint64_t count_ = 0;
-    std::size_t control_size_ = 0;
-    std::array<std::byte, max_control_payload> control_{};
+    // Of a control frame that came in pieces: most never do.
+    std::unique_ptr<std::array<std::byte, max_control_payload>> control_;
 };
 
 template <role Role>
@@ -2922,18 +2930,14 @@ bool message_reader<Role>::unmask_and_check(std::byte* to, std::span<const std::
 
 template <role Role>
 std::optional<std::span<const std::byte>> message_reader<Role>::receive_control(
-    const frame_piece& piece) noexcept {
-    if (piece.first && piece.last) {
-        unmask(piece.payload, piece.key);
-        return piece.payload;
-    }
-    if (piece.first) control_size_ = 0;
+    const frame_piece& piece) {
     unmask(piece.payload, piece.key);
-    std::copy(piece.payload.begin(), piece.payload.end(),
-              control_.begin() + static_cast<std::ptrdiff_t>(control_size_));
-    control_size_ += piece.payload.size();
+    if (piece.first && piece.last) return piece.payload;
+    if (!control_) control_ = std::make_unique<std::array<std::byte, max_control_payload>>();
+    std::copy(piece.payload.begin(), piece.payload.end(), control_->begin() + control_size_);
+    control_size_ = static_cast<std::uint8_t>(control_size_ + piece.payload.size());
     if (!piece.last) return std::nullopt;
-    return std::span<const std::byte>{control_.data(), control_size_};
+    return std::span<const std::byte>{control_->data(), std::exchange(control_size_, {})};
 }
 
 }  // namespace sansocket
@@ -3266,10 +3270,11 @@ template <role Role>
 class send_queue {
 public:
     /// An empty queue with these limits.
-    explicit send_queue(const send_limits& limits = {}) noexcept : limits_(limits) {
-        limits_.control_bytes =
-            (std::max)(limits_.control_bytes, std::size_t{1});  // a Pong at least
-    }
+    explicit send_queue(const send_limits& limits = {}) noexcept
+        : high_bytes_(limits.high_bytes),
+          low_bytes_(limits.low_bytes),
+          high_count_(limits.high_count),
+          control_bytes_((std::max)(limits.control_bytes, std::size_t{1})) {}  // a Pong at least
 
     /// Queues raw bytes ahead of all frames: the opening handshake. Copied.
     void push_raw(std::span<const std::byte> bytes) {
@@ -3322,13 +3327,13 @@ public:
 
     /// Bytes waiting: headers, payloads, control frames.
     [[nodiscard]] std::size_t bytes() const noexcept {
-        return stopped_ ? 0 : data_.size() + control_.size();
+        return stopped_ ? 0 : data_.size() + control_size();
     }
     /// Frames of data waiting, those partly sent and the Close frame included.
     [[nodiscard]] std::size_t frames() const noexcept { return frames_; }
     /// Whether nothing waits.
     [[nodiscard]] bool empty() const noexcept {
-        return stopped_ || (data_.empty() && control_.empty());
+        return stopped_ || (data_.empty() && control_size() == 0);
     }
     /// Whether `stop` was called.
     [[nodiscard]] bool stopped() const noexcept { return stopped_; }
@@ -3336,19 +3341,19 @@ public:
     [[nodiscard]] bool data_empty() const noexcept { return data_.empty(); }
     /// Whether another message is refused for want of room.
     [[nodiscard]] bool full() const noexcept {
-        return data_.size() >= limits_.high_bytes || frames_ >= limits_.high_count;
+        return data_.size() >= high_bytes_ || frames_ >= high_count_;
     }
     /// Whether waiting senders may go on.
-    [[nodiscard]] bool drained() const noexcept {
-        return data_.size() <= limits_.low_bytes && !full();
-    }
+    [[nodiscard]] bool drained() const noexcept { return data_.size() <= low_bytes_ && !full(); }
     /// Bytes of memory held.
-    [[nodiscard]] std::size_t memory() const noexcept { return data_.memory() + control_.memory(); }
+    [[nodiscard]] std::size_t memory() const noexcept {
+        return data_.memory() + (control_ ? sizeof *control_ + control_->frames.memory() : 0);
+    }
     /// Gives back the memory that nothing lies in.
     void shrink() noexcept {
         if (shown_) return;
         data_.shrink();
-        control_.shrink();
+        if (control_size() == 0) control_.reset();
     }
 
 private:
@@ -3360,6 +3365,21 @@ private:
         if constexpr (masks) header.key = key;
         return header;
     }
+    // Pings and Pongs: of most connections there are none, most of the time.
+    struct control_line {
+        detail::segment_queue frames;
+        std::size_t left = 0;                // bytes of the frame that has partly gone out
+        std::vector<std::byte> latest_pong;  // header and payload, while `frames` is at its limit
+    };
+    [[nodiscard]] std::size_t control_size() const noexcept {
+        return control_ ? control_->frames.size() : 0;
+    }
+    // Of what waits there, the first `size` bytes stay.
+    void truncate_control(std::size_t size) noexcept {
+        if (size == 0 || !control_) return control_.reset();
+        control_->frames.truncate(size);
+        control_->latest_pong = {};
+    }
     std::byte* head_extend(std::size_t n) { return data_.extend(n, !shown_); }
     SANSOCKET_ALWAYS_INLINE void write(detail::segment_queue& to, const frame_header& header,
                                        std::span<const std::byte> payload);
@@ -3369,15 +3389,14 @@ private:
     SANSOCKET_NOINLINE static std::size_t pass(const detail::segment_queue& in, std::size_t begin,
                                                std::size_t end, std::size_t& left) noexcept;
     void pass_data(std::size_t n) noexcept;
-    void pass_control(std::size_t n) noexcept;
+    void consume_control(std::size_t n);
     static void show(const detail::segment_queue& from, std::size_t begin, std::size_t end,
                      output_buffers& out) noexcept;
 
     detail::segment_queue data_;
-    detail::segment_queue control_;
-    std::size_t frame_left_ = 0;    // bytes of the frame of data that has partly gone out
-    std::size_t control_left_ = 0;  // the same of the control frame; one of them is 0
-    std::size_t raw_left_ = 0;      // bytes of the opening handshake at the front of the data
+    std::unique_ptr<control_line> control_;
+    std::size_t frame_left_ = 0;  // bytes of the frame of data that has partly gone out
+    std::size_t raw_left_ = 0;    // bytes of the opening handshake at the front of the data
     std::size_t frames_ = 0;
     // What `output` showed: data up to the boundary, control, more data.
     std::size_t shown_lead_ = 0;
@@ -3385,8 +3404,7 @@ private:
     std::size_t shown_data_ = 0;  // both parts together
     bool shown_ = false;
     bool stopped_ = false;
-    std::vector<std::byte> latest_pong_;  // header and payload, while `control_` is at its limit
-    send_limits limits_;
+    std::size_t high_bytes_, low_bytes_, high_count_, control_bytes_;  // as in `send_limits`
 };
 
 template <role Role>
@@ -3464,18 +3482,18 @@ errc send_queue<Role>::push_control(opcode op, std::span<const std::byte> payloa
                                     masking_key key) {
     if (stopped_) return errc::closed;
     const frame_header header = header_of(op, true, payload.size(), key);
-    if (control_.size() < limits_.control_bytes) {
-        write(control_, header, payload);
+    if (!control_) control_ = std::make_unique<control_line>();
+    if (control_->frames.size() < control_bytes_) {
+        write(control_->frames, header, payload);
         return errc::ok;
     }
     if (op == opcode::pong) {
         // 5.5.3: "MAY elect to send a Pong frame for only the most recently processed Ping frame."
-        latest_pong_ = std::vector<std::byte>(encoded_size(header) + payload.size());
-        const std::size_t size = encode(header, latest_pong_.data());
-        std::copy(payload.begin(), payload.end(),
-                  latest_pong_.begin() + static_cast<std::ptrdiff_t>(size));
-        if constexpr (masks)
-            (void)mask_in_place({latest_pong_.data() + size, latest_pong_.size() - size}, key);
+        auto& pong = control_->latest_pong;
+        pong = std::vector<std::byte>(encoded_size(header) + payload.size());
+        const std::size_t size = encode(header, pong.data());
+        std::copy(payload.begin(), payload.end(), pong.begin() + static_cast<std::ptrdiff_t>(size));
+        if constexpr (masks) (void)mask_in_place({pong.data() + size, pong.size() - size}, key);
     }
     return errc::backpressure;
 }
@@ -3485,12 +3503,12 @@ output_buffers send_queue<Role>::output() noexcept {
     output_buffers out;
     if (stopped_) return out;
     const std::size_t data = shown_ ? shown_data_ : data_.size();
-    const std::size_t control = shown_ ? shown_control_ : control_.size();
+    const std::size_t control = shown_ ? shown_control_ : control_size();
     if (!shown_) shown_lead_ = control == 0 ? data : raw_left_ + frame_left_;  // to the boundary
     const std::size_t lead = (std::min)(shown_lead_, data);
     show(data_, 0, lead, out);
     shown_data_ = out.bytes();
-    show(control_, 0, control, out);
+    if (control != 0) show(control_->frames, 0, control, out);
     shown_control_ = out.bytes() - shown_data_;
     show(data_, lead, data, out);
     shown_data_ = out.bytes() - shown_control_;
@@ -3518,14 +3536,8 @@ void send_queue<Role>::consume(std::size_t n) {
     const std::size_t control = (std::min)(n - lead, shown_control_);
     const std::size_t data = n - control;
     pass_data(data);
-    pass_control(control);
     data_.consume(data);
-    control_.consume(control);
-    if (!latest_pong_.empty() && control_.size() < limits_.control_bytes) {
-        std::copy(latest_pong_.begin(), latest_pong_.end(),
-                  control_.extend(latest_pong_.size(), true));
-        std::vector<std::byte>{}.swap(latest_pong_);
-    }
+    if (control_) consume_control(control);
 }
 
 template <role Role>
@@ -3535,8 +3547,8 @@ bool send_queue<Role>::drop_unsent() noexcept {
     std::size_t frames = frame_left_ != 0 ? 1 : 0;
     for (; kept < shown; ++frames) kept += frame_size_at(data_, kept);
     data_.truncate(kept);
-    control_.truncate(shown_ ? shown_control_ : control_left_);
-    latest_pong_ = {};
+    const std::size_t begun = control_ ? control_->left : 0;
+    truncate_control(shown_ ? shown_control_ : begun);
     return std::exchange(frames_, frames) != frames;
 }
 
@@ -3544,9 +3556,8 @@ template <role Role>
 void send_queue<Role>::stop() noexcept {
     stopped_ = true;
     data_.truncate(shown_ ? shown_data_ : 0);
-    control_.truncate(shown_ ? shown_control_ : 0);
-    latest_pong_ = {};
-    if (!shown_) frame_left_ = control_left_ = raw_left_ = frames_ = 0;
+    truncate_control(shown_ ? shown_control_ : 0);
+    if (!shown_) frame_left_ = raw_left_ = frames_ = 0;
 }
 
 // Bytes of the frame that begins at `at`.
@@ -3586,9 +3597,14 @@ void send_queue<Role>::pass_data(std::size_t n) noexcept {
 }
 
 template <role Role>
-void send_queue<Role>::pass_control(std::size_t n) noexcept {
-    if (n == control_.size()) control_left_ = 0;
-    else (void)pass(control_, 0, n, control_left_);
+void send_queue<Role>::consume_control(std::size_t n) {
+    auto& [frames, left, pong] = *control_;
+    if (n == frames.size()) left = 0;
+    else (void)pass(frames, 0, n, left);
+    frames.consume(n);
+    if (pong.empty() || frames.size() >= control_bytes_) return;
+    std::copy(pong.begin(), pong.end(), frames.extend(pong.size(), true));
+    std::vector<std::byte>{}.swap(pong);
 }
 
 }  // namespace sansocket
@@ -5215,6 +5231,17 @@ struct connection_counters {
         return *this;
     }
 };
+
+namespace detail {
+
+// Of `connection_counters`, what no machine counts.
+struct own_counters {
+    std::uint64_t bytes_received = 0, bytes_sent = 0;
+    std::uint64_t pings_sent = 0, pings_answered = 0, pongs_received = 0;
+    std::size_t most_queued_bytes = 0, most_output_bytes = 0;
+};
+
+}  // namespace detail
 
 /// How a connection stands. Sizes are in bytes, where nothing else is said.
 struct connection_snapshot {
@@ -7949,9 +7976,9 @@ private:
     // Facts that decide no transition.
     message_kind kind_ = message_kind::text;
     bool check_text_;
+    utf8_validator text_;
     std::size_t fragment_;
     std::uint64_t count_ = 0;
-    utf8_validator text_;
 };
 
 }  // namespace sansocket
@@ -9274,7 +9301,7 @@ private:
     bool incomplete() const noexcept;
     transport_phase phase() const noexcept;
 
-    connection_counters counters_;  // but for what the machines count
+    detail::own_counters counters_;
     duration close_timeout_;
     sansocket::after_close after_close_;
     request_decision decision_;
@@ -9471,7 +9498,7 @@ connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(connection&& oth
       phase_(other.phase_),
       opening_(std::move(other.opening_)),
       frames_(other.frames_),
-      messages_(other.messages_),
+      messages_(std::move(other.messages_)),
       inflater_(std::move(other.inflater_)),
       deflater_(std::move(other.deflater_)),
       queue_(std::move(other.queue_)),
@@ -9599,7 +9626,10 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_control(const 
     if (piece.opcode == opcode::close) return receive_close(*payload, now);
     if (piece.opcode == opcode::pong) {
         ++counters_.pongs_received;
-        if (const auto took = keepalive_.pong(*payload, now)) counters_.count_round_trip(*took);
+        if (const auto took = keepalive_.pong(*payload, now)) {
+            counters_.count_round_trip(*took);
+            out_.shrink();  // of the room that the Ping took
+        }
         return;
     }
     // 5.5.2: "MUST send a Pong frame in response, unless it already received a Close frame."
@@ -9750,6 +9780,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::give_up(errc cause) no
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::shrink() noexcept {
+    messages_.shrink();
     queue_.shrink();
     out_.shrink();
     if constexpr (deflates) inflater_.shrink(), deflater_.shrink();
@@ -9845,10 +9876,16 @@ bool connection<Role, Queue, Keys, Diagnostics, Deflate>::request_is_upgrade() c
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 connection_counters connection<Role, Queue, Keys, Diagnostics, Deflate>::counters() const noexcept {
-    connection_counters c = counters_;
+    connection_counters c;
+    c.bytes_received = counters_.bytes_received;
+    c.bytes_sent = counters_.bytes_sent;
     c.messages_received = messages_.count();
     c.messages_sent = writer_.count();
-    c.most_output_bytes = (std::max)(c.most_output_bytes, out_.bytes());
+    c.pings_sent = counters_.pings_sent;
+    c.pings_answered = counters_.pings_answered;
+    c.pongs_received = counters_.pongs_received;
+    c.most_queued_bytes = counters_.most_queued_bytes;
+    c.most_output_bytes = (std::max)(counters_.most_output_bytes, out_.bytes());
     return c;
 }
 
@@ -12225,7 +12262,8 @@ namespace sansocket_asio {
 
 /// The sending functions of `Websocket`, a websocket, which is derived from this.
 ///
-/// Completion signatures are void(std::error_code) where nothing else is said.
+/// Completion signatures are void(std::error_code) where nothing else is said. Cancellation, total,
+/// of a send, a ping, or the start of a message: nothing of it was sent; the connection goes on.
 template <class Websocket, class Session>
 class websocket_sends {
     using executor_type = typename Session::executor_type;
@@ -12284,7 +12322,7 @@ public:
     }
 
     /// Begins a message that is sent in parts. RFC 6455 5.4. Where another one is, it waits for its
-    /// end, as `async_send` does until `async_finish` has completed.
+    /// end, as `async_send` does until `async_finish` has completed. Cancellation, total: none is begun.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_start(sansocket::message_kind kind, Token&& token = Token{}) {
         return send_with([kind](auto& core) { return core.start(kind); },
@@ -12420,8 +12458,11 @@ private:
 // wait at a time, one receive may, and close may be called whatever else waits.
 //
 // Per-operation cancellation, total, for each operation:
-//   async_receive, async_send_*, async_ping   nothing is lost and nothing was
-//       sent by halves; the connection goes on
+//   async_receive, async_receive_some, async_run, async_send_*, async_start,
+//   async_ping, async_drain
+//       nothing is lost and nothing was sent by halves; the connection goes on
+//   async_append, async_finish   the message is still in progress, and what was
+//       taken will be sent
 //   async_connect, async_connect_to, async_handshake, async_accept,
 //   async_read_request, async_close
 //       the connection is aborted
@@ -12541,7 +12582,6 @@ public:
                        std::forward<Token>(token));
     }
     /// The same with `client_options{}`.
-
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_connect(std::string_view url, Token&& token = Token{}) requires(
         is_client && !std::same_as<std::remove_cvref_t<Token>, client_options>) {
@@ -12594,7 +12634,6 @@ public:
         return run_begin<detail::opened>(begin(true, policy, options), std::forward<Token>(token));
     }
     /// The same with the default policy and options.
-
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_accept(Token&& token = Token{}) requires(!is_client) {
         return async_accept(sansocket::server_policy{}, sansocket::options{},

@@ -280,6 +280,29 @@ TEST_CASE("message_reader: control frames in pieces, one after the other, stay a
     CHECK(b.control == longest + ";" + longest + ";" + longest + ";y;");
 }
 
+TEST_CASE("message_reader: memory is given back between control frames, and never inside of one") {
+    server_bench b;
+    auto wire = bytes("in pieces");
+    const auto part = [&](std::size_t from, std::size_t to, bool first, bool last) {
+        auto piece = piece_of(opcode::ping, true, wire.size(),
+                              std::span{wire}.subspan(from, to - from), from);
+        piece.key = {};
+        piece.first = first;
+        piece.last = last;
+        return b.reader.receive_control(piece);
+    };
+    for (int i = 0; i != 2; ++i) {
+        CHECK(!part(0, 0, true, false));
+        b.reader.shrink();
+        CHECK(!part(0, 3, false, false));
+        b.reader.shrink();
+        const auto whole = part(3, wire.size(), false, true);
+        REQUIRE(whole);
+        CHECK(text_of(*whole) == "in pieces");
+        b.reader.shrink();
+    }
+}
+
 TEST_CASE("message_reader: fragments out of order end it by name (5.4)") {
     server_bench first;
     CHECK(first.receive({opcode::continuation, true, bytes("x")}) == errc::unexpected_continuation);

@@ -102,7 +102,9 @@ public:
     /// The payload of the last Ping that `advance` asked for.
     [[nodiscard]] ping_payload payload() const noexcept;
     /// From the last Ping of this machine to its Pong; nothing before the first.
-    [[nodiscard]] std::optional<duration> round_trip() const noexcept { return round_trip_; }
+    [[nodiscard]] std::optional<duration> round_trip() const noexcept {
+        return round_trip_ < duration::zero() ? std::nullopt : std::optional{round_trip_};
+    }
     /// When the last byte came, the connection opened, or reading went on.
     [[nodiscard]] time_point last_received() const noexcept { return heard_; }
     /// From then to the last time that was told; 0 before the first byte.
@@ -128,7 +130,7 @@ private:
     time_point pinged_{};
     time_point write_since_ = never;
     std::uint64_t number_ = 0;
-    std::optional<duration> round_trip_;
+    duration round_trip_{-1};  // negative: none was measured
 };
 
 inline keepalive::ping_payload keepalive::payload() const noexcept {

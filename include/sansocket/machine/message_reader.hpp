@@ -29,8 +29,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 
 namespace sansocket {
 
@@ -86,7 +88,12 @@ public:
     /// @return the whole payload, unmasked, once the frame is complete: 0 to 125 bytes, valid until
     ///         the next call; nothing before that.
     [[nodiscard]] std::optional<std::span<const std::byte>> receive_control(
-        const frame_piece& piece) noexcept;
+        const frame_piece& piece);
+    /// Gives back the memory in which control frames are put together. What `receive_control` gave
+    /// is gone then.
+    void shrink() noexcept {
+        if (control_size_ == 0) control_.reset();
+    }
 
     /// Whether a fragmented message has begun, in a frame before the current one, that is not
     /// complete.
@@ -143,13 +150,14 @@ private:
     fragment_state after_ = fragment_state::between;  // the state once the current frame is whole
     bool inside_frame_ = false;
     message_kind kind_ = message_kind::text;
-    std::uint64_t size_ = 0;       // bytes of the message, as its frames' headers announce them
-    std::uint64_t fragments_ = 0;  // frames of the message
     utf8_validator utf8_;
+    std::uint8_t control_size_ = 0;  // bytes of a control frame that is not whole
+    std::uint64_t size_ = 0;         // bytes of the message, as its frames' headers announce them
+    std::uint64_t fragments_ = 0;    // frames of the message
     message_limits limits_;
     std::uint64_t count_ = 0;
-    std::size_t control_size_ = 0;
-    std::array<std::byte, max_control_payload> control_{};
+    // Of a control frame that came in pieces: most never do.
+    std::unique_ptr<std::array<std::byte, max_control_payload>> control_;
 };
 
 template <role Role>
@@ -306,18 +314,14 @@ bool message_reader<Role>::unmask_and_check(std::byte* to, std::span<const std::
 
 template <role Role>
 std::optional<std::span<const std::byte>> message_reader<Role>::receive_control(
-    const frame_piece& piece) noexcept {
-    if (piece.first && piece.last) {
-        unmask(piece.payload, piece.key);
-        return piece.payload;
-    }
-    if (piece.first) control_size_ = 0;
+    const frame_piece& piece) {
     unmask(piece.payload, piece.key);
-    std::copy(piece.payload.begin(), piece.payload.end(),
-              control_.begin() + static_cast<std::ptrdiff_t>(control_size_));
-    control_size_ += piece.payload.size();
+    if (piece.first && piece.last) return piece.payload;
+    if (!control_) control_ = std::make_unique<std::array<std::byte, max_control_payload>>();
+    std::copy(piece.payload.begin(), piece.payload.end(), control_->begin() + control_size_);
+    control_size_ = static_cast<std::uint8_t>(control_size_ + piece.payload.size());
     if (!piece.last) return std::nullopt;
-    return std::span<const std::byte>{control_.data(), control_size_};
+    return std::span<const std::byte>{control_->data(), std::exchange(control_size_, {})};
 }
 
 }  // namespace sansocket

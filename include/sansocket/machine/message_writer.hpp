@@ -218,9 +218,9 @@ private:
     // Facts that decide no transition.
     message_kind kind_ = message_kind::text;
     bool check_text_;
+    utf8_validator text_;
     std::size_t fragment_;
     std::uint64_t count_ = 0;
-    utf8_validator text_;
 };
 
 }  // namespace sansocket

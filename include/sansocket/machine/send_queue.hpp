@@ -126,10 +126,11 @@ template <role Role>
 class send_queue {
 public:
     /// An empty queue with these limits.
-    explicit send_queue(const send_limits& limits = {}) noexcept : limits_(limits) {
-        limits_.control_bytes =
-            (std::max)(limits_.control_bytes, std::size_t{1});  // a Pong at least
-    }
+    explicit send_queue(const send_limits& limits = {}) noexcept
+        : high_bytes_(limits.high_bytes),
+          low_bytes_(limits.low_bytes),
+          high_count_(limits.high_count),
+          control_bytes_((std::max)(limits.control_bytes, std::size_t{1})) {}  // a Pong at least
 
     /// Queues raw bytes ahead of all frames: the opening handshake. Copied.
     void push_raw(std::span<const std::byte> bytes) {
@@ -182,13 +183,13 @@ public:
 
     /// Bytes waiting: headers, payloads, control frames.
     [[nodiscard]] std::size_t bytes() const noexcept {
-        return stopped_ ? 0 : data_.size() + control_.size();
+        return stopped_ ? 0 : data_.size() + control_size();
     }
     /// Frames of data waiting, those partly sent and the Close frame included.
     [[nodiscard]] std::size_t frames() const noexcept { return frames_; }
     /// Whether nothing waits.
     [[nodiscard]] bool empty() const noexcept {
-        return stopped_ || (data_.empty() && control_.empty());
+        return stopped_ || (data_.empty() && control_size() == 0);
     }
     /// Whether `stop` was called.
     [[nodiscard]] bool stopped() const noexcept { return stopped_; }
@@ -196,19 +197,19 @@ public:
     [[nodiscard]] bool data_empty() const noexcept { return data_.empty(); }
     /// Whether another message is refused for want of room.
     [[nodiscard]] bool full() const noexcept {
-        return data_.size() >= limits_.high_bytes || frames_ >= limits_.high_count;
+        return data_.size() >= high_bytes_ || frames_ >= high_count_;
     }
     /// Whether waiting senders may go on.
-    [[nodiscard]] bool drained() const noexcept {
-        return data_.size() <= limits_.low_bytes && !full();
-    }
+    [[nodiscard]] bool drained() const noexcept { return data_.size() <= low_bytes_ && !full(); }
     /// Bytes of memory held.
-    [[nodiscard]] std::size_t memory() const noexcept { return data_.memory() + control_.memory(); }
+    [[nodiscard]] std::size_t memory() const noexcept {
+        return data_.memory() + (control_ ? sizeof *control_ + control_->frames.memory() : 0);
+    }
     /// Gives back the memory that nothing lies in.
     void shrink() noexcept {
         if (shown_) return;
         data_.shrink();
-        control_.shrink();
+        if (control_size() == 0) control_.reset();
     }
 
 private:
@@ -220,6 +221,21 @@ private:
         if constexpr (masks) header.key = key;
         return header;
     }
+    // Pings and Pongs: of most connections there are none, most of the time.
+    struct control_line {
+        detail::segment_queue frames;
+        std::size_t left = 0;                // bytes of the frame that has partly gone out
+        std::vector<std::byte> latest_pong;  // header and payload, while `frames` is at its limit
+    };
+    [[nodiscard]] std::size_t control_size() const noexcept {
+        return control_ ? control_->frames.size() : 0;
+    }
+    // Of what waits there, the first `size` bytes stay.
+    void truncate_control(std::size_t size) noexcept {
+        if (size == 0 || !control_) return control_.reset();
+        control_->frames.truncate(size);
+        control_->latest_pong = {};
+    }
     std::byte* head_extend(std::size_t n) { return data_.extend(n, !shown_); }
     SANSOCKET_ALWAYS_INLINE void write(detail::segment_queue& to, const frame_header& header,
                                        std::span<const std::byte> payload);
@@ -229,15 +245,14 @@ private:
     SANSOCKET_NOINLINE static std::size_t pass(const detail::segment_queue& in, std::size_t begin,
                                                std::size_t end, std::size_t& left) noexcept;
     void pass_data(std::size_t n) noexcept;
-    void pass_control(std::size_t n) noexcept;
+    void consume_control(std::size_t n);
     static void show(const detail::segment_queue& from, std::size_t begin, std::size_t end,
                      output_buffers& out) noexcept;
 
     detail::segment_queue data_;
-    detail::segment_queue control_;
-    std::size_t frame_left_ = 0;    // bytes of the frame of data that has partly gone out
-    std::size_t control_left_ = 0;  // the same of the control frame; one of them is 0
-    std::size_t raw_left_ = 0;      // bytes of the opening handshake at the front of the data
+    std::unique_ptr<control_line> control_;
+    std::size_t frame_left_ = 0;  // bytes of the frame of data that has partly gone out
+    std::size_t raw_left_ = 0;    // bytes of the opening handshake at the front of the data
     std::size_t frames_ = 0;
     // What `output` showed: data up to the boundary, control, more data.
     std::size_t shown_lead_ = 0;
@@ -245,8 +260,7 @@ private:
     std::size_t shown_data_ = 0;  // both parts together
     bool shown_ = false;
     bool stopped_ = false;
-    std::vector<std::byte> latest_pong_;  // header and payload, while `control_` is at its limit
-    send_limits limits_;
+    std::size_t high_bytes_, low_bytes_, high_count_, control_bytes_;  // as in `send_limits`
 };
 
 template <role Role>
@@ -324,18 +338,18 @@ errc send_queue<Role>::push_control(opcode op, std::span<const std::byte> payloa
                                     masking_key key) {
     if (stopped_) return errc::closed;
     const frame_header header = header_of(op, true, payload.size(), key);
-    if (control_.size() < limits_.control_bytes) {
-        write(control_, header, payload);
+    if (!control_) control_ = std::make_unique<control_line>();
+    if (control_->frames.size() < control_bytes_) {
+        write(control_->frames, header, payload);
         return errc::ok;
     }
     if (op == opcode::pong) {
         // 5.5.3: "MAY elect to send a Pong frame for only the most recently processed Ping frame."
-        latest_pong_ = std::vector<std::byte>(encoded_size(header) + payload.size());
-        const std::size_t size = encode(header, latest_pong_.data());
-        std::copy(payload.begin(), payload.end(),
-                  latest_pong_.begin() + static_cast<std::ptrdiff_t>(size));
-        if constexpr (masks)
-            (void)mask_in_place({latest_pong_.data() + size, latest_pong_.size() - size}, key);
+        auto& pong = control_->latest_pong;
+        pong = std::vector<std::byte>(encoded_size(header) + payload.size());
+        const std::size_t size = encode(header, pong.data());
+        std::copy(payload.begin(), payload.end(), pong.begin() + static_cast<std::ptrdiff_t>(size));
+        if constexpr (masks) (void)mask_in_place({pong.data() + size, pong.size() - size}, key);
     }
     return errc::backpressure;
 }
@@ -345,12 +359,12 @@ output_buffers send_queue<Role>::output() noexcept {
     output_buffers out;
     if (stopped_) return out;
     const std::size_t data = shown_ ? shown_data_ : data_.size();
-    const std::size_t control = shown_ ? shown_control_ : control_.size();
+    const std::size_t control = shown_ ? shown_control_ : control_size();
     if (!shown_) shown_lead_ = control == 0 ? data : raw_left_ + frame_left_;  // to the boundary
     const std::size_t lead = (std::min)(shown_lead_, data);
     show(data_, 0, lead, out);
     shown_data_ = out.bytes();
-    show(control_, 0, control, out);
+    if (control != 0) show(control_->frames, 0, control, out);
     shown_control_ = out.bytes() - shown_data_;
     show(data_, lead, data, out);
     shown_data_ = out.bytes() - shown_control_;
@@ -378,14 +392,8 @@ void send_queue<Role>::consume(std::size_t n) {
     const std::size_t control = (std::min)(n - lead, shown_control_);
     const std::size_t data = n - control;
     pass_data(data);
-    pass_control(control);
     data_.consume(data);
-    control_.consume(control);
-    if (!latest_pong_.empty() && control_.size() < limits_.control_bytes) {
-        std::copy(latest_pong_.begin(), latest_pong_.end(),
-                  control_.extend(latest_pong_.size(), true));
-        std::vector<std::byte>{}.swap(latest_pong_);
-    }
+    if (control_) consume_control(control);
 }
 
 template <role Role>
@@ -395,8 +403,8 @@ bool send_queue<Role>::drop_unsent() noexcept {
     std::size_t frames = frame_left_ != 0 ? 1 : 0;
     for (; kept < shown; ++frames) kept += frame_size_at(data_, kept);
     data_.truncate(kept);
-    control_.truncate(shown_ ? shown_control_ : control_left_);
-    latest_pong_ = {};
+    const std::size_t begun = control_ ? control_->left : 0;
+    truncate_control(shown_ ? shown_control_ : begun);
     return std::exchange(frames_, frames) != frames;
 }
 
@@ -404,9 +412,8 @@ template <role Role>
 void send_queue<Role>::stop() noexcept {
     stopped_ = true;
     data_.truncate(shown_ ? shown_data_ : 0);
-    control_.truncate(shown_ ? shown_control_ : 0);
-    latest_pong_ = {};
-    if (!shown_) frame_left_ = control_left_ = raw_left_ = frames_ = 0;
+    truncate_control(shown_ ? shown_control_ : 0);
+    if (!shown_) frame_left_ = raw_left_ = frames_ = 0;
 }
 
 // Bytes of the frame that begins at `at`.
@@ -446,9 +453,14 @@ void send_queue<Role>::pass_data(std::size_t n) noexcept {
 }
 
 template <role Role>
-void send_queue<Role>::pass_control(std::size_t n) noexcept {
-    if (n == control_.size()) control_left_ = 0;
-    else (void)pass(control_, 0, n, control_left_);
+void send_queue<Role>::consume_control(std::size_t n) {
+    auto& [frames, left, pong] = *control_;
+    if (n == frames.size()) left = 0;
+    else (void)pass(frames, 0, n, left);
+    frames.consume(n);
+    if (pong.empty() || frames.size() >= control_bytes_) return;
+    std::copy(pong.begin(), pong.end(), frames.extend(pong.size(), true));
+    std::vector<std::byte>{}.swap(pong);
 }
 
 }  // namespace sansocket
