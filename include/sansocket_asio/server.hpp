@@ -109,7 +109,7 @@ public:
     /// (`options::opening_timeout`), and that of `on_http` likewise.
     template <class Handler>
     void on_request(Handler handler) {
-        state_->on_request = std::move(handler);
+        state_->on_request(std::move(handler));
     }
     /// Who answers requests that are no upgrade: `sansocket::http_response`, or
     /// `asio::awaitable<sansocket::http_response>`, of `const server_request&`. Of any method; a body
@@ -118,7 +118,7 @@ public:
     /// Without it such requests are errors of the peer, answered with their status.
     template <class Handler>
     void on_http(Handler handler) {
-        state_->on_http = std::move(handler);
+        state_->on_http(std::move(handler));
     }
 
     /// Listens at an endpoint of TCP or of a Unix socket, and accepts there from now on. May be called

@@ -656,10 +656,10 @@ private:
 constexpr std::optional<close_state> close_handshake::next(close_state from,
                                                            close_event event) noexcept {
     using enum close_state;
-    using row = std::array<std::optional<close_state>, 5>;
-    constexpr std::optional<close_state> none = std::nullopt;
+    // No state. An optional for each cell costs a compiler more than the rest of this header.
+    constexpr auto none = static_cast<close_state>(0xff);
     // clang-format off
-    constexpr std::array<row, 8> table = {{
+    constexpr close_state table[8][5] = {
         //              start     flush     receive   fail    end
         /* open     */ {sending,  none,     received, failed, ended},     // 7.1.2, 7.1.3
         /* sending  */ {none,     sent,     replying, failed, ended},     // 5.5.1
@@ -669,9 +669,10 @@ constexpr std::optional<close_state> close_handshake::next(close_state from,
         /* complete */ {none,     none,     none,     none,   complete},  // 7.1.4
         /* failed   */ {none,     failed,   none,     none,   ended},     // 7.1.7
         /* ended    */ {none,     none,     none,     none,   ended},     // 7.1.4
-    }};
+    };
     // clang-format on
-    return table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    return to == none ? std::nullopt : std::optional{to};
 }
 
 inline bool close_handshake::move(close_event event) noexcept {
@@ -2963,8 +2964,8 @@ public:
     constexpr ip_address() = default;
     /// An IPv4 address, of bytes in network order.
     constexpr explicit ip_address(const std::array<std::uint8_t, 4>& bytes) noexcept {
-        std::copy(mapped.begin(), mapped.end(), bytes_.begin());
-        std::copy(bytes.begin(), bytes.end(), bytes_.begin() + mapped.size());
+        bytes_[10] = bytes_[11] = 0xff;
+        for (std::size_t i = 0; i != 4; ++i) bytes_[v4_at + i] = bytes[i];
     }
     /// An IPv6 address, of bytes in network order; an IPv4 one where it is mapped (2.5.5.2).
     constexpr explicit ip_address(const std::array<std::uint8_t, 16>& bytes) noexcept
@@ -2972,7 +2973,9 @@ public:
 
     /// Whether it is an IPv4 address, mapped or not.
     [[nodiscard]] constexpr bool is_v4() const noexcept {
-        return std::equal(mapped.begin(), mapped.end(), bytes_.begin());
+        for (std::size_t i = 0; i != v4_at; ++i)
+            if (bytes_[i] != (i < 10 ? 0 : 0xff)) return false;
+        return true;
     }
     /// As IPv6, in network order: an IPv4 address mapped.
     [[nodiscard]] constexpr const std::array<std::uint8_t, 16>& bytes() const noexcept {
@@ -2980,15 +2983,13 @@ public:
     }
     /// The IPv4 address, in network order; the last four bytes of an IPv6 one.
     [[nodiscard]] constexpr std::array<std::uint8_t, 4> v4_bytes() const noexcept {
-        std::array<std::uint8_t, 4> out{};
-        std::copy(bytes_.begin() + mapped.size(), bytes_.end(), out.begin());
-        return out;
+        return {bytes_[v4_at], bytes_[v4_at + 1], bytes_[v4_at + 2], bytes_[v4_at + 3]};
     }
 
     friend constexpr bool operator==(const ip_address&, const ip_address&) = default;
 
 private:
-    static constexpr std::array<std::uint8_t, 12> mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255};
+    static constexpr std::size_t v4_at = 12;  // behind ten bytes of 0 and two of 255
 
     std::array<std::uint8_t, 16> bytes_{};
 };
@@ -3059,8 +3060,8 @@ constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_vie
     const std::size_t size = head.size + tail.size;
     // 2.2: "The use of "::" indicates one or more groups of 16 bits of zeros."
     if (has_gap ? size > 14 : size != 16) return std::nullopt;
-    std::copy_n(tail.bytes.begin(), tail.size,
-                head.bytes.end() - static_cast<std::ptrdiff_t>(tail.size));
+    for (std::size_t i = 0; i != tail.size; ++i)
+        head.bytes[head.bytes.size() - tail.size + i] = tail.bytes[i];
     return head.bytes;
 }
 
@@ -3469,19 +3470,20 @@ private:
 constexpr std::optional<client_handshake_state> client_handshake::next(
     client_handshake_state from, client_handshake_event event) noexcept {
     using enum client_handshake_state;
-    using row = std::array<std::optional<client_handshake_state>, 5>;
-    constexpr std::optional<client_handshake_state> illegal = std::nullopt;
+    // No state. An optional for each cell costs a compiler more than the rest of this header.
+    constexpr auto illegal = static_cast<client_handshake_state>(0xff);
     // clang-format off
-    constexpr std::array<row, 5> table = {{
+    constexpr client_handshake_state table[5][5] = {
         //             interim   accept    refuse    fail      body_end
         /* waiting  */ {waiting, open,     refusing, failed,   illegal},  // 4.1
         /* refusing */ {illegal, illegal,  illegal,  illegal,  refused},  // RFC 9112 6.3
         /* open     */ {illegal, illegal,  illegal,  illegal,  illegal},  // 4.1: frames follow
         /* refused  */ {illegal, illegal,  illegal,  illegal,  illegal},  // 4.1: status is not 101
         /* failed   */ {illegal, illegal,  illegal,  illegal,  illegal},  // 4.1: _Fail the Connection_
-    }};
+    };
     // clang-format on
-    return table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    return to == illegal ? std::nullopt : std::optional{to};
 }
 
 inline client_handshake::client_handshake(const client_request& request,
@@ -7677,10 +7679,10 @@ private:
 constexpr std::optional<server_handshake_state> server_handshake::next(
     server_handshake_state from, server_handshake_event event) noexcept {
     using enum server_handshake_state;
-    using row = std::array<std::optional<server_handshake_state>, 6>;
-    constexpr std::optional<server_handshake_state> illegal = std::nullopt;
+    // No state. An optional for each cell costs a compiler more than the rest of this header.
+    constexpr auto illegal = static_cast<server_handshake_state>(0xff);
     // clang-format off
-    constexpr std::array<row, 7> table = {{
+    constexpr server_handshake_state table[7][6] = {
         //                  request    http_request    fail      accept     refuse    respond
         /* reading       */ {deciding, deciding_http,  failed,   illegal,   illegal,  illegal},   // 4.2.1
         /* deciding      */ {illegal,  illegal,        illegal,  accepted,  refused,  answered},  // 4.2.2
@@ -7689,9 +7691,10 @@ constexpr std::optional<server_handshake_state> server_handshake::next(
         /* refused       */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // 4.2.2
         /* answered      */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // RFC 9110 7.8
         /* failed        */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // 4.2.1
-    }};
+    };
     // clang-format on
-    return table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    return to == illegal ? std::nullopt : std::optional{to};
 }
 
 namespace detail {

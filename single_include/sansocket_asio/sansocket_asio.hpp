@@ -504,9 +504,10 @@ struct std::is_error_code_enum<sansocket::errc> : std::true_type {};
 
 namespace sansocket_asio::detail {
 
-// Looks on the session's executor, and tells on another one, but never inside of `start`.
+// Looks on the session's executor, and tells on another one, but never inside of `start`. Whatever it
+// waits for owns it: Asio's operation, and nobody else.
 template <class Timer>
-class background_wait : public std::enable_shared_from_this<background_wait<Timer>> {
+class background_wait {
 public:
     explicit background_wait(const ::asio::any_io_executor& tells_on)
         : tells_on_(::asio::prefer(tells_on, ::asio::execution::outstanding_work_t::tracked)) {}
@@ -514,29 +515,32 @@ public:
     background_wait& operator=(const background_wait&) = delete;
     virtual ~background_wait() = default;
 
-    void start() {
-        Timer* const timer = look();
-        if (timer != nullptr) return wait(*timer);
-        ::asio::post(tells_on_, teller{this->shared_from_this()});
+    static void start(std::unique_ptr<background_wait> self) {
+        Timer* const timer = self->look();
+        if (timer != nullptr) return wait(*timer, std::move(self));
+        const auto executor = self->tells_on_;
+        ::asio::post(executor, teller{std::move(self)});
     }
 
 private:
     struct teller {
         void operator()() const { self->tell(); }
-        std::shared_ptr<background_wait> self;
+        std::unique_ptr<background_wait> self;
     };
 
     // Which timer to wait for; null where that is over.
     virtual Timer* look() = 0;
     virtual void tell() = 0;
 
-    void wait(Timer& timer) {
-        timer.async_wait([self = this->shared_from_this()](std::error_code) { self->again(); });
+    static void wait(Timer& timer, std::unique_ptr<background_wait> self) {
+        timer.async_wait(
+            [self = std::move(self)](std::error_code) mutable { again(std::move(self)); });
     }
-    void again() {
-        Timer* const timer = look();
-        if (timer != nullptr) return wait(*timer);
-        ::asio::dispatch(tells_on_, teller{this->shared_from_this()});
+    static void again(std::unique_ptr<background_wait> self) {
+        Timer* const timer = self->look();
+        if (timer != nullptr) return wait(*timer, std::move(self));
+        const auto executor = self->tells_on_;
+        ::asio::dispatch(executor, teller{std::move(self)});
     }
 
     ::asio::any_io_executor tells_on_;
@@ -579,61 +583,13 @@ private:
 template <class Session, class Operation, class Function>
 void wait_in_background(std::shared_ptr<Session> session, Operation operation,
                         const ::asio::any_io_executor& tells_on, Function function) {
-    std::make_shared<session_wait<Session, Operation, Function>>(
-        std::move(session), std::move(operation), tells_on, std::move(function))
-        ->start();
+    using wait = session_wait<Session, Operation, Function>;
+    background_wait<typename Session::timer_type>::start(std::make_unique<wait>(
+        std::move(session), std::move(operation), tells_on, std::move(function)));
 }
 
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_BACKGROUND_WAIT_HPP
-
-// ==== sansocket_asio/when_full.hpp ===============================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
-// when_full.hpp
-//
-// What becomes of messages for a peer that takes them more slowly than they are
-// made, where nobody is to wait for it: which of them go, within what limits,
-// and how many went.
-
-namespace sansocket_asio {
-
-/// What becomes of a message that there is no room for. `async_send` is what waits.
-enum class when_full : std::uint8_t {
-    drop_new,  ///< It is not sent: errc::backpressure.
-    /// The oldest message of that kind that the connection has not taken makes room for it: the newest
-    /// win. For what replaces what came before: positions, prices.
-    drop_old,
-    /// It is not sent, and the connection is closed with 1008, "policy violation": errc::backpressure.
-    close,
-};
-
-/// What may wait in front of a connection's send queue, which has limits of its own.
-struct backlog_limits {
-    /// Bytes of payload, and 64 for each message, at which no further one is taken. One that is taken
-    /// may pass it. Default 1 MiB.
-    std::size_t bytes = std::size_t{1} << 20U;
-    /// Messages at which no further one is taken. Default 4096.
-    std::size_t count = 4096;
-};
-
-/// How often `when_full` was applied.
-struct drop_counters {
-    std::uint64_t dropped_new = 0;  ///< Messages not sent for want of room.
-    std::uint64_t dropped_old = 0;  ///< Messages that made room for newer ones.
-    std::uint64_t closed = 0;       ///< Closes with 1008: of one connection, 0 or 1.
-
-    /// Adds those of another.
-    drop_counters& operator+=(const drop_counters& other) noexcept {
-        dropped_new += other.dropped_new;
-        dropped_old += other.dropped_old;
-        closed += other.closed;
-        return *this;
-    }
-};
-
-}  // namespace sansocket_asio
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
 
 // ==== sansocket/detail/bytes_of.hpp ==============================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTES_OF_HPP
@@ -656,6 +612,122 @@ inline std::span<const std::byte> bytes_of(std::string_view text) noexcept {
 
 }  // namespace sansocket::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTES_OF_HPP
+
+// ==== sansocket/wire/message.hpp =================================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_MESSAGE_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_MESSAGE_HPP
+// message.hpp
+//
+// What an application receives: a text or a binary message. 5.6, 6.2.
+//
+// Section numbers in this file refer to RFC 6455.
+
+namespace sansocket {
+
+/// The two kinds of message. 5.6.
+enum class message_kind : std::uint8_t { text, binary };
+
+/// Whether a message that is sent is compressed, where that was agreed on. RFC 7692 6.1.
+enum class compression : std::uint8_t {
+    automatic,  ///< If it has `deflate_options::threshold` bytes, or comes in parts.
+    off,        ///< No.
+    on,         ///< Yes, however small it is.
+};
+
+/// A message that lies in somebody else's memory; who hands it out says for how long.
+struct message_view {
+    message_kind kind = message_kind::text;  ///< Text or binary.
+    std::span<const std::byte> bytes;        ///< The payload.
+
+    /// The payload as characters; UTF-8 where `kind` is text.
+    [[nodiscard]] std::string_view text() const noexcept {
+        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    }
+};
+
+/// A part of a message, as it came, that lies in somebody else's memory. Text may be cut inside of a
+/// code point.
+struct message_piece_view {
+    message_kind kind = message_kind::text;  ///< Text or binary, of the whole message.
+    std::span<const std::byte> bytes;        ///< May be empty where it is the last.
+    bool first = false;                      ///< The message begins with it.
+    bool last = false;                       ///< The message is complete with it.
+
+    /// The bytes as characters.
+    [[nodiscard]] std::string_view text() const noexcept {
+        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    }
+};
+
+/// The same, and it owns its bytes.
+struct message_piece {
+    message_kind kind = message_kind::text;  ///< Text or binary, of the whole message.
+    std::string data;                        ///< May be empty where it is the last.
+    bool first = false;                      ///< The message begins with it.
+    bool last = false;                       ///< The message is complete with it.
+
+    message_piece() = default;
+    /// A copy of what `view` shows.
+    explicit message_piece(const message_piece_view& view)
+        : kind(view.kind), data(view.text()), first(view.first), last(view.last) {}
+};
+
+/// A message that owns its payload.
+struct message {
+    message_kind kind = message_kind::text;  ///< Text or binary.
+    std::string data;                        ///< UTF-8 where `kind` is text.
+
+    message() = default;
+    /// Of kind `k`, with the payload `d`.
+    message(message_kind k, std::string d) : kind(k), data(std::move(d)) {}
+    /// A copy of what `view` shows.
+    explicit message(message_view view) : kind(view.kind), data(view.text()) {}
+
+    /// The payload as bytes; a view of `data`.
+    [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+        return detail::bytes_of(data.data(), data.size());
+    }
+
+    friend bool operator==(const message&, const message&) = default;
+};
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_MESSAGE_HPP
+
+// ==== sansocket_asio/detail/message_handler.hpp ==================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_MESSAGE_HANDLER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_MESSAGE_HANDLER_HPP
+// message_handler.hpp
+//
+// What a run hands messages to: a function of any type, called through one
+// pointer.
+
+namespace sansocket_asio::detail {
+
+class message_handler {
+public:
+    message_handler() = default;
+    message_handler(const message_handler&) = delete;
+    message_handler& operator=(const message_handler&) = delete;
+    virtual ~message_handler() = default;
+    virtual void operator()(sansocket::message_view message) = 0;
+};
+
+template <class Handler>
+std::shared_ptr<message_handler> make_message_handler(Handler&& handler) {
+    class model final : public message_handler {
+    public:
+        explicit model(Handler&& h) : handler_(std::forward<Handler>(h)) {}
+        void operator()(sansocket::message_view message) override { handler_(message); }
+
+    private:
+        std::decay_t<Handler> handler_;
+    };
+    return std::make_shared<model>(std::forward<Handler>(handler));
+}
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_MESSAGE_HANDLER_HPP
 
 // ==== sansocket/detail/config.hpp ================================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_CONFIG_HPP
@@ -682,92 +754,6 @@ inline std::span<const std::byte> bytes_of(std::string_view text) noexcept {
 #endif
 #endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_CONFIG_HPP
 
-// ==== sansocket/detail/byte_buffer.hpp ===========================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTE_BUFFER_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTE_BUFFER_HPP
-// byte_buffer.hpp
-//
-// Contiguous bytes that grow without being cleared first, which std::vector
-// cannot. Growing moves the bytes; nothing else does.
-
-namespace sansocket::detail {
-
-template <class Allocator = std::allocator<std::byte>>
-class byte_buffer {
-    using traits = std::allocator_traits<Allocator>;
-
-public:
-    byte_buffer() = default;
-    explicit byte_buffer(const Allocator& allocator) noexcept : allocator_(allocator) {}
-    byte_buffer(byte_buffer&& other) noexcept
-        : allocator_(other.allocator_),
-          data_(std::exchange(other.data_, nullptr)),
-          size_(std::exchange(other.size_, 0)),
-          capacity_(std::exchange(other.capacity_, 0)) {}
-    byte_buffer& operator=(byte_buffer&& other) noexcept {
-        if (this != &other) {
-            release();
-            allocator_ = other.allocator_;
-            data_ = std::exchange(other.data_, nullptr);
-            size_ = std::exchange(other.size_, 0);
-            capacity_ = std::exchange(other.capacity_, 0);
-        }
-        return *this;
-    }
-    ~byte_buffer() { release(); }
-
-    std::byte* data() noexcept { return data_; }
-    const std::byte* data() const noexcept { return data_; }
-    std::size_t size() const noexcept { return size_; }
-    std::size_t room() const noexcept { return capacity_ - size_; }
-    std::size_t capacity() const noexcept { return capacity_; }
-    bool empty() const noexcept { return size_ == 0; }
-
-    // Room for `n` more bytes, at the returned place. There must be room.
-    std::byte* extend(std::size_t n) noexcept { return data_ + std::exchange(size_, size_ + n); }
-
-    // Makes room for `n` more bytes behind the first `front` dropped ones. Capacity doubles, but
-    // stops at `keep` on its way, for what is larger will not be kept.
-    void make_room(std::size_t n, std::size_t front, std::size_t keep = 0) {
-        if (capacity_ - (size_ - front) >= n && front >= size_ / 2) return drop_front(front);
-        const std::size_t wanted = size_ - front + n;
-        std::size_t capacity = (std::max)(capacity_ * 2, smallest);
-        if (capacity_ < keep) capacity = (std::min)(capacity, keep);
-        capacity = (std::max)(capacity, wanted);
-        std::byte* const fresh = traits::allocate(allocator_, capacity);
-        if (size_ != front) std::memcpy(fresh, data_ + front, size_ - front);
-        const std::size_t size = size_ - front;
-        release();
-        data_ = fresh;
-        size_ = size;
-        capacity_ = capacity;
-    }
-
-    void truncate(std::size_t size) noexcept { size_ = size; }
-
-    void drop_front(std::size_t front) noexcept {
-        if (size_ != front) std::memmove(data_, data_ + front, size_ - front);
-        size_ -= front;
-    }
-
-    void release() noexcept {
-        if (data_ != nullptr) traits::deallocate(allocator_, data_, capacity_);
-        data_ = nullptr;
-        size_ = capacity_ = 0;
-    }
-
-private:
-    static constexpr std::size_t smallest = 256;
-
-    SANSOCKET_NO_UNIQUE_ADDRESS Allocator allocator_{};
-    std::byte* data_ = nullptr;
-    std::size_t size_ = 0;
-    std::size_t capacity_ = 0;
-};
-
-}  // namespace sansocket::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTE_BUFFER_HPP
-
 // ==== sansocket/detail/append.hpp ================================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_APPEND_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_DETAIL_APPEND_HPP
@@ -786,6 +772,353 @@ inline void append(std::string& out, std::initializer_list<std::string_view> par
 
 }  // namespace sansocket::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_APPEND_HPP
+
+// ==== sansocket/wire/close_info.hpp ==============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_CLOSE_INFO_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_CLOSE_INFO_HPP
+// close_info.hpp
+//
+// How a connection ended: separate facts, each written once. RFC 6455 7.1.
+//
+// Section numbers in this file refer to RFC 6455.
+
+namespace sansocket {
+
+/// What a Close frame said. 5.5.1.
+struct close_frame {
+    close_code code = close_code::no_status;  ///< `no_status` for an empty payload.
+    std::string reason;                       ///< UTF-8, 0 to 123 bytes.
+
+    friend bool operator==(const close_frame&, const close_frame&) = default;
+};
+
+/// How a connection ended, or what is known of it so far.
+struct close_info {
+    std::optional<close_frame> received;  ///< The peer's Close frame, the first one. 7.1.5.
+    std::optional<close_frame> sent;      ///< Ours, from when it was queued.
+    bool clean = false;     ///< Both Closes exchanged: ours taken by the transport. 7.1.4.
+    errc cause = errc::ok;  ///< What ended it, the first thing; `errc::ok` before that.
+    bool incomplete_message = false;    ///< The end cut off a message or a frame.
+    std::uint64_t discarded_bytes = 0;  ///< Input thrown away after the Close or the failure.
+    std::uint64_t unsent_bytes = 0;     ///< Output accepted and thrown away, our last Close aside.
+
+    /// The WebSocket Connection Close Code. 7.1.5.
+    ///
+    /// @return what the peer sent; 1005 if its Close held none; 1006 if no Close frame came.
+    [[nodiscard]] close_code code() const noexcept {
+        return received ? received->code : close_code::abnormal;
+    }
+    /// The WebSocket Connection Close Reason; empty if there is none. 7.1.6.
+    [[nodiscard]] std::string reason() const { return received ? received->reason : std::string{}; }
+};
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_CLOSE_INFO_HPP
+
+// ==== sansocket/machine/close_handshake.hpp ======================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_MACHINE_CLOSE_HANDSHAKE_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_MACHINE_CLOSE_HANDSHAKE_HPP
+// close_handshake.hpp
+//
+// The closing handshake of one connection. RFC 6455 5.5.1, 7.1.
+//
+// Three facts decide everything: has our Close been queued, has the transport
+// taken it, has the peer's come. The table below is the whole machine; `move`
+// is the only function that changes the state.
+//
+// Beside the state stand the facts of the ending, in `close_info`: each is
+// written once, by the first event that knows it.
+//
+// Nothing here allocates: reasons are given away, so that no event is left half done.
+//
+// Knows nothing of: buffers, time, sockets, client or server.
+// Section numbers in this file refer to RFC 6455.
+
+namespace sansocket {
+
+/// Where the closing handshake stands.
+enum class close_state : std::uint8_t {
+    open,      ///< No Close in either direction.
+    sending,   ///< Ours is queued.
+    sent,      ///< The transport has taken ours.
+    received,  ///< The peer's came; ours is not queued.
+    replying,  ///< The peer's came; ours is queued.
+    complete,  ///< Both done. 7.1.4.
+    failed,    ///< The connection was failed. 7.1.7.
+    ended,     ///< The transport ended before the handshake did.
+};
+
+/// What can happen to it.
+enum class close_event : std::uint8_t {
+    start,    ///< This endpoint queues its Close. 7.1.2.
+    flush,    ///< The transport has taken it.
+    receive,  ///< The peer's Close came. 7.1.3.
+    fail,     ///< This endpoint fails the connection. 7.1.7.
+    end,      ///< The transport ended, or was given up.
+};
+
+/// The closing handshake. Told what happened, it says whether that was legal and how it all ended.
+class close_handshake {
+public:
+    /// The state after `event`, or nothing where `event` cannot be.
+    [[nodiscard]] static constexpr std::optional<close_state> next(close_state from,
+                                                                   close_event event) noexcept;
+
+    /// This endpoint queues a Close frame. 7.1.2.
+    ///
+    /// @return errc::closing if one was queued already, errc::closed after the end; nothing has
+    ///         changed then.
+    errc start(close_code code, std::string reason) noexcept;
+
+    /// The transport took the Close frame queued. No effect where none was.
+    void flush() noexcept { (void)move(close_event::flush); }
+
+    /// The peer's Close frame came. 7.1.3, 7.1.5. No effect after the first, or after a failure.
+    ///
+    /// @param incomplete  it came inside a fragmented message.
+    /// @return whether it counts.
+    bool receive(close_code code, std::string reason, bool incomplete) noexcept;
+
+    /// This endpoint fails the connection. 7.1.7. No effect once a Close was received or it ended.
+    ///
+    /// @param code  of the Close frame that says so; nothing where none is sent.
+    /// @return whether it counts.
+    bool fail(errc cause, bool incomplete, std::optional<close_code> code,
+              std::string reason) noexcept;
+
+    /// The transport ended, or this endpoint gave it up. No effect once the handshake is complete.
+    void end(errc cause, bool incomplete) noexcept;
+
+    /// Input was thrown away.
+    void discard(std::uint64_t bytes) noexcept { info_.discarded_bytes += bytes; }
+    /// Output was thrown away.
+    void drop(std::uint64_t bytes) noexcept { info_.unsent_bytes += bytes; }
+
+    [[nodiscard]] close_state state() const noexcept { return state_; }  ///< Where it stands.
+    /// The facts of the end.
+    [[nodiscard]] const close_info& info() const noexcept { return info_; }
+
+private:
+    bool move(close_event event) noexcept;
+    void because(errc cause, bool incomplete) noexcept;
+
+    close_state state_ = close_state::open;
+    close_info info_;  // decides no transition
+};
+
+constexpr std::optional<close_state> close_handshake::next(close_state from,
+                                                           close_event event) noexcept {
+    using enum close_state;
+    // No state. An optional for each cell costs a compiler more than the rest of this header.
+    constexpr auto none = static_cast<close_state>(0xff);
+    // clang-format off
+    constexpr close_state table[8][5] = {
+        //              start     flush     receive   fail    end
+        /* open     */ {sending,  none,     received, failed, ended},     // 7.1.2, 7.1.3
+        /* sending  */ {none,     sent,     replying, failed, ended},     // 5.5.1
+        /* sent     */ {none,     none,     complete, failed, ended},     // 7.1.4
+        /* received */ {replying, none,     none,     none,   ended},     // 5.5.1
+        /* replying */ {none,     complete, none,     none,   ended},     // 7.1.4
+        /* complete */ {none,     none,     none,     none,   complete},  // 7.1.4
+        /* failed   */ {none,     failed,   none,     none,   ended},     // 7.1.7
+        /* ended    */ {none,     none,     none,     none,   ended},     // 7.1.4
+    };
+    // clang-format on
+    const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    return to == none ? std::nullopt : std::optional{to};
+}
+
+inline bool close_handshake::move(close_event event) noexcept {
+    const auto to = next(state_, event);
+    if (to) state_ = *to;
+    info_.clean = state_ == close_state::complete;
+    return to.has_value();
+}
+
+inline void close_handshake::because(errc cause, bool incomplete) noexcept {
+    if (info_.cause != errc::ok) return;
+    info_.cause = cause;
+    info_.incomplete_message = incomplete;
+}
+
+inline errc close_handshake::start(close_code code, std::string reason) noexcept {
+    if (!move(close_event::start))
+        return state_ < close_state::complete ? errc::closing : errc::closed;
+    info_.sent = close_frame{code, std::move(reason)};
+    return errc::ok;
+}
+
+inline bool close_handshake::receive(close_code code, std::string reason,
+                                     bool incomplete) noexcept {
+    const bool ours_first = state_ != close_state::open;
+    if (!move(close_event::receive)) return false;
+    info_.received = close_frame{code, std::move(reason)};
+    because(ours_first ? errc::closed_locally : errc::closed_by_peer, incomplete);
+    return true;
+}
+
+inline bool close_handshake::fail(errc cause, bool incomplete, std::optional<close_code> code,
+                                  std::string reason) noexcept {
+    if (!move(close_event::fail)) return false;
+    if (code && !info_.sent) info_.sent = close_frame{*code, std::move(reason)};
+    because(cause, incomplete);
+    return true;
+}
+
+inline void close_handshake::end(errc cause, bool incomplete) noexcept {
+    if (move(close_event::end) && state_ == close_state::ended) because(cause, incomplete);
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_CLOSE_HANDSHAKE_HPP
+
+// ==== sansocket/wire/role.hpp ====================================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_ROLE_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_ROLE_HPP
+// role.hpp
+//
+// Which end of the connection an endpoint is. RFC 6455 1.2.
+//
+// A template argument wherever the RFC's rule differs by role (masking, who
+// opens, who closes TCP first), never a bool.
+
+namespace sansocket {
+
+/// The two ends of a WebSocket connection. RFC 6455 1.2.
+enum class role : std::uint8_t { client, server };
+
+/// The other end.
+[[nodiscard]] constexpr role peer_of(role r) noexcept {
+    return r == role::client ? role::server : role::client;
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_ROLE_HPP
+
+// ==== sansocket/wire/time.hpp ====================================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
+// time.hpp
+//
+// The library's words for time. It never asks a clock: who calls says what time
+// it is, on any clock that does not go back, as points of std::chrono::steady_clock.
+
+namespace sansocket {
+
+/// A moment, as the caller tells it.
+using time_point = std::chrono::steady_clock::time_point;
+
+/// A span of time.
+using duration = std::chrono::steady_clock::duration;
+
+/// No deadline.
+inline constexpr time_point never = (time_point::max)();
+
+/// A deadline that has passed whatever the time is.
+inline constexpr time_point immediately = (time_point::min)();
+
+/// `now + span`, or `never` where `span` is 0 or would pass it.
+[[nodiscard]] constexpr time_point after(time_point now, duration span) noexcept {
+    if (span <= duration::zero() || (now >= time_point{} && span >= never - now)) return never;
+    return now + span;
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
+
+// ==== sansocket/machine/transport_shutdown.hpp ===================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_MACHINE_TRANSPORT_SHUTDOWN_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_MACHINE_TRANSPORT_SHUTDOWN_HPP
+// transport_shutdown.hpp
+//
+// What is to be done with the transport once the connection ends, and by when.
+// RFC 6455 7.1.1, 7.1.7.
+//
+// The server closes first; a client waits for that until the deadline. An
+// endpoint that failed the connection stops writing and goes on reading, for
+// closing at once would make TCP throw away the Close frame that says why.
+//
+// One deadline at a time: it is armed once for each of the two handshakes, and
+// traffic never moves it.
+//
+// Knows nothing of: frames, causes, clocks.
+// Section numbers in this file refer to RFC 6455.
+
+namespace sansocket {
+
+/// What is to be done with the transport now.
+enum class shutdown_request : std::uint8_t {
+    none,        ///< Go on as before.
+    half_close,  ///< Write no more; go on reading until the end or the deadline.
+    close,       ///< Close it in the ordinary way; nothing waits to be written.
+    abort,       ///< Drop it at once.
+};
+
+/// How the connection stands, as far as its transport is concerned.
+enum class transport_phase : std::uint8_t {
+    in_use,     ///< Bytes are still needed, in one direction at least.
+    finished,   ///< The closing handshake is complete.
+    lingering,  ///< Failed: what says so is to reach the peer.
+    over,       ///< Ended: nothing more to say or to hear.
+};
+
+/// Decides for an endpoint of role `Role`.
+template <role Role>
+class transport_shutdown {
+public:
+    /// The deadline runs from now, if none does.
+    void arm(time_point now, duration timeout) noexcept {
+        if (deadline_ == never) deadline_ = after(now, timeout);
+    }
+    /// No deadline runs.
+    void disarm() noexcept { deadline_ = never; }
+    /// The transport's input ended.
+    void end_of_input() noexcept {
+        if (state_ == state::running) state_ = state::input_ended;
+    }
+    /// The transport is to be dropped, whatever else there is.
+    void abort() noexcept { state_ = state::aborted; }
+    /// The deadline passed. 7.1.1: an ordinary end after a complete handshake, unless output waits
+    /// that the peer does not take.
+    ///
+    /// @return whether it is that; otherwise the transport is to be dropped.
+    bool expire(transport_phase phase, bool flushed) noexcept {
+        disarm();
+        const bool in_order = phase == transport_phase::finished && flushed;
+        if (in_order) end_of_input();
+        else abort();
+        return in_order;
+    }
+
+    /// What to do, where `flushed` says that no output waits.
+    [[nodiscard]] constexpr shutdown_request request(transport_phase phase,
+                                                     bool flushed) const noexcept {
+        if (aborted()) return shutdown_request::abort;
+        if (phase == transport_phase::over) return shutdown_request::close;
+        if (phase == transport_phase::in_use) return shutdown_request::none;
+        if (!flushed) return shutdown_request::none;
+        if (input_ended()) return shutdown_request::close;
+        if (phase == transport_phase::lingering) return shutdown_request::half_close;
+        // 7.1.1: "the server MUST close the underlying TCP connection" first.
+        return Role == role::server ? shutdown_request::close : shutdown_request::none;
+    }
+
+    /// When `expire` is due; `never` while none runs.
+    [[nodiscard]] time_point deadline() const noexcept { return deadline_; }
+    /// Whether there is nothing more to read, or no more time for it.
+    [[nodiscard]] constexpr bool input_ended() const noexcept { return state_ != state::running; }
+    /// Whether it was dropped.
+    [[nodiscard]] constexpr bool aborted() const noexcept { return state_ == state::aborted; }
+
+private:
+    enum class state : std::uint8_t { running, input_ended, aborted };
+
+    state state_ = state::running;
+    time_point deadline_ = never;
+};
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_TRANSPORT_SHUTDOWN_HPP
 
 // ==== sansocket/detail/ascii.hpp =================================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_ASCII_HPP
@@ -1041,29 +1374,6 @@ private:
 
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_EXTENSION_LIST_HPP
-
-// ==== sansocket/wire/role.hpp ====================================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_ROLE_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_WIRE_ROLE_HPP
-// role.hpp
-//
-// Which end of the connection an endpoint is. RFC 6455 1.2.
-//
-// A template argument wherever the RFC's rule differs by role (masking, who
-// opens, who closes TCP first), never a bool.
-
-namespace sansocket {
-
-/// The two ends of a WebSocket connection. RFC 6455 1.2.
-enum class role : std::uint8_t { client, server };
-
-/// The other end.
-[[nodiscard]] constexpr role peer_of(role r) noexcept {
-    return r == role::client ? role::server : role::client;
-}
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_ROLE_HPP
 
 // ==== sansocket/wire/deflate_params.hpp ==========================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_DEFLATE_PARAMS_HPP
@@ -1355,3143 +1665,6 @@ constexpr std::optional<deflate_agreement> agreed_on(const deflate_parameters& a
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_DEFLATE_PARAMS_HPP
 
-// ==== sansocket/machine/deflate_codec_concept.hpp ================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_MACHINE_DEFLATE_CODEC_CONCEPT_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_MACHINE_DEFLATE_CODEC_CONCEPT_HPP
-// deflate_codec_concept.hpp
-//
-// What a connection asks of the codec that compresses and decompresses its
-// messages: two small machines over raw deflate (RFC 1951), each with its
-// memory. What RFC 7692 adds to deflate is no business of theirs.
-//
-// Beside it stands `no_deflate`, for a connection that has none: no member, no
-// code, and nothing is offered or accepted.
-//
-// Knows nothing of: messages, frames, limits, which library does the work.
-// Section numbers in this file refer to RFC 7692 unless another is named.
-
-namespace sansocket {
-
-/// How one direction is compressed.
-struct deflate_settings {
-    std::uint8_t window_bits = max_window_bits;  ///< 8 to 15.
-    int level = 6;                               ///< See `deflate_options`. A compressor's.
-    int memory_level = 8;                        ///< See `deflate_options`. A compressor's.
-};
-
-/// What one call of a compressor did.
-struct compress_step {
-    std::size_t taken = 0;  ///< Bytes of the input.
-    std::size_t made = 0;   ///< Bytes of the output.
-};
-
-/// What one call of a decompressor did.
-struct decompress_step {
-    std::size_t taken = 0;     ///< Bytes of the input.
-    std::size_t made = 0;      ///< Bytes of the output.
-    std::uint64_t blocks = 0;  ///< Blocks of deflate that ended.
-    errc ec{};                 ///< errc::deflate_corrupt, errc::deflate_memory.
-};
-
-/// Where a decompressor stands in its input.
-enum class deflate_position : std::uint8_t {
-    inside,       ///< Inside a block, or between two that do not meet at a byte.
-    boundary,     ///< Behind a block, at a byte.
-    behind_last,  ///< Behind a block with BFINAL. What follows is another stream.
-};
-
-namespace detail {
-
-using deflate_in = std::span<const std::byte>;
-using deflate_out = std::span<std::byte>;
-
-template <class C>
-concept has_settings =
-    std::move_constructible<C> && std::constructible_from<C, const deflate_settings&>;
-template <class C>
-concept has_smallest_window = requires {
-    { C::smallest_window } -> std::convertible_to<std::uint8_t>;
-};
-template <class C>
-concept has_keeps_context = requires {
-    { C::keeps_context } -> std::convertible_to<bool>;
-};
-template <class C>
-concept has_begin_compressing = requires(C& c) {
-    { c.begin() } -> std::same_as<bool>;
-};
-template <class C>
-concept has_compress = requires(C& c, deflate_in in, deflate_out out) {
-    { c.compress(in, out) } -> std::same_as<compress_step>;
-};
-template <class C>
-concept has_decompress = requires(C& c, deflate_in in, deflate_out out) {
-    { c.decompress(in, out) } -> std::same_as<decompress_step>;
-};
-template <class C>
-concept has_position = requires(const C& c) {
-    { c.position() }
-    noexcept->std::same_as<deflate_position>;
-};
-template <class C>
-concept has_reset = requires(C& c) {
-    { c.reset() }
-    noexcept;
-};
-template <class C>
-concept has_release = requires(C& c) {
-    { c.release() }
-    noexcept;
-};
-template <class C>
-concept has_memory = requires(const C& c) {
-    { c.memory() }
-    noexcept->std::convertible_to<std::size_t>;
-};
-
-}  // namespace detail
-
-/// Raw deflate out of bytes.
-///
-/// | call | what it must do |
-/// |---|---|
-/// | `smallest_window` | the smallest window that it can keep to, in bits: 8 or more |
-/// | `keeps_context` | whether it can go on with what it knows of earlier messages |
-/// | `C(settings)` | take no memory yet |
-/// | `begin() -> bool` | make ready; false: there is no memory, and nothing is compressed |
-/// | `compress(in, out) -> compress_step` | compress, and flush once `in` is taken: the output ends at a byte, with an empty stored block. All is out once less than `out` is filled; `out` has 64 bytes or more |
-/// | `reset()` | forget what was compressed |
-/// | `release()` | the same, and give the memory back |
-/// | `memory()` | bytes held |
-template <class C>
-concept deflate_compressor = detail::has_settings<C> && detail::has_smallest_window<C> &&
-    detail::has_keeps_context<C> && detail::has_begin_compressing<C> && detail::has_compress<C> &&
-    detail::has_reset<C> && detail::has_release<C> && detail::has_memory<C>;
-
-/// Bytes out of raw deflate.
-///
-/// | call | what it must do |
-/// |---|---|
-/// | `C(settings)` | take no memory yet |
-/// | `decompress(in, out) -> decompress_step` | take from `in`, fill `out`, and stop behind a block if it likes; what is left of `in` comes again. A call takes, makes or ends something, or fails. Behind a block with BFINAL another stream may follow, which may refer to what came before |
-/// | `position()` | where it stands |
-/// | `reset()` | forget what was decompressed, and where it stands |
-/// | `release()` | the same, and give the memory back |
-/// | `memory()` | bytes held |
-template <class C>
-concept deflate_decompressor =
-    detail::has_settings<C> && detail::has_decompress<C> && detail::has_position<C> &&
-    detail::has_reset<C> && detail::has_release<C> && detail::has_memory<C>;
-
-/// No codec: no message is compressed.
-struct no_deflate {
-    static constexpr bool enabled = false;  ///< There is no codec.
-};
-
-/// A codec: `no_deflate`, or two types.
-template <class C>
-concept deflate_codec = !C::enabled || (deflate_compressor<typename C::compressor> &&
-                                        deflate_decompressor<typename C::decompressor>);
-
-namespace detail {
-
-// Instantiated by the connection, so that a codec that lacks something is refused by name.
-template <class C>
-consteval bool check_deflate_codec() {
-    if constexpr (C::enabled) {
-        using c = typename C::compressor;
-        using d = typename C::decompressor;
-        static_assert(has_settings<c>,
-                      "the compressor cannot be made of deflate_settings, or moved");
-        static_assert(has_smallest_window<c>, "the compressor has no constant smallest_window");
-        static_assert(has_keeps_context<c>, "the compressor has no constant keeps_context");
-        static_assert(has_begin_compressing<c>, "the compressor has no begin() -> bool");
-        static_assert(has_compress<c>, "the compressor has no compress(in, out) -> compress_step");
-        static_assert(has_reset<c>, "the compressor has no reset() noexcept");
-        static_assert(has_release<c>, "the compressor has no release() noexcept");
-        static_assert(has_memory<c>, "the compressor has no memory() const noexcept");
-        static_assert(has_settings<d>,
-                      "the decompressor cannot be made of deflate_settings, or moved");
-        static_assert(has_decompress<d>,
-                      "the decompressor has no decompress(in, out) -> decompress_step");
-        static_assert(has_position<d>, "the decompressor has no position() const noexcept");
-        static_assert(has_reset<d>, "the decompressor has no reset() noexcept");
-        static_assert(has_release<d>, "the decompressor has no release() noexcept");
-        static_assert(has_memory<d>, "the decompressor has no memory() const noexcept");
-    }
-    return true;
-}
-
-}  // namespace detail
-
-/// What an endpoint with the codec `C` may ask for, if `wants` is what it wants.
-template <class C>
-[[nodiscard]] deflate_options wants_with(const deflate_options& wants) {
-    if constexpr (!C::enabled) {
-        return {};
-    } else {
-        deflate_options able = wants;
-        able.smallest_own_window = C::compressor::smallest_window;
-        if (!C::compressor::keeps_context) able.own_context_takeover = false;
-        return able;
-    }
-}
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_DEFLATE_CODEC_CONCEPT_HPP
-
-// ==== sansocket/wire/message.hpp =================================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_MESSAGE_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_WIRE_MESSAGE_HPP
-// message.hpp
-//
-// What an application receives: a text or a binary message. 5.6, 6.2.
-//
-// Section numbers in this file refer to RFC 6455.
-
-namespace sansocket {
-
-/// The two kinds of message. 5.6.
-enum class message_kind : std::uint8_t { text, binary };
-
-/// Whether a message that is sent is compressed, where that was agreed on. RFC 7692 6.1.
-enum class compression : std::uint8_t {
-    automatic,  ///< If it has `deflate_options::threshold` bytes, or comes in parts.
-    off,        ///< No.
-    on,         ///< Yes, however small it is.
-};
-
-/// A message that lies in somebody else's memory; who hands it out says for how long.
-struct message_view {
-    message_kind kind = message_kind::text;  ///< Text or binary.
-    std::span<const std::byte> bytes;        ///< The payload.
-
-    /// The payload as characters; UTF-8 where `kind` is text.
-    [[nodiscard]] std::string_view text() const noexcept {
-        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-    }
-};
-
-/// A part of a message, as it came, that lies in somebody else's memory. Text may be cut inside of a
-/// code point.
-struct message_piece_view {
-    message_kind kind = message_kind::text;  ///< Text or binary, of the whole message.
-    std::span<const std::byte> bytes;        ///< May be empty where it is the last.
-    bool first = false;                      ///< The message begins with it.
-    bool last = false;                       ///< The message is complete with it.
-
-    /// The bytes as characters.
-    [[nodiscard]] std::string_view text() const noexcept {
-        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-    }
-};
-
-/// The same, and it owns its bytes.
-struct message_piece {
-    message_kind kind = message_kind::text;  ///< Text or binary, of the whole message.
-    std::string data;                        ///< May be empty where it is the last.
-    bool first = false;                      ///< The message begins with it.
-    bool last = false;                       ///< The message is complete with it.
-
-    message_piece() = default;
-    /// A copy of what `view` shows.
-    explicit message_piece(const message_piece_view& view)
-        : kind(view.kind), data(view.text()), first(view.first), last(view.last) {}
-};
-
-/// A message that owns its payload.
-struct message {
-    message_kind kind = message_kind::text;  ///< Text or binary.
-    std::string data;                        ///< UTF-8 where `kind` is text.
-
-    message() = default;
-    /// Of kind `k`, with the payload `d`.
-    message(message_kind k, std::string d) : kind(k), data(std::move(d)) {}
-    /// A copy of what `view` shows.
-    explicit message(message_view view) : kind(view.kind), data(view.text()) {}
-
-    /// The payload as bytes; a view of `data`.
-    [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
-        return detail::bytes_of(data.data(), data.size());
-    }
-
-    friend bool operator==(const message&, const message&) = default;
-};
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_MESSAGE_HPP
-
-// ==== sansocket/machine/message_deflater.hpp =====================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_DEFLATER_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_DEFLATER_HPP
-// message_deflater.hpp
-//
-// The bytes of a message into the payload of a compressed one, whole or part by
-// part. RFC 7692 6.1, 7.2.1.
-//
-// A compressor knows what it compressed, and the peer what it received: a
-// message that was compressed and not sent would set them apart. So nothing is
-// compressed that may still be refused, and until `sent` is called the
-// compressor counts as astray and begins afresh, which is always allowed.
-//
-// Knows nothing of: frames, the send queue, text, how deflate works.
-// Section numbers in this file refer to RFC 7692.
-
-namespace sansocket {
-
-/// Where the compression of messages stands.
-enum class deflater_state : std::uint8_t { off, between, inside };
-
-/// Compresses the messages of one connection with a codec.
-template <class Codec>
-class message_deflater {
-    using compressor = typename Codec::compressor;
-
-public:
-    /// Waits for `start`: until then nothing is compressed.
-    explicit message_deflater(const deflate_options& options)
-        : threshold_(options.threshold),
-          settings_{options.own_window_bits, options.level, options.memory_level},
-          codec_(settings_) {}
-
-    /// This endpoint compresses as `own` says. 7.1.
-    ///
-    /// A window that the codec cannot keep to was not this endpoint's choice: then every message is
-    /// sent as it is, which 6.1 allows.
-    void start(const deflate_direction& own) {
-        own_ = own;
-        if (own.window_bits < compressor::smallest_window) return;
-        settings_.window_bits = own.window_bits;
-        codec_ = compressor(settings_);
-        state_ = deflater_state::between;
-    }
-
-    /// Whether a message of `size` bytes is to be compressed.
-    [[nodiscard]] bool wants(compression how, std::size_t size) const noexcept {
-        if (state_ == deflater_state::off || how == compression::off) return false;
-        return how == compression::on || size >= threshold_;
-    }
-
-    /// Compresses a whole message.
-    ///
-    /// @return its payload, valid until the next call, after which `sent` is due; nothing where it
-    ///         is better sent as it is.
-    [[nodiscard]] std::optional<std::span<const std::byte>> whole(
-        std::span<const std::byte> message);
-
-    /// Begins a message that is compressed part by part. False: it is not compressed.
-    [[nodiscard]] bool start_message(compression how);
-    /// Compresses its next part, the last one where `fin`; as `whole`.
-    [[nodiscard]] std::span<const std::byte> part(std::span<const std::byte> bytes, bool fin);
-
-    /// What was compressed last was sent.
-    void sent() noexcept {
-        astray_ = false;
-        if (!inside()) ++messages_;
-        if (!compressor::keeps_context || scratch_.capacity() > keep) scratch_.release();
-    }
-    /// A compressed message was sent that did not pass through here: the peer knows what the
-    /// compressor does not.
-    void sent_elsewhere() noexcept {
-        astray_ = own_.context_takeover;
-        ++messages_;
-    }
-
-    [[nodiscard]] deflater_state state() const noexcept { return state_; }  ///< Where it stands.
-    /// Whether a message is being compressed part by part.
-    [[nodiscard]] bool inside() const noexcept { return state_ == deflater_state::inside; }
-    /// What this endpoint keeps to.
-    [[nodiscard]] const deflate_direction& direction() const noexcept { return own_; }
-    /// Messages that were sent compressed.
-    [[nodiscard]] std::uint64_t messages() const noexcept { return messages_; }
-    /// Bytes of memory held.
-    [[nodiscard]] std::size_t memory() const noexcept {
-        return codec_.memory() + scratch_.capacity();
-    }
-
-    /// Gives back memory that no later message refers to.
-    void shrink() noexcept {
-        scratch_.release();
-        if (!inside() && !own_.context_takeover) codec_.release();
-    }
-
-private:
-    static constexpr std::size_t keep = 16 * 1024;  // bytes of scratch for the next message
-    static constexpr std::size_t least_room = 64;
-    // 7.2.1: "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end."
-    static constexpr std::size_t tail = 4;
-    // 7.2.3.6: an empty message is an empty block, less those four.
-    static constexpr std::array<std::byte, 1> empty{std::byte{0}};
-
-    bool ready();
-    std::span<const std::byte> compress(std::span<const std::byte> in);
-
-    deflater_state state_ = deflater_state::off;
-    // Facts that decide no transition.
-    bool astray_ = false;  // the compressor may know what the peer does not, or not what it does
-    deflate_direction own_;
-    std::size_t threshold_;
-    deflate_settings settings_;
-    std::uint64_t messages_ = 0;
-    detail::byte_buffer<> scratch_;
-    compressor codec_;
-};
-
-template <class Codec>
-bool message_deflater<Codec>::ready() {
-    if (astray_ || !own_.context_takeover) codec_.reset();
-    return codec_.begin();
-}
-
-template <class Codec>
-std::optional<std::span<const std::byte>> message_deflater<Codec>::whole(
-    std::span<const std::byte> message) {
-    if (message.empty()) return empty;
-    if (!ready()) return std::nullopt;
-    const auto payload = compress(message);
-    const auto cut = payload.first(payload.size() - tail);
-    // Where no context is lost by it, nothing is sent that grew.
-    if (!own_.context_takeover && cut.size() >= message.size()) return std::nullopt;
-    return cut;
-}
-
-template <class Codec>
-bool message_deflater<Codec>::start_message(compression how) {
-    // One compressor for many connections would have to keep this message apart from theirs.
-    if (!compressor::keeps_context || state_ == deflater_state::off || how == compression::off)
-        return false;
-    if (!ready()) return false;
-    state_ = deflater_state::inside;
-    return true;
-}
-
-template <class Codec>
-std::span<const std::byte> message_deflater<Codec>::part(std::span<const std::byte> bytes,
-                                                         bool fin) {
-    std::span<const std::byte> payload;
-    if (!bytes.empty()) {
-        if (astray_) (void)ready();  // the part before ended at a byte: a new stream may begin
-        payload = compress(bytes);
-        if (fin) payload = payload.first(payload.size() - tail);
-    } else if (fin) {
-        payload = empty;
-    }
-    if (fin) state_ = deflater_state::between;
-    return payload;
-}
-
-template <class Codec>
-std::span<const std::byte> message_deflater<Codec>::compress(std::span<const std::byte> in) {
-    astray_ = true;
-    scratch_.truncate(0);
-    for (std::size_t room = in.size() / 2 + least_room;; room = scratch_.size() + least_room) {
-        if (scratch_.room() < room) scratch_.make_room(room, 0);
-        room = scratch_.room();
-        std::byte* const to = scratch_.extend(room);
-        const compress_step done = codec_.compress(in, {to, room});
-        scratch_.truncate(scratch_.size() - (room - done.made));
-        in = in.subspan(done.taken);
-        if (in.empty() && done.made < room) return {scratch_.data(), scratch_.size()};
-    }
-}
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_DEFLATER_HPP
-
-// ==== sansocket/detail/byte_block.hpp ============================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTE_BLOCK_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTE_BLOCK_HPP
-// byte_block.hpp
-//
-// A few bytes as one value: 4 and 8 in a word, 16 in an SSE2 register where the
-// compiler says there is one.
-//
-// Masking and the ASCII test are each written once over these; the largest is
-// `widest_block`. Loads and stores need no alignment. Blocks compare and combine
-// bytes where they stand, so byte order does not matter.
-//
-// Knows nothing of: lengths, keys, UTF-8.
-
-#if defined(__SSE2__) || defined(_M_X64)
-#include <emmintrin.h>
-#endif
-
-namespace sansocket::detail {
-
-// 4 or 8 bytes in an unsigned integer.
-template <class Word>
-struct word_block {
-    static constexpr std::size_t size = sizeof(Word);
-
-    Word value{};
-
-    static SANSOCKET_ALWAYS_INLINE word_block load(const std::byte* from) noexcept {
-        word_block b;
-        std::memcpy(&b.value, from, size);
-        return b;
-    }
-
-    // The same four bytes over and over, as they lie in memory.
-    static SANSOCKET_ALWAYS_INLINE word_block repeat(std::uint32_t four_bytes) noexcept {
-        if constexpr (size == 4) return {four_bytes};
-        else return {four_bytes * Word{0x100000001}};
-    }
-
-    SANSOCKET_ALWAYS_INLINE void store(std::byte* to) const noexcept {
-        std::memcpy(to, &value, size);
-    }
-
-    [[nodiscard]] SANSOCKET_ALWAYS_INLINE bool all_ascii() const noexcept {
-        return (value & static_cast<Word>(0x8080808080808080U)) == 0;
-    }
-
-    friend SANSOCKET_ALWAYS_INLINE word_block operator^(word_block a, word_block b) noexcept {
-        return {a.value ^ b.value};
-    }
-    friend SANSOCKET_ALWAYS_INLINE word_block operator|(word_block a, word_block b) noexcept {
-        return {a.value | b.value};
-    }
-};
-
-#if defined(__SSE2__) || defined(_M_X64)
-
-// 16 bytes in a vector register. SSE2 alone: every x86-64 has it, nothing to dispatch.
-struct sse2_block {
-    static constexpr std::size_t size = 16;
-
-    __m128i value = _mm_setzero_si128();
-
-    static SANSOCKET_ALWAYS_INLINE sse2_block load(const std::byte* from) noexcept {
-        return {_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))};
-    }
-
-    static SANSOCKET_ALWAYS_INLINE sse2_block repeat(std::uint32_t four_bytes) noexcept {
-        return {_mm_set1_epi32(static_cast<int>(four_bytes))};
-    }
-
-    SANSOCKET_ALWAYS_INLINE void store(std::byte* to) const noexcept {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), value);
-    }
-
-    [[nodiscard]] SANSOCKET_ALWAYS_INLINE bool all_ascii() const noexcept {
-        return _mm_movemask_epi8(value) == 0;
-    }
-
-    friend SANSOCKET_ALWAYS_INLINE sse2_block operator^(sse2_block a, sse2_block b) noexcept {
-        return {_mm_xor_si128(a.value, b.value)};
-    }
-    friend SANSOCKET_ALWAYS_INLINE sse2_block operator|(sse2_block a, sse2_block b) noexcept {
-        return {_mm_or_si128(a.value, b.value)};
-    }
-};
-
-using widest_block = sse2_block;
-
-#else
-
-using widest_block = word_block<std::uint64_t>;
-
-#endif
-
-}  // namespace sansocket::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTE_BLOCK_HPP
-
-// ==== sansocket/wire/masking.hpp =================================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_MASKING_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_WIRE_MASKING_HPP
-// masking.hpp
-//
-// Client-to-server masking. RFC 6455 5.3.
-//
-// Masking and unmasking are one operation: each payload byte is combined by
-// exclusive or with one of the key's four bytes, in turn. The same pass tells
-// whether all that came out is ASCII, so that text which is needs no validation
-// of its own.
-//
-// Nothing is written past the end, and there is no loop over single bytes: the
-// first and last block may overlap others, and are read before anything is written.
-//
-// Knows nothing of: frames, roles, where keys come from.
-// Section numbers in this file refer to RFC 6455.
-
-namespace sansocket {
-
-/// The Masking-key of a frame, in the order of the wire. 5.3.
-using masking_key = std::array<std::byte, 4>;
-
-/// The key for the rest of a payload whose first `offset` bytes have been dealt with. 5.3.
-[[nodiscard]] constexpr masking_key rotated(masking_key key, std::uint64_t offset) noexcept {
-    return {key[offset & 3], key[(offset + 1) & 3], key[(offset + 2) & 3], key[(offset + 3) & 3]};
-}
-
-namespace detail {
-
-inline constexpr std::byte ascii_limit{0x80};
-
-// `rotated` for a key held as the word it is in memory.
-[[nodiscard]] SANSOCKET_ALWAYS_INLINE std::uint32_t rotated_word(masking_key key,
-                                                                 std::size_t offset) noexcept {
-    const auto word = std::bit_cast<std::uint32_t>(key);
-    const int bits = static_cast<int>(offset & 3) * 8;
-    return std::endian::native == std::endian::little ? std::rotr(word, bits)
-                                                      : std::rotl(word, bits);
-}
-
-[[nodiscard]] constexpr bool mask_bytewise(std::byte* to, const std::byte* from, std::size_t n,
-                                           masking_key key) noexcept {
-    std::byte seen{};
-    for (std::size_t i = 0; i != n; ++i) {
-        to[i] = from[i] ^ key[i & 3];
-        seen |= to[i];
-    }
-    return seen < ascii_limit;
-}
-
-// n from 1 to 3: first, middle and last, which may coincide.
-[[nodiscard]] SANSOCKET_ALWAYS_INLINE bool mask_up_to_3(std::byte* to, const std::byte* from,
-                                                        std::size_t n, masking_key key) noexcept {
-    const std::byte first = from[0] ^ key[0];
-    const std::byte middle = from[n / 2] ^ key[n / 2];
-    const std::byte last = from[n - 1] ^ key[n - 1];
-    to[0] = first;
-    to[n / 2] = middle;
-    to[n - 1] = last;
-    return (first | middle | last) < ascii_limit;
-}
-
-// n from one block to two, as two blocks that may overlap.
-template <class Block>
-[[nodiscard]] SANSOCKET_ALWAYS_INLINE bool mask_pair(std::byte* to, const std::byte* from,
-                                                     std::size_t n, masking_key key) noexcept {
-    const std::size_t tail = n - Block::size;
-    const Block first = Block::load(from) ^ Block::repeat(rotated_word(key, 0));
-    const Block last = Block::load(from + tail) ^ Block::repeat(rotated_word(key, tail));
-    first.store(to);
-    last.store(to + tail);
-    return (first | last).all_ascii();
-}
-
-// n of two blocks or more. The first and the last block are read before and written after all
-// others, which they may overlap; those are aligned in `to`, since stores across cache lines cost.
-template <class Block>
-[[nodiscard]] bool mask_blocks(std::byte* to, const std::byte* from, std::size_t n,
-                               masking_key key) noexcept {
-    constexpr std::size_t size = Block::size;
-    const std::size_t tail = n - size;
-    const Block first = Block::load(from) ^ Block::repeat(rotated_word(key, 0));
-    const Block last = Block::load(from + tail) ^ Block::repeat(rotated_word(key, tail));
-    std::size_t i = size - reinterpret_cast<std::uintptr_t>(to) % size;
-    const Block keys = Block::repeat(rotated_word(key, i));
-    Block seen = first | last;
-    for (; i + 4 * size <= n; i += 4 * size) {
-        const Block a = Block::load(from + i) ^ keys;
-        const Block b = Block::load(from + i + size) ^ keys;
-        const Block c = Block::load(from + i + 2 * size) ^ keys;
-        const Block d = Block::load(from + i + 3 * size) ^ keys;
-        a.store(to + i);
-        b.store(to + i + size);
-        c.store(to + i + 2 * size);
-        d.store(to + i + 3 * size);
-        seen = seen | ((a | b) | (c | d));
-    }
-    for (; i < tail; i += size) {
-        const Block a = Block::load(from + i) ^ keys;
-        a.store(to + i);
-        seen = seen | a;
-    }
-    first.store(to);
-    last.store(to + tail);
-    return seen.all_ascii();
-}
-
-// `to` is `from`, or does not overlap it.
-[[nodiscard]] SANSOCKET_ALWAYS_INLINE bool mask_any(std::byte* to, const std::byte* from,
-                                                    std::size_t n, masking_key key) noexcept {
-    if (n > 2 * widest_block::size) return mask_blocks<widest_block>(to, from, n, key);
-    if (n >= 16) return mask_pair<widest_block>(to, from, n, key);
-    if (n >= 8) return mask_pair<word_block<std::uint64_t>>(to, from, n, key);
-    if (n >= 4) return mask_pair<word_block<std::uint32_t>>(to, from, n, key);
-    return n == 0 || mask_up_to_3(to, from, n, key);
-}
-
-}  // namespace detail
-
-/// Masks or unmasks `payload` where it lies. 5.3.
-///
-/// @param key  the frame's key; `rotated` where `payload` does not start the frame's payload.
-/// @return true if every byte is ASCII (under 0x80) now; true for an empty payload.
-/// Allocates nothing. Linear in `payload`.
-constexpr bool mask_in_place(std::span<std::byte> payload, masking_key key) noexcept {
-    if (std::is_constant_evaluated())
-        return detail::mask_bytewise(payload.data(), payload.data(), payload.size(), key);
-    return detail::mask_any(payload.data(), payload.data(), payload.size(), key);
-}
-
-/// Masks or unmasks `from` into `to`. 5.3.
-///
-/// @param to    room for `from.size()` bytes, which may not overlap `from`.
-/// @param key   the frame's key; `rotated` where `from` does not start the frame's payload.
-/// @return true if every byte written is ASCII (under 0x80); true if there are none.
-/// Allocates nothing. Linear in `from`.
-constexpr bool mask_copy(std::byte* to, std::span<const std::byte> from, masking_key key) noexcept {
-    if (std::is_constant_evaluated())
-        return detail::mask_bytewise(to, from.data(), from.size(), key);
-    return detail::mask_any(to, from.data(), from.size(), key);
-}
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_MASKING_HPP
-
-// ==== sansocket/wire/frame_header.hpp ============================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_FRAME_HEADER_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_WIRE_FRAME_HEADER_HPP
-// frame_header.hpp
-//
-// The two to fourteen bytes before a frame's payload, read strictly and
-// written in their shortest form. 5.2, 11.8.
-//
-// Parsing is all or nothing: a header that is not whole consumes nothing, yet
-// a fault in the part that is there is reported at once.
-//
-// Knows nothing of: messages, fragments' order, payloads.
-// Section numbers in this file refer to RFC 6455.
-
-namespace sansocket {
-
-/// What a frame is. 11.8.
-enum class opcode : std::uint8_t {
-    continuation = 0x0,  ///< The next part of a fragmented message. 5.4.
-    text = 0x1,          ///< A text message, or its first part. 5.6.
-    binary = 0x2,        ///< A binary message, or its first part. 5.6.
-    close = 0x8,         ///< The Close frame. 5.5.1.
-    ping = 0x9,          ///< A Ping. 5.5.2.
-    pong = 0xA,          ///< A Pong. 5.5.3.
-};
-
-/// Whether `value` (0x0 to 0xF) is an opcode that the RFC defines. 5.2.
-[[nodiscard]] constexpr bool is_known_opcode(std::uint8_t value) noexcept {
-    return value <= 0x2 || (value >= 0x8 && value <= 0xA);
-}
-
-/// Whether `op` is a control frame's. 5.5: "opcodes where the most significant bit ... is 1".
-[[nodiscard]] constexpr bool is_control(opcode op) noexcept {
-    return (static_cast<std::uint8_t>(op) & 0x8U) != 0;
-}
-
-/// Most bytes that a control frame's payload may have. 5.5.
-inline constexpr std::size_t max_control_payload = 125;
-
-/// Most bytes of a frame header: 2 + 8 + 4. 5.2.
-inline constexpr std::size_t max_frame_header_size = 14;
-
-/// What the first reserved bit means. RFC 7692 6.
-enum class rsv1 : std::uint8_t {
-    reserved,    ///< Nothing: it may not be set.
-    compressed,  ///< The message that begins with the frame is compressed.
-};
-
-/// Everything that stands before a frame's payload. 5.2.
-struct frame_header {
-    bool fin = true;                                     ///< Whether it ends its message.
-    sansocket::opcode opcode = sansocket::opcode::text;  ///< What the frame is.
-    std::uint64_t payload_length = 0;                    ///< Bytes, 0 to 2^63 - 1.
-    std::optional<masking_key> key = std::nullopt;       ///< Present when the payload is masked.
-    bool compressed = false;                             ///< RSV1, where it means that. RFC 7692 6.
-
-    friend constexpr bool operator==(const frame_header&, const frame_header&) = default;
-};
-
-/// What `parse_frame_header` found.
-struct frame_header_result {
-    frame_header value;         ///< Counts only where `ec` is success.
-    std::size_t size = 0;       ///< Bytes of the header; 0 unless `ec` is success.
-    errc ec = errc::need_more;  ///< Success, `errc::need_more`, or what is wrong.
-};
-
-namespace detail {
-
-// Faults that the first byte alone shows. 5.2, 5.5, RFC 7692 6.1.
-template <rsv1 Rsv1>
-constexpr errc check_first_byte(std::uint8_t first) noexcept {
-    constexpr unsigned reserved = Rsv1 == rsv1::reserved ? 0x70U : 0x30U;
-    if ((first & reserved) != 0) return errc::reserved_bit;
-    if (!is_known_opcode(first & 0x0FU)) return errc::reserved_opcode;
-    // RFC 7692 6.1: "MUST NOT set the "Per-Message Compressed" bit of control frames and non-first
-    // fragments of a data message"
-    if constexpr (Rsv1 == rsv1::compressed) {
-        const unsigned low = first & 0x0FU;
-        if ((first & 0x40U) != 0 && low != 0x1 && low != 0x2) return errc::compressed_bit;
-    }
-    if ((first & 0x88U) == 0x08U) return errc::control_fragmented;
-    return errc::ok;
-}
-
-// Faults that the second byte adds. `receiver` is who reads. 5.1, 5.5.
-constexpr errc check_second_byte(std::uint8_t first, std::uint8_t second, role receiver) noexcept {
-    const bool masked = (second & 0x80U) != 0;
-    if (receiver == role::server && !masked) return errc::frame_not_masked;
-    if (receiver == role::client && masked) return errc::frame_masked;
-    if ((first & 0x08U) != 0 && (second & 0x7FU) > max_control_payload) return errc::control_length;
-    return errc::ok;
-}
-
-constexpr std::uint64_t read_big_endian(std::span<const std::byte> in) noexcept {
-    std::uint64_t value = 0;
-    for (const std::byte b : in) value = value << 8U | std::to_integer<std::uint64_t>(b);
-    return value;
-}
-
-// 5.2: "the minimal number of bytes MUST be used", "the most significant bit MUST be 0".
-constexpr errc check_length(std::uint64_t length, std::size_t length_bytes) noexcept {
-    if (length_bytes == 2 && length < 126) return errc::length_not_minimal;
-    if (length_bytes == 8 && length >> 63U != 0) return errc::length_too_large;
-    if (length_bytes == 8 && length < 65536) return errc::length_not_minimal;
-    return errc::ok;
-}
-
-}  // namespace detail
-
-/// Reads one frame header. 5.2.
-///
-/// @tparam Rsv1     what RSV1 means.
-/// @param in        bytes from the transport, starting at a frame boundary.
-/// @param receiver  the role of the endpoint that reads: a server takes only masked frames, a
-///                  client only unmasked ones. 5.1.
-/// @return the header and its size, 2 to 14 bytes; or
-///         errc::need_more           `in` ends inside the header and no fault is in sight;
-///         errc::reserved_bit        RSV1, RSV2 or RSV3 is set without a meaning;
-///         errc::compressed_bit      RSV1 is set on a control frame or a continuation (RFC 7692 6.1);
-///         errc::reserved_opcode     opcode 0x3 to 0x7 or 0xB to 0xF;
-///         errc::control_fragmented  a control frame without FIN;
-///         errc::control_length      a control frame of more than 125 bytes;
-///         errc::frame_not_masked, errc::frame_masked
-///         errc::length_not_minimal  125 or less in two bytes, 65535 or less in eight;
-///         errc::length_too_large    2^63 or more.
-template <rsv1 Rsv1 = rsv1::reserved>
-[[nodiscard]] constexpr frame_header_result parse_frame_header(std::span<const std::byte> in,
-                                                               role receiver) noexcept {
-    if (in.empty()) return {};
-    const auto first = std::to_integer<std::uint8_t>(in[0]);
-    if (const errc ec = detail::check_first_byte<Rsv1>(first); ec != errc::ok) return {{}, 0, ec};
-    if (in.size() < 2) return {};
-    const auto second = std::to_integer<std::uint8_t>(in[1]);
-    if (const errc ec = detail::check_second_byte(first, second, receiver); ec != errc::ok)
-        return {{}, 0, ec};
-
-    const unsigned short_length = second & 0x7FU;
-    const std::size_t length_bytes = short_length == 126 ? 2 : short_length == 127 ? 8 : 0;
-    if (in.size() < 2 + length_bytes) return {};
-    const std::uint64_t length =
-        length_bytes == 0 ? short_length : detail::read_big_endian(in.subspan(2, length_bytes));
-    if (const errc ec = detail::check_length(length, length_bytes); ec != errc::ok)
-        return {{}, 0, ec};
-
-    frame_header header{(first & 0x80U) != 0, static_cast<opcode>(first & 0x0FU), length, {}};
-    if constexpr (Rsv1 == rsv1::compressed) header.compressed = (first & 0x40U) != 0;
-    std::size_t size = 2 + length_bytes;
-    if ((second & 0x80U) != 0) {
-        if (in.size() < size + 4) return {};
-        header.key = masking_key{in[size], in[size + 1], in[size + 2], in[size + 3]};
-        size += 4;
-    }
-    return {header, size, errc::ok};
-}
-
-/// Size in bytes, 2 to 14, of the header that `encode` writes. 5.2.
-[[nodiscard]] constexpr std::size_t encoded_size(const frame_header& header) noexcept {
-    const std::size_t length_bytes = header.payload_length < 126     ? 0
-                                     : header.payload_length < 65536 ? 2
-                                                                     : 8;
-    return 2 + length_bytes + (header.key ? 4U : 0U);
-}
-
-namespace detail {
-
-// All of it but RSV1.
-constexpr std::size_t encode_plain(const frame_header& header, std::byte* out) noexcept {
-    const auto byte_at = [&](unsigned shift) {
-        return static_cast<std::byte>(header.payload_length >> shift & 0xFFU);
-    };
-    const unsigned masked = header.key ? 0x80U : 0U;
-    out[0] =
-        static_cast<std::byte>((header.fin ? 0x80U : 0U) | static_cast<unsigned>(header.opcode));
-    std::size_t size = 2;
-    if (header.payload_length < 126) {
-        out[1] = static_cast<std::byte>(masked | static_cast<unsigned>(header.payload_length));
-    } else if (header.payload_length < 65536) {
-        out[1] = static_cast<std::byte>(masked | 126U);
-        for (unsigned shift = 16; shift != 0; shift -= 8) out[size++] = byte_at(shift - 8);
-    } else {
-        out[1] = static_cast<std::byte>(masked | 127U);
-        for (unsigned shift = 64; shift != 0; shift -= 8) out[size++] = byte_at(shift - 8);
-    }
-    if (header.key)
-        for (const std::byte b : *header.key) out[size++] = b;
-    return size;
-}
-
-}  // namespace detail
-
-/// Writes a frame header in its shortest form. 5.2.
-///
-/// @param out  at least `encoded_size(header)` bytes.
-/// @return the bytes written, 2 to 14. `header.payload_length` must be under 2^63.
-SANSOCKET_ALWAYS_INLINE constexpr std::size_t encode(const frame_header& header,
-                                                     std::byte* out) noexcept {
-    const std::size_t size = detail::encode_plain(header, out);
-    if (header.compressed) out[0] |= std::byte{0x40};
-    return size;
-}
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_FRAME_HEADER_HPP
-
-// ==== sansocket/wire/utf8.hpp ====================================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_UTF8_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_WIRE_UTF8_HPP
-// utf8.hpp
-//
-// Is this text UTF-8? RFC 6455 8.1, RFC 3629.
-//
-// `utf8_validator` is a small value the caller keeps: text may come in pieces cut
-// anywhere, and the first byte that no valid text could have there is refused at
-// once. One automaton of nine states defines what is valid; long runs go by
-// blocks that give the same answer: 16 bytes at a time with SSE2, else by words
-// where the text is ASCII.
-//
-// Knows nothing of: frames, messages, what follows from a refusal.
-
-namespace sansocket {
-
-namespace detail {
-
-// Where in a code point the text stands. A state is the number of bits by which a
-// row of the table is shifted to find the next one: one load and one shift a byte.
-enum class utf8_state : std::uint8_t {
-    boundary = 0,   // between two code points
-    tail_1 = 6,     // one more continuation byte, 80..BF
-    tail_2 = 12,    // two more
-    tail_3 = 18,    // three more
-    after_e0 = 24,  // A0..BF, then tail_1: shorter forms exist for the rest
-    after_ed = 30,  // 80..9F, then tail_1: the rest are surrogates
-    after_f0 = 36,  // 90..BF, then tail_2: shorter forms exist for the rest
-    after_f4 = 42,  // 80..8F, then tail_2: the rest lies past U+10FFFF
-    refused = 48,   // for good
-};
-
-inline constexpr unsigned utf8_state_bits = 6;
-inline constexpr unsigned utf8_state_mask = 63;
-
-// RFC 3629 section 4, one line for each rule.
-[[nodiscard]] constexpr utf8_state utf8_next(utf8_state from, unsigned byte) noexcept {
-    using enum utf8_state;
-    const auto in = [byte](unsigned low, unsigned high) { return low <= byte && byte <= high; };
-    switch (from) {
-    case boundary:
-        if (in(0x00, 0x7f)) return boundary;
-        if (in(0xc2, 0xdf)) return tail_1;
-        if (byte == 0xe0) return after_e0;
-        if (byte == 0xed) return after_ed;
-        if (in(0xe1, 0xef)) return tail_2;
-        if (byte == 0xf0) return after_f0;
-        if (in(0xf1, 0xf3)) return tail_3;
-        if (byte == 0xf4) return after_f4;
-        return refused;  // C0, C1, F5..FF and a continuation byte out of place
-    case tail_1: return in(0x80, 0xbf) ? boundary : refused;
-    case tail_2: return in(0x80, 0xbf) ? tail_1 : refused;
-    case tail_3: return in(0x80, 0xbf) ? tail_2 : refused;
-    case after_e0: return in(0xa0, 0xbf) ? tail_1 : refused;
-    case after_ed: return in(0x80, 0x9f) ? tail_1 : refused;
-    case after_f0: return in(0x90, 0xbf) ? tail_2 : refused;
-    case after_f4: return in(0x80, 0x8f) ? tail_2 : refused;
-    case refused: break;
-    }
-    return refused;
-}
-
-// For each byte a row: at bit `s` of it, the state that follows state `s`.
-inline constexpr auto utf8_table = [] {
-    std::array<std::uint64_t, 256> table{};
-    for (unsigned byte = 0; byte != 256; ++byte)
-        for (unsigned s = 0; s <= static_cast<unsigned>(utf8_state::refused); s += utf8_state_bits)
-            table[byte] |= static_cast<std::uint64_t>(utf8_next(static_cast<utf8_state>(s), byte))
-                           << s;
-    return table;
-}();
-
-// Byte by byte from `state`; `Byte` is std::byte or char.
-template <class Byte>
-[[nodiscard]] constexpr utf8_state utf8_walk(utf8_state state, const Byte* p,
-                                             std::size_t n) noexcept {
-    // The shift reads the low six bits only; the rest are states of other columns.
-    auto s = static_cast<std::uint64_t>(state);
-    for (std::size_t i = 0; i != n; ++i)
-        s = utf8_table[static_cast<unsigned char>(p[i])] >> (s & utf8_state_mask);
-    return static_cast<utf8_state>(s & utf8_state_mask);
-}
-
-// How many bytes at the start are ASCII, found in large steps: all `n`, or a multiple of 8 that may
-// be too small.
-[[nodiscard]] inline std::size_t ascii_prefix(const std::byte* p, std::size_t n) noexcept {
-    constexpr std::size_t size = widest_block::size;
-    std::size_t i = 0;
-    for (; i + 4 * size <= n; i += 4 * size) {
-        const auto a = widest_block::load(p + i) | widest_block::load(p + i + size);
-        const auto b = widest_block::load(p + i + 2 * size) | widest_block::load(p + i + 3 * size);
-        if (!(a | b).all_ascii()) return i;
-    }
-    for (; i + 8 <= n; i += 8)
-        if (!word_block<std::uint64_t>::load(p + i).all_ascii()) return i;
-    for (std::size_t j = i; j != n; ++j)
-        if (p[j] >= std::byte{0x80}) return i;
-    return n;
-}
-
-// The state after valid text that ends at `p + n`, from its last three bytes. Needs n >= 3.
-[[nodiscard]] inline utf8_state utf8_state_at_end(const std::byte* p, std::size_t n) noexcept {
-    std::size_t back = 0;
-    if (p[n - 1] >= std::byte{0xc0}) back = 1;
-    else if (p[n - 2] >= std::byte{0xe0}) back = 2;
-    else if (p[n - 3] >= std::byte{0xf0}) back = 3;
-    return utf8_walk(utf8_state::boundary, p + n - back, back);
-}
-
-#if defined(__SSE2__) || defined(_M_X64)
-
-// Finds errors in blocks of 16 bytes. Each byte is compared with what the three before it ask
-// for, which are read by loads that start one, two and three bytes earlier.
-class utf8_sse2_checker {
-public:
-    // `p - 3` must be readable; bytes there count as preceding text.
-    SANSOCKET_ALWAYS_INLINE void check(const std::byte* p) noexcept {
-        const __m128i at = load(p);
-        const __m128i before = load(p - 1);
-        note(misplaced(at, before, load(p - 2), load(p - 3)));
-        note(outside_range(at, before));
-        note(never_valid(at));
-    }
-
-    [[nodiscard]] SANSOCKET_ALWAYS_INLINE bool ok() const noexcept {
-        return _mm_movemask_epi8(_mm_cmpeq_epi8(errors_, _mm_setzero_si128())) == 0xffff;
-    }
-
-private:
-    static SANSOCKET_ALWAYS_INLINE __m128i load(const std::byte* p) noexcept {
-        return sse2_block::load(p).value;
-    }
-    static SANSOCKET_ALWAYS_INLINE __m128i all(int byte) noexcept {
-        return _mm_set1_epi8(static_cast<char>(byte));
-    }
-    // Not zero where a byte of `a`, unsigned, is over `limit`.
-    static SANSOCKET_ALWAYS_INLINE __m128i over(__m128i a, int limit) noexcept {
-        return _mm_subs_epu8(a, all(limit));
-    }
-    static SANSOCKET_ALWAYS_INLINE __m128i where(__m128i a, int byte, int value) noexcept {
-        return _mm_and_si128(_mm_cmpeq_epi8(a, all(byte)), all(value));
-    }
-    SANSOCKET_ALWAYS_INLINE void note(__m128i found) noexcept {
-        errors_ = _mm_or_si128(errors_, found);
-    }
-
-    // A continuation byte where none is due, or another byte where one is.
-    static SANSOCKET_ALWAYS_INLINE __m128i misplaced(__m128i at, __m128i before_1, __m128i before_2,
-                                                     __m128i before_3) noexcept {
-        const __m128i due = _mm_or_si128(_mm_or_si128(over(before_1, 0xbf), over(before_2, 0xdf)),
-                                         over(before_3, 0xef));
-        const __m128i not_due = _mm_cmpeq_epi8(due, _mm_setzero_si128());
-        const __m128i continuation = _mm_cmplt_epi8(at, all(0xc0));  // signed: 80..BF
-        return _mm_cmpeq_epi8(not_due, continuation);
-    }
-
-    // After E0, ED, F0 and F4 the next byte's range is narrower than 80..BF. Signed comparisons:
-    // 80 is the least value of all, 7F the greatest, so that other bytes pass.
-    static SANSOCKET_ALWAYS_INLINE __m128i outside_range(__m128i at, __m128i before) noexcept {
-        const __m128i least = _mm_or_si128(
-            all(0x80), _mm_or_si128(where(before, 0xe0, 0x20), where(before, 0xf0, 0x10)));
-        const __m128i greatest = _mm_add_epi8(
-            all(0x7f), _mm_or_si128(where(before, 0xed, 0x20), where(before, 0xf4, 0x10)));
-        return _mm_or_si128(_mm_cmpgt_epi8(least, at), _mm_cmpgt_epi8(at, greatest));
-    }
-
-    // C0, C1, F5..FF.
-    static SANSOCKET_ALWAYS_INLINE __m128i never_valid(__m128i at) noexcept {
-        const __m128i c0_or_c1 = _mm_cmpeq_epi8(_mm_and_si128(at, all(0xfe)), all(0xc0));
-        return _mm_or_si128(c0_or_c1, over(at, 0xf4));
-    }
-
-    __m128i errors_ = _mm_setzero_si128();
-};
-
-// `n` of 16 or more; at least three bytes before `p` are readable and end on a boundary.
-[[nodiscard]] inline utf8_state utf8_blocks(const std::byte* p, std::size_t n) noexcept {
-    utf8_sse2_checker checker;
-    std::size_t i = 0;
-    for (bool ascii_before = true; i + 64 <= n; i += 64) {
-        const bool ascii = ((sse2_block::load(p + i) | sse2_block::load(p + i + 16)) |
-                            (sse2_block::load(p + i + 32) | sse2_block::load(p + i + 48)))
-                               .all_ascii();
-        if (ascii && ascii_before) continue;
-        ascii_before = ascii;
-        checker.check(p + i);  // of ASCII too: it may cut a code point short
-        if (ascii) continue;
-        checker.check(p + i + 16);
-        checker.check(p + i + 32);
-        checker.check(p + i + 48);
-        if (!checker.ok()) return utf8_state::refused;
-    }
-    for (; i + 16 <= n; i += 16) checker.check(p + i);
-    if (i != n) checker.check(p + n - 16);  // overlaps the block before it
-    return checker.ok() ? utf8_state_at_end(p, n) : utf8_state::refused;
-}
-
-#else
-
-[[nodiscard]] inline utf8_state utf8_blocks(const std::byte* p, std::size_t n) noexcept {
-    utf8_state state = utf8_state::boundary;
-    std::size_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        if (state != utf8_state::boundary || !word_block<std::uint64_t>::load(p + i).all_ascii())
-            state = utf8_walk(state, p + i, 8);
-    return utf8_walk(state, p + i, n - i);
-}
-
-#endif
-
-// From any state, at any size.
-[[nodiscard]] inline utf8_state utf8_advance(utf8_state state, const std::byte* p,
-                                             std::size_t n) noexcept {
-    if (state == utf8_state::boundary) {
-        const std::size_t ascii = ascii_prefix(p, n);
-        p += ascii;
-        n -= ascii;
-    }
-    constexpr std::size_t worth_blocks = 32;
-    if (n < worth_blocks) return utf8_walk(state, p, n);
-    // To a boundary that has three bytes before it: at most six bytes.
-    std::size_t i = 3;
-    state = utf8_walk(state, p, i);
-    for (; i != 6 && state != utf8_state::boundary; ++i) state = utf8_walk(state, p + i, 1);
-    if (state != utf8_state::boundary) return utf8_state::refused;
-    return utf8_blocks(p + i, n - i);
-}
-
-}  // namespace detail
-
-/// Whether every byte of `data` is ASCII (under 0x80); true if there are none.
-[[nodiscard]] constexpr bool is_ascii(std::span<const std::byte> data) noexcept {
-    if (!std::is_constant_evaluated())
-        return detail::ascii_prefix(data.data(), data.size()) == data.size();
-    return std::all_of(data.begin(), data.end(), [](std::byte b) { return b < std::byte{0x80}; });
-}
-
-/// Validates text that comes in pieces. RFC 6455 8.1, RFC 3629.
-///
-/// One byte of state. Start with a new value, or `reset()`, for each text.
-class utf8_validator {
-public:
-    /// Validates the next piece, cut anywhere, also inside a code point.
-    ///
-    /// A caller who knows that `piece` is ASCII may leave the call out while `complete()`.
-    ///
-    /// @return false at the first byte that no valid text could have there, and from then on.
-    /// Allocates nothing. Linear in `piece`.
-    [[nodiscard]] constexpr bool receive(std::span<const std::byte> piece) noexcept {
-        state_ = std::is_constant_evaluated()
-                     ? detail::utf8_walk(state_, piece.data(), piece.size())
-                     : detail::utf8_advance(state_, piece.data(), piece.size());
-        return !failed();
-    }
-
-    /// Whether what was received is valid and ends where a code point does, as a whole text must.
-    [[nodiscard]] constexpr bool complete() const noexcept {
-        return state_ == detail::utf8_state::boundary;
-    }
-
-    /// Whether `receive()` has answered false.
-    [[nodiscard]] constexpr bool failed() const noexcept {
-        return state_ == detail::utf8_state::refused;
-    }
-
-    /// Forgets what was received.
-    constexpr void reset() noexcept { state_ = detail::utf8_state::boundary; }
-
-private:
-    detail::utf8_state state_ = detail::utf8_state::boundary;
-};
-
-/// Whether `text` is valid UTF-8 from end to end. RFC 3629.
-[[nodiscard]] constexpr bool is_valid_utf8(std::span<const std::byte> text) noexcept {
-    utf8_validator validator;
-    return validator.receive(text) && validator.complete();
-}
-
-/// Whether `text` is valid UTF-8 from end to end. RFC 3629.
-[[nodiscard]] constexpr bool is_valid_utf8(std::string_view text) noexcept {
-    constexpr auto boundary = detail::utf8_state::boundary;
-    if (!std::is_constant_evaluated()) return is_valid_utf8(detail::bytes_of(text));
-    return detail::utf8_walk(boundary, text.data(), text.size()) == boundary;
-}
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_UTF8_HPP
-
-// ==== sansocket/machine/message_writer.hpp =======================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_WRITER_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_WRITER_HPP
-// message_writer.hpp
-//
-// Messages of the application into frames of data: whole, or begun and
-// finished part by part. RFC 6455 5.4, 5.6, 6.1.
-//
-// Frames go into a queue that is handed in (`send_queue`, or what looks like
-// it); masking keys come from a source that is handed in, one for each frame.
-//
-// Knows nothing of: the closing handshake, control frames, time.
-// Section numbers in this file refer to RFC 6455.
-
-namespace sansocket {
-
-/// What is being sent.
-enum class writer_state : std::uint8_t { between, starting, continuing };
-
-/// The opcode of a message's first frame. 5.6.
-[[nodiscard]] constexpr opcode opcode_of(message_kind kind) noexcept {
-    return kind == message_kind::text ? opcode::text : opcode::binary;
-}
-
-/// Writes one connection's messages. Every function returns success or a name and has changed
-/// nothing then; errc::backpressure is the queue being full.
-class message_writer {
-public:
-    /// A payload of at least this many bytes that is given away or shared is not copied.
-    static constexpr std::size_t large = 4096;
-
-    /// @param check_text  whether text must be UTF-8 (errc::text_not_utf8).
-    /// @param fragment  most bytes of a message that is sent in parts in a frame; 0: any number.
-    explicit message_writer(bool check_text, std::size_t fragment = 0) noexcept
-        : check_text_(check_text),
-          fragment_(fragment == 0 ? static_cast<std::size_t>(-1) : fragment) {}
-
-    /// A whole message, copied. errc::message_in_progress.
-    template <class Out, class Keys>
-    SANSOCKET_ALWAYS_INLINE errc send(message_kind kind, std::span<const std::byte> payload,
-                                      Out& out, Keys&& keys) {
-        if (const errc ec = may_send(kind, payload, out); ec != errc::ok) [[unlikely]]
-            return ec;
-        out.push(opcode_of(kind), true, payload, keys());
-        return sent();
-    }
-
-    /// A whole message, compressed by `deflater`. It is compressed once nothing is left to refuse it
-    /// for. errc::message_in_progress.
-    template <class Out, class Keys, class Deflater>
-    errc send(message_kind kind, std::span<const std::byte> payload, Out& out, Keys&& keys,
-              Deflater& deflater) {
-        if (const errc ec = may_send(kind, payload, out); ec != errc::ok) return ec;
-        const auto compressed = deflater.whole(payload);
-        if (!compressed) {
-            out.push(opcode_of(kind), true, payload, keys());
-            return sent();
-        }
-        out.push_compressed(opcode_of(kind), true, *compressed, keys());
-        deflater.sent();
-        return sent();
-    }
-
-    /// A whole message that is given away. errc::message_in_progress.
-    template <class Out, class Keys, class Owned>
-    errc send_owned(message_kind kind, Owned&& payload, Out& out, Keys&& keys) {
-        const auto bytes = std::as_bytes(std::span{payload});
-        if (bytes.size() < large) return send(kind, bytes, out, keys);
-        if (const errc ec = may_send(kind, bytes, out); ec != errc::ok) return ec;
-        auto owner = std::make_shared<std::remove_cvref_t<Owned>>(std::move(payload));
-        const auto moved = std::as_writable_bytes(std::span{*owner});
-        out.push_owned(opcode_of(kind), true, std::move(owner), moved, keys());
-        return sent();
-    }
-
-    /// A whole message that is shared. errc::message_in_progress.
-    template <class Out, class Keys, class Shared>
-    errc send_shared(message_kind kind, Shared&& payload, Out& out, Keys&& keys) {
-        if (payload.bytes.size() < large) return send(kind, payload.bytes, out, keys);
-        if (const errc ec = may_send(kind, payload.bytes, out); ec != errc::ok) return ec;
-        out.push_shared(opcode_of(kind), true, std::forward<Shared>(payload), keys());
-        return sent();
-    }
-
-    /// A whole message, copied, in several frames if it is larger than one may be. If pushing throws,
-    /// a part of it may be queued. errc::message_in_progress.
-    template <class Out, class Keys>
-    errc send_fragmented(message_kind kind, std::span<const std::byte> payload, Out& out,
-                         Keys&& keys) {
-        if (const errc ec = may_send(kind, payload, out); ec != errc::ok) return ec;
-        cut(payload, true, opcode_of(kind),
-            [&](opcode op, bool fin, auto frame) { out.push(op, fin, frame, keys()); });
-        return sent();
-    }
-    /// The same, compressed by `deflater`, or not where that does not begin.
-    template <class Out, class Keys, class Deflater>
-    errc send_fragmented(message_kind kind, std::span<const std::byte> payload, Out& out,
-                         Keys&& keys, Deflater& deflater, compression how) {
-        if (const errc ec = may_send(kind, payload, out); ec != errc::ok) return ec;
-        const bool compressed = deflater.start_message(how);
-        cut(payload, true, opcode_of(kind), [&](opcode op, bool fin, auto frame) {
-            if (compressed) push_part(op, fin, frame, out, keys, deflater);
-            else out.push(op, fin, frame, keys());
-        });
-        return sent();
-    }
-
-    /// Whether a whole frame may be pushed to `out` by somebody else. errc::message_in_progress.
-    template <class Out>
-    [[nodiscard]] errc may_send_frame(const Out& out) const noexcept {
-        if (state_ != writer_state::between) return errc::message_in_progress;
-        return out.full() ? errc::backpressure : errc::ok;
-    }
-
-    /// A message begins. errc::message_in_progress.
-    errc start(message_kind kind) noexcept {
-        if (state_ != writer_state::between) return errc::message_in_progress;
-        state_ = writer_state::starting;
-        kind_ = kind;
-        text_ = utf8_validator{};
-        return errc::ok;
-    }
-
-    /// Its next part, in frames that are no larger than they may be; the last one where `fin`. If
-    /// pushing throws, and there is more than one, a part of it may be queued. errc::no_message_in_progress;
-    /// errc::text_not_utf8, where a code point may be cut at a part's end but not at the last's.
-    template <class Out, class Keys>
-    errc append(std::span<const std::byte> part, bool fin, Out& out, Keys&& keys) {
-        return append_by(part, fin, out, [&](opcode op, bool last, auto frame) {
-            out.push(op, last, frame, keys());
-        });
-    }
-
-    /// The same of a message that `deflater` has begun to compress. 5.4, RFC 7692 6.1.
-    template <class Out, class Keys, class Deflater>
-    errc append(std::span<const std::byte> part, bool fin, Out& out, Keys&& keys,
-                Deflater& deflater) {
-        return append_by(part, fin, out, [&](opcode op, bool last, auto frame) {
-            push_part(op, last, frame, out, keys, deflater);
-        });
-    }
-
-    /// A message was sent, by this machine or with its leave.
-    SANSOCKET_ALWAYS_INLINE errc sent() noexcept {
-        ++count_;
-        return errc::ok;
-    }
-    /// Messages that were sent.
-    [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
-    [[nodiscard]] writer_state state() const noexcept { return state_; }  ///< Where it stands.
-    /// Most bytes of a message that is sent in parts in a frame, before they are compressed.
-    [[nodiscard]] std::size_t fragment() const noexcept { return fragment_; }
-
-private:
-    template <class Out>
-    SANSOCKET_ALWAYS_INLINE errc may_send(message_kind kind, std::span<const std::byte> payload,
-                                          const Out& out) const noexcept {
-        if (state_ != writer_state::between) return errc::message_in_progress;
-        if (out.full()) return errc::backpressure;
-        if (check_text_ && kind == message_kind::text && !is_valid_utf8(payload))
-            return errc::text_not_utf8;
-        return errc::ok;
-    }
-
-    template <class Out, class Push>
-    errc append_by(std::span<const std::byte> part, bool fin, const Out& out, Push push) {
-        if (state_ == writer_state::between) return errc::no_message_in_progress;
-        if (out.full()) return errc::backpressure;
-        utf8_validator text = text_;
-        if (check_text_ && kind_ == message_kind::text) {
-            if (!text.receive(part) || (fin && !text.complete())) return errc::text_not_utf8;
-        }
-        const bool starts = state_ == writer_state::starting;
-        cut(part, fin, starts ? opcode_of(kind_) : opcode::continuation, push);
-        text_ = text;
-        state_ = fin ? writer_state::between : writer_state::continuing;
-        return fin ? sent() : errc::ok;
-    }
-
-    // 5.4: "a fragmented message consists of a single frame with the FIN bit clear and an opcode other
-    // than 0, followed by zero or more frames with the FIN bit clear and the opcode set to 0, and
-    // terminated by a single frame with the FIN bit set and an opcode of 0."
-    template <class Push>
-    void cut(std::span<const std::byte> part, bool fin, opcode op, Push push) const {
-        do {
-            const auto frame = part.first((std::min)(part.size(), fragment_));
-            part = part.subspan(frame.size());
-            push(op, fin && part.empty(), frame);
-            op = opcode::continuation;
-        } while (!part.empty());
-    }
-
-    template <class Out, class Keys, class Deflater>
-    static void push_part(opcode op, bool fin, std::span<const std::byte> frame, Out& out,
-                          Keys&& keys, Deflater& deflater) {
-        const auto compressed = deflater.part(frame, fin);
-        // RFC 7692 6.1: the bit is set in the first frame of the message alone.
-        if (op == opcode::continuation) out.push(op, fin, compressed, keys());
-        else out.push_compressed(op, fin, compressed, keys());
-        deflater.sent();
-    }
-
-    writer_state state_ = writer_state::between;
-    // Facts that decide no transition.
-    message_kind kind_ = message_kind::text;
-    bool check_text_;
-    utf8_validator text_;
-    std::size_t fragment_;
-    std::uint64_t count_ = 0;
-};
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_WRITER_HPP
-
-// ==== sansocket/detail/segment_queue.hpp =========================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_SEGMENT_QUEUE_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_SEGMENT_QUEUE_HPP
-// segment_queue.hpp
-//
-// A queue of bytes whose addresses stay put until they are taken out: blocks
-// that are appended to, and payloads that somebody else owns, in order.
-//
-// Appending never moves a byte that is already there unless `may_move` says
-// that nobody looks at it.
-
-namespace sansocket::detail {
-
-class segment_queue {
-public:
-    segment_queue() = default;
-    segment_queue(segment_queue&& other) noexcept
-        : segments_(std::move(other.segments_)),
-          spare_(std::move(other.spare_)),
-          spare_size_(std::exchange(other.spare_size_, 0)),
-          first_(std::exchange(other.first_, 0)),
-          size_(std::exchange(other.size_, 0)) {}
-    segment_queue& operator=(segment_queue&& other) noexcept {
-        segments_ = std::move(other.segments_);
-        spare_ = std::move(other.spare_);
-        spare_size_ = std::exchange(other.spare_size_, 0);
-        first_ = std::exchange(other.first_, 0);
-        size_ = std::exchange(other.size_, 0);
-        return *this;
-    }
-    ~segment_queue() = default;
-
-    std::size_t size() const noexcept { return size_; }
-    bool empty() const noexcept { return size_ == 0; }
-
-    // Room for `n` contiguous bytes at the end, to be written at once.
-    SANSOCKET_ALWAYS_INLINE std::byte* extend(std::size_t n, bool may_move) {
-        if (first_ == segments_.size() || segments_.back().room() < n) [[unlikely]]
-            grow(n, may_move);
-        segment& back = segments_.back();
-        std::byte* const at = back.block.get() + back.end;
-        back.end += n;
-        size_ += n;
-        return at;
-    }
-
-    // After this one `extend` and one `append` together fail in `extend` or not at all.
-    void expect_two() {
-        if (segments_.capacity() - segments_.size() < 2)
-            segments_.reserve(segments_.size() * 2 + 2);
-    }
-
-    // Bytes that `owner` keeps alive.
-    void append(std::shared_ptr<const void> owner, std::span<const std::byte> bytes) {
-        if (bytes.empty()) return;
-        segments_.push_back(
-            {nullptr, std::move(owner), bytes.data(), 0, bytes.size(), bytes.size()});
-        size_ += bytes.size();
-    }
-
-    // The byte at `offset`, and those behind it up to the end of its segment.
-    std::span<const std::byte> at(std::size_t offset) const noexcept {
-        for (std::size_t i = first_; i != segments_.size(); ++i) {
-            const segment& s = segments_[i];
-            if (offset < s.size()) return s.bytes().subspan(offset);
-            offset -= s.size();
-        }
-        return {};
-    }
-
-    // Drops `n` bytes at the front.
-    void consume(std::size_t n) noexcept {
-        if (n == 0) return;
-        if (n == size_) return drop_all();
-        size_ -= n;
-        while (n != 0) {
-            segment& front = segments_[first_];
-            const std::size_t part = (std::min)(n, front.size());
-            front.begin += part;
-            n -= part;
-            if (front.size() == 0) drop_front();
-        }
-    }
-
-    // Drops all behind the first `size` bytes.
-    void truncate(std::size_t size) noexcept {
-        while (size_ > size) {
-            segment& back = segments_.back();
-            const std::size_t part = (std::min)(size_ - size, back.size());
-            back.end -= part;
-            size_ -= part;
-            if (back.size() == 0) segments_.pop_back();
-        }
-        if (size_ == 0) release();
-    }
-
-    void release() noexcept {
-        std::vector<segment>{}.swap(segments_);
-        spare_.reset();
-        spare_size_ = first_ = size_ = 0;
-    }
-
-    // Gives back the block that an empty queue keeps for the next bytes.
-    void shrink() noexcept {
-        if (size_ == 0) release();
-    }
-
-    // Bytes of memory held, payloads of others left out.
-    std::size_t memory() const noexcept {
-        std::size_t sum = 0;
-        for (const segment& s : segments_)
-            if (s.block) sum += s.capacity;
-        return sum + spare_size_;
-    }
-
-private:
-    static constexpr std::size_t first_block = 128;  // what a Ping leaves on an idle connection
-    static constexpr std::size_t largest_block = 64 * 1024;  // a larger one holds a single frame
-    static constexpr std::size_t keep = largest_block;       // kept by an empty queue
-
-    struct segment {
-        std::unique_ptr<std::byte[]> block;  // ours, or
-        std::shared_ptr<const void> owner;   // somebody else's
-        const std::byte* data = nullptr;
-        std::size_t begin = 0;
-        std::size_t end = 0;
-        std::size_t capacity = 0;
-
-        std::size_t size() const noexcept { return end - begin; }
-        std::size_t room() const noexcept { return block ? capacity - end : 0; }
-        std::span<const std::byte> bytes() const noexcept { return {data + begin, end - begin}; }
-    };
-
-    SANSOCKET_NOINLINE void grow(std::size_t n, bool may_move) {
-        if (first_ == segments_.size()) {
-            segments_.clear();
-            first_ = 0;
-        }
-        if (segments_.empty() || segments_.back().block == nullptr)
-            return segments_.push_back(new_block((std::max)(first_block, n)));
-        segment& back = segments_.back();
-        const std::size_t used = back.size();
-        if (may_move && used <= back.begin && used + n <= back.capacity) return to_front(back);
-        std::size_t capacity = (std::max)(n, (std::min)(largest_block, back.capacity * 2));
-        // Only into a larger block: a full one would be copied for every frame.
-        const bool move = may_move && used + n <= largest_block && back.capacity < capacity;
-        if (move) capacity = (std::max)(capacity, used + n);
-        segment fresh = new_block(capacity);
-        if (!move) return segments_.push_back(std::move(fresh));
-        std::memcpy(fresh.block.get(), back.bytes().data(), used);
-        fresh.end = used;
-        back = std::move(fresh);
-    }
-
-    static void to_front(segment& s) noexcept {
-        std::memcpy(s.block.get(), s.bytes().data(), s.size());  // no overlap: half of it is free
-        s.end = s.size();
-        s.begin = 0;
-    }
-
-    segment new_block(std::size_t capacity) {
-        if (spare_size_ >= capacity)
-            return from_block(std::move(spare_), std::exchange(spare_size_, 0));
-        return from_block(std::unique_ptr<std::byte[]>(new std::byte[capacity]), capacity);
-    }
-    static segment from_block(std::unique_ptr<std::byte[]> block, std::size_t capacity) noexcept {
-        const std::byte* const data = block.get();
-        return {std::move(block), nullptr, data, 0, 0, capacity};
-    }
-
-    // The usual case, everything was taken: the last block is kept for what comes next.
-    void drop_all() noexcept {
-        size_ = 0;
-        std::size_t last = segments_.size();
-        while (last != first_ &&
-               !(segments_[last - 1].block && segments_[last - 1].capacity <= keep))
-            --last;
-        if (last == first_) {
-            segments_.clear();
-        } else {
-            segment& kept = segments_[last - 1];
-            kept.begin = kept.end = 0;
-            if (last != 1) segments_.front() = std::move(kept);
-            segments_.erase(segments_.begin() + 1, segments_.end());
-        }
-        first_ = 0;
-    }
-
-    // A block that is used up is kept as the spare one.
-    void drop_front() noexcept {
-        segment& front = segments_[first_];
-        if (front.block && front.capacity <= keep && front.capacity > spare_size_) {
-            spare_ = std::move(front.block);
-            spare_size_ = front.capacity;
-        }
-        front = segment{};
-        ++first_;
-        if (first_ >= 32 && first_ * 2 >= segments_.size()) {
-            segments_.erase(segments_.begin(),
-                            segments_.begin() + static_cast<std::ptrdiff_t>(first_));
-            first_ = 0;
-        }
-    }
-
-    std::vector<segment> segments_;
-    std::unique_ptr<std::byte[]> spare_;  // a block that is empty
-    std::size_t spare_size_ = 0;
-    std::size_t first_ = 0;  // segments before it are used up
-    std::size_t size_ = 0;
-};
-
-}  // namespace sansocket::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_SEGMENT_QUEUE_HPP
-
-// ==== sansocket/machine/send_queue.hpp ===========================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_MACHINE_SEND_QUEUE_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_MACHINE_SEND_QUEUE_HPP
-// send_queue.hpp
-//
-// Messages and control frames into bytes for the transport. RFC 6455 5.4, 5.5,
-// 6.1.
-//
-// Two lines of bytes: data, in the order in which it was accepted, the Close
-// frame last; and control (Ping, Pong), which goes ahead of the data at the
-// next frame's boundary. Frames describe themselves, so boundaries are found by
-// walking the headers and are stored nowhere.
-//
-// What `output` has shown may be on its way into the transport: until
-// `consume` it neither moves nor changes nor goes, and control frames wait
-// behind it.
-//
-// Knows nothing of: whether a frame may be sent now, time, why it is dropped.
-// Section numbers in this file refer to RFC 6455.
-
-namespace sansocket {
-
-/// What may wait to be sent.
-struct send_limits {
-    /// Bytes waiting at which no further message is taken (`errc::backpressure`). A message that is
-    /// taken may pass it, so memory is bounded by this and one message more. Default 1 MiB.
-    std::size_t high_bytes = 1024 * 1024;
-    /// Bytes waiting at or under which an adapter lets its waiting senders go on. Default 256 KiB.
-    std::size_t low_bytes = 256 * 1024;
-    /// Data frames waiting at which no further message is taken. Default 16384.
-    std::size_t high_count = 16384;
-    /// Bytes of payload in a frame of a message that is sent in parts: larger parts are cut, so that
-    /// control frames go between. 5.4. 0: never. Default 64 KiB.
-    std::size_t fragment_bytes = 64 * 1024;
-    /// Bytes of Pings and Pongs waiting beyond which only the latest Ping is still answered, which
-    /// 5.5.3 allows, and no Ping is taken (`errc::backpressure`). Default 8 KiB.
-    std::size_t control_bytes = 8 * 1024;
-};
-
-/// A payload that is shared and not copied: `owner` keeps `bytes` alive and unchanged.
-struct shared_payload {
-    std::shared_ptr<const void> owner;  ///< Keeps `bytes` alive.
-    std::span<const std::byte> bytes;   ///< The payload, whole.
-};
-
-/// What to write, in order. Views that stay valid until the next `consume_output`.
-class output_buffers {
-    struct view {  // trivial, for most of the array is never looked at
-        const std::byte* data;
-        std::size_t size;
-    };
-
-public:
-    static constexpr std::size_t capacity = 16;  ///< Most buffers that it holds.
-
-    /// Goes over the buffers as spans.
-    class iterator {
-    public:
-        /// @{
-        /// What a forward iterator has.
-        using value_type = std::span<const std::byte>;
-        using difference_type = std::ptrdiff_t;
-        iterator() = default;
-        explicit iterator(const view* at) noexcept : at_(at) {}
-        value_type operator*() const noexcept { return {at_->data, at_->size}; }
-        iterator& operator++() noexcept {
-            ++at_;
-            return *this;
-        }
-        iterator operator++(int) noexcept { return iterator{at_++}; }
-        /// @}
-        friend bool operator==(iterator, iterator) = default;
-
-    private:
-        const view* at_ = nullptr;
-    };
-
-    /// No buffers.
-    output_buffers() noexcept {}  // NOLINT: leaves the views as they are
-
-    /// At the first buffer.
-    [[nodiscard]] iterator begin() const noexcept { return iterator{views_.data()}; }
-    /// Behind the last one.
-    [[nodiscard]] iterator end() const noexcept { return iterator{views_.data() + count_}; }
-    /// Buffer number `i`, from 0; `i` is less than `size()`.
-    [[nodiscard]] std::span<const std::byte> operator[](std::size_t i) const noexcept {
-        return {views_[i].data, views_[i].size};
-    }
-    /// How many buffers, 0 to 16.
-    [[nodiscard]] std::size_t size() const noexcept { return count_; }
-    [[nodiscard]] bool empty() const noexcept { return count_ == 0; }  ///< Whether there are none.
-    /// Whether no more fit.
-    [[nodiscard]] bool full() const noexcept { return count_ == capacity; }
-    /// Bytes in all of them.
-    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
-
-    /// Puts a buffer behind the others. Only while it is not `full()`.
-    void add(std::span<const std::byte> buffer) noexcept {
-        views_[count_++] = {buffer.data(), buffer.size()};
-        bytes_ += buffer.size();
-    }
-
-private:
-    std::array<view, capacity> views_;
-    std::size_t count_ = 0;
-    std::size_t bytes_ = 0;
-};
-
-/// The bytes an endpoint of role `Role` has to send. Only a client masks. 5.1.
-template <role Role>
-class send_queue {
-public:
-    /// An empty queue with these limits.
-    explicit send_queue(const send_limits& limits = {}) noexcept
-        : high_bytes_(limits.high_bytes),
-          low_bytes_(limits.low_bytes),
-          high_count_(limits.high_count),
-          control_bytes_((std::max)(limits.control_bytes, std::size_t{1})) {}  // a Pong at least
-
-    /// Queues raw bytes ahead of all frames: the opening handshake. Copied.
-    void push_raw(std::span<const std::byte> bytes) {
-        std::copy(bytes.begin(), bytes.end(), head_extend(bytes.size()));
-        raw_left_ += bytes.size();
-    }
-
-    /// Queues a frame of data, or the Close frame, behind all data. `payload` is copied.
-    ///
-    /// @param key  masks the payload; a server's is not looked at.
-    SANSOCKET_ALWAYS_INLINE void push(opcode op, bool fin, std::span<const std::byte> payload,
-                                      masking_key key);
-
-    /// The same with RSV1, for a payload that is compressed. RFC 7692 6.1.
-    void push_compressed(opcode op, bool fin, std::span<const std::byte> payload, masking_key key);
-
-    /// Queues a whole frame that is shared: header and payload, not masked. Not copied, unless it is
-    /// so small that this costs less.
-    void push_frame(shared_payload frame) requires(Role == role::server);
-
-    /// Queues a frame of data whose payload is shared. A server's is not copied; a client's is, for
-    /// it must be masked.
-    void push_shared(opcode op, bool fin, shared_payload payload, masking_key key);
-
-    /// Queues a frame of data whose payload is given away. Not copied; a client masks it in place.
-    void push_owned(opcode op, bool fin, std::shared_ptr<void> owner, std::span<std::byte> payload,
-                    masking_key key);
-
-    /// Queues a Ping or a Pong ahead of the data. 5.5.2, 5.5.3.
-    ///
-    /// @return errc::backpressure if `control_bytes` wait already. A Pong is kept all the same, as
-    ///         the one that answers the latest Ping.
-    errc push_control(opcode op, std::span<const std::byte> payload, masking_key key);
-
-    /// What to write next. Until `consume` it stays as it is, and is what further calls return.
-    [[nodiscard]] output_buffers output() noexcept;
-
-    /// The transport took the first `n` bytes of `output`; 0 if it took none.
-    ///
-    /// @param n  at most the bytes that the last `output` showed.
-    void consume(std::size_t n);
-
-    /// Drops every frame that has not begun to go out and was not shown by `output`.
-    ///
-    /// @return whether a frame of data, or the Close frame, was dropped.
-    bool drop_unsent() noexcept;
-
-    /// Drops everything. What `output` has shown is kept, and no longer offered, until `consume`.
-    void stop() noexcept;
-
-    /// Bytes waiting: headers, payloads, control frames.
-    [[nodiscard]] std::size_t bytes() const noexcept {
-        return stopped_ ? 0 : data_.size() + control_size();
-    }
-    /// Frames of data waiting, those partly sent and the Close frame included.
-    [[nodiscard]] std::size_t frames() const noexcept { return frames_; }
-    /// Whether nothing waits.
-    [[nodiscard]] bool empty() const noexcept {
-        return stopped_ || (data_.empty() && control_size() == 0);
-    }
-    /// Whether `stop` was called.
-    [[nodiscard]] bool stopped() const noexcept { return stopped_; }
-    /// Whether data and Close have all been taken by the transport.
-    [[nodiscard]] bool data_empty() const noexcept { return data_.empty(); }
-    /// Whether another message is refused for want of room.
-    [[nodiscard]] bool full() const noexcept {
-        return data_.size() >= high_bytes_ || frames_ >= high_count_;
-    }
-    /// Whether waiting senders may go on.
-    [[nodiscard]] bool drained() const noexcept { return data_.size() <= low_bytes_ && !full(); }
-    /// Bytes of memory held.
-    [[nodiscard]] std::size_t memory() const noexcept {
-        return data_.memory() + (control_ ? sizeof *control_ + control_->frames.memory() : 0);
-    }
-    /// Gives back the memory that nothing lies in.
-    void shrink() noexcept {
-        if (shown_) return;
-        data_.shrink();
-        if (control_size() == 0) control_.reset();
-    }
-
-private:
-    static constexpr bool masks = Role == role::client;
-    static constexpr std::size_t small_frame = 512;  // bytes
-
-    static frame_header header_of(opcode op, bool fin, std::size_t size, masking_key key) noexcept {
-        frame_header header{fin, op, size, std::nullopt};
-        if constexpr (masks) header.key = key;
-        return header;
-    }
-    // Pings and Pongs: of most connections there are none, most of the time.
-    struct control_line {
-        detail::segment_queue frames;
-        std::size_t left = 0;                // bytes of the frame that has partly gone out
-        std::vector<std::byte> latest_pong;  // header and payload, while `frames` is at its limit
-    };
-    [[nodiscard]] std::size_t control_size() const noexcept {
-        return control_ ? control_->frames.size() : 0;
-    }
-    // Of what waits there, the first `size` bytes stay.
-    void truncate_control(std::size_t size) noexcept {
-        if (size == 0 || !control_) return control_.reset();
-        control_->frames.truncate(size);
-        control_->latest_pong = {};
-    }
-    std::byte* head_extend(std::size_t n) { return data_.extend(n, !shown_); }
-    SANSOCKET_ALWAYS_INLINE void write(detail::segment_queue& to, const frame_header& header,
-                                       std::span<const std::byte> payload);
-    void write_shared(const frame_header& header, std::shared_ptr<const void> owner,
-                      std::span<const std::byte> payload);
-    static std::size_t frame_size_at(const detail::segment_queue& in, std::size_t at) noexcept;
-    SANSOCKET_NOINLINE static std::size_t pass(const detail::segment_queue& in, std::size_t begin,
-                                               std::size_t end, std::size_t& left) noexcept;
-    void pass_data(std::size_t n) noexcept;
-    void consume_control(std::size_t n);
-    static void show(const detail::segment_queue& from, std::size_t begin, std::size_t end,
-                     output_buffers& out) noexcept;
-
-    detail::segment_queue data_;
-    std::unique_ptr<control_line> control_;
-    std::size_t frame_left_ = 0;  // bytes of the frame of data that has partly gone out
-    std::size_t raw_left_ = 0;    // bytes of the opening handshake at the front of the data
-    std::size_t frames_ = 0;
-    // What `output` showed: data up to the boundary, control, more data.
-    std::size_t shown_lead_ = 0;
-    std::size_t shown_control_ = 0;
-    std::size_t shown_data_ = 0;  // both parts together
-    bool shown_ = false;
-    bool stopped_ = false;
-    std::size_t high_bytes_, low_bytes_, high_count_, control_bytes_;  // as in `send_limits`
-};
-
-template <role Role>
-SANSOCKET_ALWAYS_INLINE void send_queue<Role>::write(detail::segment_queue& to,
-                                                     const frame_header& header,
-                                                     std::span<const std::byte> payload) {
-    const std::size_t header_size = encoded_size(header);
-    std::byte* const at = to.extend(header_size + payload.size(), !shown_);
-    encode(header, at);
-    if (payload.empty()) return;
-    if constexpr (masks) (void)mask_copy(at + header_size, payload, *header.key);
-    else std::memcpy(at + header_size, payload.data(), payload.size());
-}
-
-template <role Role>
-SANSOCKET_ALWAYS_INLINE void send_queue<Role>::push(opcode op, bool fin,
-                                                    std::span<const std::byte> payload,
-                                                    masking_key key) {
-    if (stopped_) [[unlikely]]
-        return;
-    write(data_, header_of(op, fin, payload.size(), key), payload);
-    ++frames_;
-}
-
-template <role Role>
-void send_queue<Role>::push_compressed(opcode op, bool fin, std::span<const std::byte> payload,
-                                       masking_key key) {
-    if (stopped_) return;
-    frame_header header = header_of(op, fin, payload.size(), key);
-    header.compressed = true;
-    write(data_, header, payload);
-    ++frames_;
-}
-
-template <role Role>
-void send_queue<Role>::push_frame(shared_payload frame) requires(Role == role::server) {
-    if (stopped_) return;
-    const std::size_t size = frame.bytes.size();
-    if (size < small_frame) std::memcpy(data_.extend(size, !shown_), frame.bytes.data(), size);
-    else data_.append(std::move(frame.owner), frame.bytes);
-    ++frames_;
-}
-
-template <role Role>
-void send_queue<Role>::push_shared(opcode op, bool fin, shared_payload payload, masking_key key) {
-    if (stopped_) return;
-    if constexpr (masks) {
-        push(op, fin, payload.bytes, key);
-    } else {
-        write_shared(header_of(op, fin, payload.bytes.size(), key), std::move(payload.owner),
-                     payload.bytes);
-    }
-}
-
-template <role Role>
-void send_queue<Role>::push_owned(opcode op, bool fin, std::shared_ptr<void> owner,
-                                  std::span<std::byte> payload, masking_key key) {
-    if (stopped_) return;
-    if constexpr (masks) (void)mask_in_place(payload, key);
-    write_shared(header_of(op, fin, payload.size(), key), std::move(owner), payload);
-}
-
-// Both or nothing: no header stays whose payload cannot be queued.
-template <role Role>
-void send_queue<Role>::write_shared(const frame_header& header, std::shared_ptr<const void> owner,
-                                    std::span<const std::byte> payload) {
-    data_.expect_two();
-    write(data_, header, {});
-    data_.append(std::move(owner), payload);
-    ++frames_;
-}
-
-template <role Role>
-errc send_queue<Role>::push_control(opcode op, std::span<const std::byte> payload,
-                                    masking_key key) {
-    if (stopped_) return errc::closed;
-    const frame_header header = header_of(op, true, payload.size(), key);
-    if (!control_) control_ = std::make_unique<control_line>();
-    if (control_->frames.size() < control_bytes_) {
-        write(control_->frames, header, payload);
-        return errc::ok;
-    }
-    if (op == opcode::pong) {
-        // 5.5.3: "MAY elect to send a Pong frame for only the most recently processed Ping frame."
-        auto& pong = control_->latest_pong;
-        pong = std::vector<std::byte>(encoded_size(header) + payload.size());
-        const std::size_t size = encode(header, pong.data());
-        std::copy(payload.begin(), payload.end(), pong.begin() + static_cast<std::ptrdiff_t>(size));
-        if constexpr (masks) (void)mask_in_place({pong.data() + size, pong.size() - size}, key);
-    }
-    return errc::backpressure;
-}
-
-template <role Role>
-output_buffers send_queue<Role>::output() noexcept {
-    output_buffers out;
-    if (stopped_) return out;
-    const std::size_t data = shown_ ? shown_data_ : data_.size();
-    const std::size_t control = shown_ ? shown_control_ : control_size();
-    if (!shown_) shown_lead_ = control == 0 ? data : raw_left_ + frame_left_;  // to the boundary
-    const std::size_t lead = (std::min)(shown_lead_, data);
-    show(data_, 0, lead, out);
-    shown_data_ = out.bytes();
-    if (control != 0) show(control_->frames, 0, control, out);
-    shown_control_ = out.bytes() - shown_data_;
-    show(data_, lead, data, out);
-    shown_data_ = out.bytes() - shown_control_;
-    shown_ = out.bytes() != 0;
-    return out;
-}
-
-// Adds the bytes from `begin` to `end`; fewer only where `out` is full then.
-template <role Role>
-void send_queue<Role>::show(const detail::segment_queue& from, std::size_t begin, std::size_t end,
-                            output_buffers& out) noexcept {
-    while (begin != end && !out.full()) {
-        const auto part = from.at(begin);
-        const std::size_t size = (std::min)(part.size(), end - begin);
-        out.add(part.first(size));
-        begin += size;
-    }
-}
-
-template <role Role>
-void send_queue<Role>::consume(std::size_t n) {
-    shown_ = false;
-    if (stopped_) return stop();
-    const std::size_t lead = (std::min)(n, shown_lead_);
-    const std::size_t control = (std::min)(n - lead, shown_control_);
-    const std::size_t data = n - control;
-    pass_data(data);
-    data_.consume(data);
-    if (control_) consume_control(control);
-}
-
-template <role Role>
-bool send_queue<Role>::drop_unsent() noexcept {
-    const std::size_t shown = shown_ ? shown_data_ : 0;
-    std::size_t kept = raw_left_ + frame_left_;
-    std::size_t frames = frame_left_ != 0 ? 1 : 0;
-    for (; kept < shown; ++frames) kept += frame_size_at(data_, kept);
-    data_.truncate(kept);
-    const std::size_t begun = control_ ? control_->left : 0;
-    truncate_control(shown_ ? shown_control_ : begun);
-    return std::exchange(frames_, frames) != frames;
-}
-
-template <role Role>
-void send_queue<Role>::stop() noexcept {
-    stopped_ = true;
-    data_.truncate(shown_ ? shown_data_ : 0);
-    truncate_control(shown_ ? shown_control_ : 0);
-    if (!shown_) frame_left_ = raw_left_ = frames_ = 0;
-}
-
-// Bytes of the frame that begins at `at`.
-template <role Role>
-std::size_t send_queue<Role>::frame_size_at(const detail::segment_queue& in,
-                                            std::size_t at) noexcept {
-    const auto parsed =
-        parse_frame_header<rsv1::compressed>(in.at(at), peer_of(Role));  // in one piece, by `write`
-    return parsed.size + static_cast<std::size_t>(parsed.value.payload_length);
-}
-
-// Goes over the frames from `begin` to `end` and says how many end there. `left` is what is left of
-// the frame at `begin` if that is no boundary; then the same for `end`.
-template <role Role>
-std::size_t send_queue<Role>::pass(const detail::segment_queue& in, std::size_t begin,
-                                   std::size_t end, std::size_t& left) noexcept {
-    std::size_t ended = 0;
-    while (begin != end) {
-        if (left == 0) left = frame_size_at(in, begin);
-        const std::size_t part = (std::min)(left, end - begin);
-        left -= part;
-        begin += part;
-        if (left == 0) ++ended;
-    }
-    return ended;
-}
-
-template <role Role>
-void send_queue<Role>::pass_data(std::size_t n) noexcept {
-    if (n == data_.size()) {  // the usual case: everything went out
-        frame_left_ = raw_left_ = frames_ = 0;
-        return;
-    }
-    const std::size_t raw = (std::min)(n, raw_left_);
-    raw_left_ -= raw;
-    frames_ -= pass(data_, raw, n, frame_left_);
-}
-
-template <role Role>
-void send_queue<Role>::consume_control(std::size_t n) {
-    auto& [frames, left, pong] = *control_;
-    if (n == frames.size()) left = 0;
-    else (void)pass(frames, 0, n, left);
-    frames.consume(n);
-    if (pong.empty() || frames.size() >= control_bytes_) return;
-    std::copy(pong.begin(), pong.end(), frames.extend(pong.size(), true));
-    std::vector<std::byte>{}.swap(pong);
-}
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_SEND_QUEUE_HPP
-
-// ==== sansocket/prepared_message.hpp =============================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_PREPARED_MESSAGE_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_PREPARED_MESSAGE_HPP
-// prepared_message.hpp
-//
-// A message for many: its frame is made once, and the compressed one once for
-// each window that connections agreed on, when the first of them needs it.
-// Servers send them by reference. A client masks each frame with a key of its
-// own (RFC 6455 5.3), and sends it as any other message.
-//
-// It never changes, and copies of it are the same one: any number of threads may
-// send it, each over its own connections. Where several need a compressed frame
-// that is not there yet, one makes it and the others wait for it.
-//
-// Knows nothing of: who gets it, which library compresses.
-// Section numbers in this file refer to RFC 7692 unless another is named.
-
-namespace sansocket {
-
-/// A message that is sent over many connections.
-class prepared_message {
-public:
-    /// @param payload  copied.
-    /// @param how      of it, level, memory level and the largest window count.
-    prepared_message(message_kind kind, std::span<const std::byte> payload,
-                     const deflate_options& how = {})
-        : shared_(std::make_shared<shared>(kind, payload, how)) {}
-    explicit prepared_message(std::string_view text, const deflate_options& how = {})
-        : prepared_message(message_kind::text, detail::bytes_of(text), how) {}
-
-    [[nodiscard]] message_kind kind() const noexcept { return shared_->kind; }  ///< Text or binary.
-    /// Lives as long as a copy of this message.
-    [[nodiscard]] std::span<const std::byte> payload() const noexcept {
-        return bytes_of(shared_->plain).subspan(shared_->header_size);
-    }
-    /// errc::text_not_utf8 where it is text and is not: no connection sends it.
-    [[nodiscard]] errc error() const noexcept { return shared_->error; }
-    /// How it is compressed.
-    [[nodiscard]] const deflate_options& how() const noexcept { return shared_->how; }
-
-    /// A server's frame.
-    [[nodiscard]] shared_payload frame() const { return {shared_, bytes_of(shared_->plain)}; }
-
-    /// A server's compressed frame for connections with a window of `window_bits`, made now if it is
-    /// not there; nothing where it would be no smaller, or there is no memory to compress with.
-    ///
-    /// @tparam Codec  a model of `deflate_codec`.
-    template <class Codec>
-    [[nodiscard]] std::optional<shared_payload> compressed(std::uint8_t window_bits) const;
-
-    /// How many compressed frames were made.
-    [[nodiscard]] std::size_t compressed_frames() const noexcept {
-        std::size_t made = 0;
-        for (const compressed_frame& f : shared_->compressed)
-            if (f.state.load(std::memory_order_acquire) == frame_state::made) ++made;
-        return made;
-    }
-
-private:
-    enum class frame_state : std::uint8_t { none, being_made, made, useless };
-
-    struct compressed_frame {
-        std::atomic<frame_state> state = frame_state::none;
-        std::vector<std::byte> bytes;  // written by who set `being_made`, until `made`
-    };
-
-    struct shared {
-        shared(message_kind k, std::span<const std::byte> payload, const deflate_options& h)
-            : kind(k), how(h), plain(frame_of(k, payload, false)) {
-            header_size = plain.size() - payload.size();
-            if (k == message_kind::text && !is_valid_utf8(payload)) error = errc::text_not_utf8;
-        }
-        message_kind kind;
-        errc error{};
-        deflate_options how;
-        std::size_t header_size = 0;
-        std::vector<std::byte> plain;
-        std::array<compressed_frame, 8>
-            compressed;  // 8 to 15 bits, by the last three of the number
-    };
-
-    // Sets the state of a frame that is being made, whatever becomes of it, and wakes who waits.
-    struct making {
-        ~making() {
-            frame->state.store(result, std::memory_order_release);
-            frame->state.notify_all();
-        }
-        compressed_frame* frame;
-        frame_state result = frame_state::none;
-    };
-
-    static std::span<const std::byte> bytes_of(const std::vector<std::byte>& frame) noexcept {
-        return {frame.data(), frame.size()};
-    }
-    static std::vector<std::byte> frame_of(message_kind kind, std::span<const std::byte> payload,
-                                           bool compressed);
-    template <class Codec>
-    void make(compressed_frame& to, std::uint8_t window_bits) const;
-
-    std::shared_ptr<shared> shared_;
-};
-
-inline std::vector<std::byte> prepared_message::frame_of(message_kind kind,
-                                                         std::span<const std::byte> payload,
-                                                         bool compressed) {
-    const frame_header header{true, opcode_of(kind), payload.size(), std::nullopt, compressed};
-    std::vector<std::byte> out(encoded_size(header) + payload.size());
-    const std::size_t size = encode(header, out.data());
-    std::copy(payload.begin(), payload.end(), out.begin() + static_cast<std::ptrdiff_t>(size));
-    return out;
-}
-
-template <class Codec>
-std::optional<shared_payload> prepared_message::compressed(std::uint8_t window_bits) const {
-    const std::uint8_t most = (std::max)(shared_->how.own_window_bits, min_window_bits);
-    const std::uint8_t bits = (std::min)({window_bits, most, max_window_bits});
-    compressed_frame& frame = shared_->compressed[std::size_t{bits} % 8U];
-    for (;;) {
-        frame_state seen = frame.state.load(std::memory_order_acquire);
-        if (seen == frame_state::made) return shared_payload{shared_, frame.bytes};
-        if (seen == frame_state::useless) return std::nullopt;
-        if (seen == frame_state::being_made) frame.state.wait(seen, std::memory_order_acquire);
-        else if (frame.state.compare_exchange_strong(seen, frame_state::being_made))
-            make<Codec>(frame, bits);
-    }
-}
-
-template <class Codec>
-void prepared_message::make(compressed_frame& to, std::uint8_t window_bits) const {
-    making end{&to};
-    message_deflater<Codec> deflater(shared_->how);
-    deflater.start({window_bits, false});  // it refers to no other message
-    const auto compressed = deflater.wants(compression::on, payload().size())
-                                ? deflater.whole(payload())
-                                : std::nullopt;
-    if (compressed) to.bytes = frame_of(kind(), *compressed, true);
-    end.result = compressed ? frame_state::made : frame_state::useless;
-}
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_PREPARED_MESSAGE_HPP
-
-// ==== sansocket/wire/close_info.hpp ==============================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_CLOSE_INFO_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_WIRE_CLOSE_INFO_HPP
-// close_info.hpp
-//
-// How a connection ended: separate facts, each written once. RFC 6455 7.1.
-//
-// Section numbers in this file refer to RFC 6455.
-
-namespace sansocket {
-
-/// What a Close frame said. 5.5.1.
-struct close_frame {
-    close_code code = close_code::no_status;  ///< `no_status` for an empty payload.
-    std::string reason;                       ///< UTF-8, 0 to 123 bytes.
-
-    friend bool operator==(const close_frame&, const close_frame&) = default;
-};
-
-/// How a connection ended, or what is known of it so far.
-struct close_info {
-    std::optional<close_frame> received;  ///< The peer's Close frame, the first one. 7.1.5.
-    std::optional<close_frame> sent;      ///< Ours, from when it was queued.
-    bool clean = false;     ///< Both Closes exchanged: ours taken by the transport. 7.1.4.
-    errc cause = errc::ok;  ///< What ended it, the first thing; `errc::ok` before that.
-    bool incomplete_message = false;    ///< The end cut off a message or a frame.
-    std::uint64_t discarded_bytes = 0;  ///< Input thrown away after the Close or the failure.
-    std::uint64_t unsent_bytes = 0;     ///< Output accepted and thrown away, our last Close aside.
-
-    /// The WebSocket Connection Close Code. 7.1.5.
-    ///
-    /// @return what the peer sent; 1005 if its Close held none; 1006 if no Close frame came.
-    [[nodiscard]] close_code code() const noexcept {
-        return received ? received->code : close_code::abnormal;
-    }
-    /// The WebSocket Connection Close Reason; empty if there is none. 7.1.6.
-    [[nodiscard]] std::string reason() const { return received ? received->reason : std::string{}; }
-};
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_CLOSE_INFO_HPP
-
-// ==== sansocket/wire/time.hpp ====================================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
-// time.hpp
-//
-// The library's words for time. It never asks a clock: who calls says what time
-// it is, on any clock that does not go back, as points of std::chrono::steady_clock.
-
-namespace sansocket {
-
-/// A moment, as the caller tells it.
-using time_point = std::chrono::steady_clock::time_point;
-
-/// A span of time.
-using duration = std::chrono::steady_clock::duration;
-
-/// No deadline.
-inline constexpr time_point never = (time_point::max)();
-
-/// A deadline that has passed whatever the time is.
-inline constexpr time_point immediately = (time_point::min)();
-
-/// `now + span`, or `never` where `span` is 0 or would pass it.
-[[nodiscard]] constexpr time_point after(time_point now, duration span) noexcept {
-    if (span <= duration::zero() || (now >= time_point{} && span >= never - now)) return never;
-    return now + span;
-}
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
-
-// ==== sansocket_asio/detail/outbox.hpp ===========================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OUTBOX_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OUTBOX_HPP
-// outbox.hpp
-//
-// The line in front of a connection's send queue, of what is not sent by its own
-// executor or must not wait for room: a mutex, messages, a limit, what becomes of
-// them at the limit, and an answer: whether the connection takes any more.
-
-namespace sansocket_asio::detail {
-
-class outbox {
-public:
-    struct item {
-        std::variant<sansocket::message, sansocket::prepared_message, sansocket::close_frame> what;
-        std::optional<when_full> policy{};  // without one it waits
-    };
-
-    /// `wake` posts a call of the session's `empty_outbox` to the connection's executor.
-    outbox(const backlog_limits& limits, sansocket::errc answer, std::function<void()> wake)
-        : limits_(limits), answer_(answer), wake_(std::move(wake)) {}
-
-    /// Whether it may be sent at all: errc::text_not_utf8.
-    static sansocket::errc check(const item& i) noexcept {
-        if (const auto* const p = std::get_if<sansocket::prepared_message>(&i.what))
-            return p->error();
-        const auto* const m = std::get_if<sansocket::message>(&i.what);
-        const bool text = m && m->kind == sansocket::message_kind::text;
-        return text && !sansocket::is_valid_utf8(m->bytes()) ? sansocket::errc::text_not_utf8
-                                                             : sansocket::errc::ok;
-    }
-    /// Gives it to the core; unchanged where that does not take it.
-    template <class Connection>
-    static sansocket::errc hand_to(Connection& core, item& i, sansocket::time_point now) {
-        if (auto* const m = std::get_if<sansocket::message>(&i.what))
-            return core.send(std::move(*m));
-        if (const auto* const m = std::get_if<sansocket::prepared_message>(&i.what))
-            return core.send(*m);
-        const auto& frame = std::get<sansocket::close_frame>(i.what);
-        return core.close(frame.code, frame.reason, now);
-    }
-
-    // From any thread.
-
-    sansocket::errc push(item given) {
-        std::list<item> one, dropped;  // freed outside of the lock
-        one.push_back(std::move(given));
-        const std::scoped_lock lock(mutex_);
-        if (const auto answer = answer_.load(); answer != sansocket::errc::ok) return answer;
-        if (is_close(one.front())) answer_ = sansocket::errc::closing;
-        else if (!make_room(one.front().policy, dropped)) return sansocket::errc::backpressure;
-        bytes_ += cost(one.front());
-        items_.splice(items_.end(), one);
-        if (!std::exchange(waking_, true)) wake_();
-        return sansocket::errc::ok;
-    }
-    /// From now on. What is there stays.
-    void limit(const backlog_limits& limits) {
-        const std::scoped_lock lock(mutex_);
-        limits_ = limits;
-    }
-    [[nodiscard]] bool waits() const {
-        const std::scoped_lock lock(mutex_);
-        return !items_.empty();
-    }
-    [[nodiscard]] std::size_t bytes() const {
-        const std::scoped_lock lock(mutex_);
-        return bytes_;
-    }
-    [[nodiscard]] drop_counters dropped() const {
-        const std::scoped_lock lock(mutex_);
-        return dropped_;
-    }
-
-    // On the connection's executor.
-
-    /// Gives the core what waits, as far as it takes it. `backpressure`: call again when it drains.
-    template <class Connection>
-    sansocket::errc pass_on(Connection& core, sansocket::time_point now) {
-        while (!take().empty()) {
-            const auto ec = hand_to(core, taken_.front(), now);
-            const auto policy = taken_.front().policy;
-            const bool no_room = ec == sansocket::errc::backpressure;
-            if (no_room && policy == when_full::close) close_slow(core, now);
-            if (no_room && policy == when_full::drop_new) count(&drop_counters::dropped_new);
-            if (no_room && policy && policy != when_full::drop_old) continue;
-            if (!no_room && ec != sansocket::errc::message_in_progress)
-                continue;  // a core that is over takes nothing
-            put_back();    // unchanged, for it was not taken
-            return sansocket::errc::backpressure;
-        }
-        return sansocket::errc::ok;
-    }
-    /// Closes because the peer is too slow, where somebody asked for that.
-    template <class Connection>
-    void close_slow(Connection& core, sansocket::time_point now) {
-        const auto ec = core.close(sansocket::close_code::policy_violation, "too slow", now);
-        if (ec == sansocket::errc::ok) count(&drop_counters::closed);
-    }
-    [[nodiscard]] bool too_slow() const {
-        const std::scoped_lock lock(mutex_);
-        return too_slow_;
-    }
-    void count(std::uint64_t drop_counters::*which) {
-        const std::scoped_lock lock(mutex_);
-        ++(dropped_.*which);
-    }
-    /// What the connection answers to who sends from now on.
-    void answer(sansocket::errc ec) {
-        if (answer_.load() == ec) return;
-        std::list<item> dropped;  // freed outside of the lock
-        const std::scoped_lock lock(mutex_);
-        const bool closes = answer_.load() == sansocket::errc::closing;
-        if (closes && ec != sansocket::errc::closed)
-            return;  // a close that is still to be passed on
-        answer_ = ec;
-        if (ec == sansocket::errc::ok) return;
-        dropped.swap(items_);
-        bytes_ = 0;
-        if (ec == sansocket::errc::closed) wake_ = [] {};  // whatever it holds is let go
-    }
-
-private:
-    static bool is_close(const item& i) noexcept {
-        return std::holds_alternative<sansocket::close_frame>(i.what);
-    }
-    static std::size_t cost(const item& i) noexcept {
-        constexpr std::size_t each = 64;
-        if (const auto* const m = std::get_if<sansocket::message>(&i.what))
-            return m->data.size() + each;
-        if (const auto* const m = std::get_if<sansocket::prepared_message>(&i.what))
-            return m->payload().size() + each;
-        return 0;
-    }
-    [[nodiscard]] bool full() const noexcept {
-        return bytes_ >= limits_.bytes || items_.size() >= limits_.count;
-    }
-
-    // Whether there is room for one more, now that `policy` was applied.
-    bool make_room(std::optional<when_full> policy, std::list<item>& dropped) {
-        while (full() && policy == when_full::drop_old && drop_oldest(dropped)) {}
-        if (!full()) return true;
-        if (!policy) return false;
-        if (*policy == when_full::close) {
-            answer_ = sansocket::errc::closing;
-            too_slow_ = true;
-            wake_();  // whatever waits already
-        } else ++dropped_.dropped_new;
-        return false;
-    }
-    bool drop_oldest(std::list<item>& dropped) {
-        const auto oldest = std::find_if(items_.begin(), items_.end(), [](const item& i) {
-            return i.policy == when_full::drop_old;
-        });
-        if (oldest == items_.end()) return false;
-        bytes_ -= cost(*oldest);
-        ++dropped_.dropped_old;
-        dropped.splice(dropped.end(), items_, oldest);
-        return true;
-    }
-
-    // The first of the line, out of it.
-    const std::list<item>& take() {
-        taken_.clear();
-        const std::scoped_lock lock(mutex_);
-        waking_ = !items_.empty();
-        if (waking_) {
-            taken_.splice(taken_.end(), items_, items_.begin());
-            bytes_ -= cost(taken_.front());
-        }
-        return taken_;
-    }
-    void put_back() {
-        const std::scoped_lock lock(mutex_);
-        bytes_ += cost(taken_.front());
-        items_.splice(items_.begin(), taken_);
-    }
-
-    mutable std::mutex mutex_;
-    std::list<item> items_;
-    std::size_t bytes_ = 0;
-    backlog_limits limits_;
-    drop_counters dropped_;
-    bool waking_ = false;    // a call of pass_on is on its way
-    bool too_slow_ = false;  // somebody asked for the close that is due to slow peers
-    std::atomic<sansocket::errc> answer_;
-    std::function<void()> wake_;
-    std::list<item> taken_;  // by pass_on: not under the mutex
-};
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OUTBOX_HPP
-
-// ==== sansocket_asio/detail/group_member.hpp =====================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_GROUP_MEMBER_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_GROUP_MEMBER_HPP
-// group_member.hpp
-//
-// What a group knows of its websockets: how to send to, to close and to abort each
-// of them on its own executor, and how many are left. See group.hpp.
-
-namespace sansocket_asio::detail {
-
-// The end of the transport, and the Close before it. Success if the closing handshake was clean.
-struct shutdown_operation {
-    using result = void;
-    static constexpr bool outlives_websocket = true;
-
-    sansocket::close_code code;
-    std::string reason;
-    bool asked = false;
-
-    template <class Session>
-    auto& timer(Session& s) const noexcept {
-        return s.changed();
-    }
-    template <class Session>
-    std::optional<std::error_code> look(Session& s) {
-        if (!s.core_) return std::error_code{};
-        if (!std::exchange(asked, true)) {
-            (void)s.core_->close(code, reason, s.now());  // one that ends already goes on
-            s.drive();
-        }
-        return s.ended() ? std::optional{s.ending()} : std::nullopt;
-    }
-    template <class Session>
-    void cancelled(Session&) const noexcept {}
-};
-
-// Says once how a member ended: not cleanly, if it goes away without having said.
-class member_done {
-public:
-    explicit member_done(std::function<void(bool clean)> say) : say_(std::move(say)) {}
-    member_done(member_done&& other) noexcept : say_(std::exchange(other.say_, nullptr)) {}
-    member_done& operator=(member_done&&) = delete;
-    ~member_done() { (*this)(false); }
-    void operator()(bool clean) {
-        if (const auto say = std::exchange(say_, nullptr)) say(clean);
-    }
-
-private:
-    std::function<void(bool clean)> say_;
-};
-
-// A websocket of any type. The functions may be called on any thread; it holds none alive.
-class group_member {
-public:
-    group_member() = default;
-    group_member(const group_member&) = delete;
-    group_member& operator=(const group_member&) = delete;
-    virtual ~group_member() = default;
-
-    virtual bool gone() const = 0;
-    virtual void close(sansocket::close_code code, const std::string& reason, member_done done) = 0;
-    virtual void abort() = 0;
-    virtual sansocket::errc send(const sansocket::prepared_message& prepared, when_full full) = 0;
-};
-
-template <class Session>
-class member_of_session final : public group_member {
-public:
-    explicit member_of_session(const std::shared_ptr<Session>& session)
-        : executor_(session->stream().get_executor()),
-          session_(session),
-          outbox_(session->shared_outbox()) {}
-
-    bool gone() const override { return session_.expired(); }
-    void close(sansocket::close_code code, const std::string& reason, member_done done) override {
-        ::asio::post(executor_, [weak = session_, executor = executor_, code, reason,
-                                 done = std::move(done)]() mutable {
-            const auto self = weak.lock();
-            if (!self) return;
-            wait_in_background(self, shutdown_operation{code, std::move(reason)}, executor,
-                               [done = std::move(done)](std::error_code ec) mutable { done(!ec); });
-        });
-    }
-    void abort() override {
-        ::asio::post(executor_, [weak = session_] {
-            if (const auto self = weak.lock()) self->abort(sansocket::errc::close_timeout);
-        });
-    }
-    sansocket::errc send(const sansocket::prepared_message& prepared, when_full full) override {
-        return outbox_->push({prepared, full});
-    }
-
-private:
-    typename Session::executor_type executor_;
-    std::weak_ptr<Session> session_;
-    std::shared_ptr<outbox> outbox_;
-};
-
-// The members of a group. `close_all`, `abort_all`, `timer` on the group's executor; the rest on any
-// thread.
-class group_members : public std::enable_shared_from_this<group_members> {
-public:
-    explicit group_members(const ::asio::any_io_executor& executor)
-        : timer_(executor, sansocket::never) {}
-
-    [[nodiscard]] ::asio::any_io_executor executor() { return timer_.get_executor(); }
-    /// Rings when all are over, by being cancelled.
-    [[nodiscard]] ::asio::steady_timer& timer() noexcept { return timer_; }
-
-    bool join(std::unique_ptr<group_member> member) {
-        const std::scoped_lock lock(mutex_);
-        if (closing_) return false;
-        if (members_.size() >=
-            look_at_) {  // those that are gone make room, at a constant cost each
-            std::erase_if(members_, [](const auto& m) { return m->gone(); });
-            look_at_ = 2 * members_.size() + 16;
-        }
-        members_.push_back(std::move(member));
-        return true;
-    }
-    /// False if that was done before.
-    bool close_all(sansocket::close_code code, const std::string& reason) {
-        {
-            const std::scoped_lock lock(mutex_);
-            if (std::exchange(closing_, true)) return false;
-            std::erase_if(members_, [](const auto& m) { return m->gone(); });
-            left_ = members_.size();
-        }
-        for (const auto& m : members_)  // they change no more
-            m->close(code, reason,
-                     member_done([self = shared_from_this()](bool clean) { self->count(clean); }));
-        return true;
-    }
-    /// To how many it was handed.
-    std::size_t send(const sansocket::prepared_message& prepared, when_full full) {
-        const std::scoped_lock lock(mutex_);
-        return static_cast<std::size_t>(
-            std::count_if(members_.begin(), members_.end(), [&](const auto& m) {
-                return m->send(prepared, full) == sansocket::errc::ok;
-            }));
-    }
-    void abort_all() {
-        for (const auto& m : members_) m->abort();
-    }
-    [[nodiscard]] bool all_over() const {
-        const std::scoped_lock lock(mutex_);
-        return closing_ && left_ == 0;
-    }
-    /// Those that have not answered count as failed, and are not waited for.
-    void give_up() {
-        const std::scoped_lock lock(mutex_);
-        failed_ += std::exchange(left_, 0);
-    }
-    /// How many ended cleanly, and how many not.
-    [[nodiscard]] std::pair<std::size_t, std::size_t> counted() const {
-        const std::scoped_lock lock(mutex_);
-        return {clean_, failed_};
-    }
-
-private:
-    void count(bool clean) {
-        const std::scoped_lock lock(mutex_);
-        if (left_ == 0) return;  // given up before
-        ++(clean ? clean_ : failed_);
-        if (--left_ == 0)
-            ::asio::post(timer_.get_executor(),
-                         [self = shared_from_this()] { self->timer_.cancel(); });
-    }
-
-    mutable std::mutex mutex_;
-    ::asio::steady_timer timer_;
-    std::vector<std::unique_ptr<group_member>> members_;
-    std::size_t look_at_ = 16;
-    std::size_t left_ = 0, clean_ = 0, failed_ = 0;
-    bool closing_ = false;
-};
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_GROUP_MEMBER_HPP
-
-// ==== sansocket/wire/close_payload.hpp ===========================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_CLOSE_PAYLOAD_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_WIRE_CLOSE_PAYLOAD_HPP
-// close_payload.hpp
-//
-// The payload of a Close frame: nothing, or a code and a reason. 5.5.1.
-//
-// Knows nothing of: whether a Close may be sent now.
-// Section numbers in this file refer to RFC 6455.
-
-namespace sansocket {
-
-/// Most bytes of a Close frame's reason: 125 less the two of the code. 5.5.
-inline constexpr std::size_t max_close_reason = max_control_payload - 2;
-
-/// What `parse_close_payload` found. `reason` is a view of its input.
-struct close_payload_result {
-    close_code code = close_code::no_status;  ///< `no_status` for an empty payload. 7.1.5.
-    std::string_view reason;                  ///< UTF-8, 0 to 123 bytes.
-    errc ec = errc::ok;                       ///< What is wrong, if anything.
-};
-
-/// Reads a Close frame's payload. 5.5.1, 7.4.
-///
-/// @param in  the whole payload, unmasked, 0 to 125 bytes.
-/// @return code and reason; or errc::close_payload_length (one byte), errc::close_code_reserved (a
-///         code that may not be sent), errc::close_reason_not_utf8.
-[[nodiscard]] inline close_payload_result parse_close_payload(
-    std::span<const std::byte> in) noexcept {
-    if (in.empty()) return {};
-    if (in.size() == 1) return {close_code::no_status, {}, errc::close_payload_length};
-    const auto code = static_cast<close_code>(detail::read_big_endian(in.first(2)));
-    if (!may_be_sent(code)) return {close_code::no_status, {}, errc::close_code_reserved};
-    const auto text = in.subspan(2);
-    const std::string_view reason{reinterpret_cast<const char*>(text.data()), text.size()};
-    if (!is_valid_utf8(text)) return {close_code::no_status, {}, errc::close_reason_not_utf8};
-    return {code, reason, errc::ok};
-}
-
-/// The payload of a Close frame, ready to be sent: 0 bytes, or 2 to 125.
-struct close_payload {
-    std::array<std::byte, max_control_payload> storage{};  ///< Its first `size` bytes are set.
-    std::size_t size = 0;                                  ///< Bytes: 0, or 2 to 125.
-
-    /// The payload: a view of `storage`.
-    [[nodiscard]] constexpr std::span<const std::byte> bytes() const noexcept {
-        return {storage.data(), size};
-    }
-};
-
-/// Judges what a caller wants in a Close frame. 5.5.1, 7.4.
-///
-/// `close_code::no_status` asks for an empty payload and takes no reason.
-///
-/// @return success, errc::invalid_close_code, errc::close_reason_too_long (over 123 bytes), or
-///         errc::text_not_utf8.
-[[nodiscard]] inline errc check_close(close_code code, std::string_view reason) noexcept {
-    if (code == close_code::no_status) return reason.empty() ? errc::ok : errc::invalid_close_code;
-    if (!may_be_sent(code)) return errc::invalid_close_code;
-    if (reason.size() > max_close_reason) return errc::close_reason_too_long;
-    return is_valid_utf8(reason) ? errc::ok : errc::text_not_utf8;
-}
-
-/// Writes a Close frame's payload. `check_close(code, reason)` must be success. 5.5.1.
-[[nodiscard]] constexpr close_payload make_close_payload(close_code code,
-                                                         std::string_view reason) noexcept {
-    close_payload out;
-    if (code == close_code::no_status) return out;
-    const auto value = static_cast<std::uint16_t>(code);
-    out.storage[0] = static_cast<std::byte>(value >> 8U);
-    out.storage[1] = static_cast<std::byte>(value & 0xFFU);
-    out.size = 2;
-    for (const char c : reason) out.storage[out.size++] = static_cast<std::byte>(c);
-    return out;
-}
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_CLOSE_PAYLOAD_HPP
-
-// ==== sansocket_asio/group.hpp ===================================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_GROUP_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_GROUP_HPP
-// group.hpp
-//
-// Websockets that are told the same and end together: a server that stops says
-// goodbye to all of its clients at once, within one time, and cuts off those that
-// do not answer.
-
-namespace sansocket_asio {
-
-/// How the members of a group ended.
-struct shutdown_result {
-    std::size_t clean = 0;  ///< With a complete closing handshake, or before they had begun.
-    std::size_t failed =
-        0;  ///< In any other way; those that were aborted at the deadline are among them.
-};
-
-/// Websockets that are told the same, and end together. Owns none of them: one that is destroyed, moved or over needs
-/// not be taken out.
-///
-/// Websockets may be of any type, each on an executor of its own: `join` and `broadcast` may be called
-/// from any thread. `async_shutdown` is called, and the group destroyed, on the group's executor. The
-/// execution contexts of all members outlive them.
-class group {
-public:
-    using executor_type = ::asio::any_io_executor;  ///< What its own operations run on.
-
-    /// A group without members, whose `async_shutdown` runs on `executor`.
-    explicit group(const executor_type& executor)
-        : members_(std::make_shared<detail::group_members>(executor)) {}
-    group(const group&) = delete;
-    group& operator=(const group&) = delete;
-
-    /// What it was given.
-    [[nodiscard]] executor_type get_executor() const { return members_->executor(); }
-
-    /// From now on `websocket` is a member, for as long as it lives. On its executor.
-    ///
-    /// @return false once a shutdown has begun, and for one that was moved from: let it go.
-    template <class Websocket>
-    [[nodiscard]] bool join(Websocket& websocket) {
-        if (!websocket.session_) return false;
-        auto member = std::make_unique<detail::member_of_session<typename Websocket::session>>(
-            websocket.session_);
-        return members_->join(std::move(member));
-    }
-
-    /// Sends a message to all members that are open, without a copy for each. From any thread; what
-    /// one thread sends arrives in the order in which it was sent, also where it uses `sender` handles.
-    ///
-    /// @param full  what becomes of it where a member is too slow: its send queue has no room when the
-    ///              message's turn comes, or its backlog is full (`backlog_limits`).
-    /// @return to how many it was handed; `websocket::dropped_messages` tells what was dropped afterwards. 0
-    ///         where the message is text and not UTF-8.
-    std::size_t broadcast(const sansocket::prepared_message& message, when_full full) {
-        return message.error() == sansocket::errc::ok ? members_->send(message, full) : 0;
-    }
-
-    /// Closes all members, and waits for the end of their transports.
-    ///
-    /// Those that are open send a Close; those that are still opening are refused or given up; those
-    /// that close already go on. All that are left after `timeout` are aborted; those whose executors
-    /// do not run, so that even that cannot be done, are given up a second later. Nobody can join any
-    /// more. Signature void(std::error_code, shutdown_result): success; errc::close_timeout if any
-    /// had to be aborted; errc::operation_in_progress if a shutdown is running;
-    /// errc::invalid_close_code, errc::close_reason_too_long, errc::text_not_utf8 before anything is
-    /// done. A group without members completes at once.
-    ///
-    /// Cancellation, total: the members are aborted at once.
-    template <class Token>
-    auto async_shutdown(sansocket::duration timeout, sansocket::close_code code,
-                        std::string_view reason, Token&& token) {
-        return ::asio::async_compose<Token, void(std::error_code, shutdown_result)>(
-            shutdown_op{members_, timeout, code, std::string{reason}}, token, members_->executor());
-    }
-    /// The same with 1001, "going away". RFC 6455 7.4.1.
-    template <class Token>
-    auto async_shutdown(sansocket::duration timeout, Token&& token) {
-        return async_shutdown(timeout, sansocket::close_code::going_away, {},
-                              std::forward<Token>(token));
-    }
-
-private:
-    class shutdown_op {
-    public:
-        shutdown_op(std::shared_ptr<detail::group_members> members, sansocket::duration timeout,
-                    sansocket::close_code code, std::string reason)
-            : members_(std::move(members)),
-              timeout_(timeout),
-              code_(code),
-              reason_(std::move(reason)) {}
-
-        template <class Self>
-        void operator()(Self& self, std::error_code timer = ::asio::error::operation_aborted) {
-            switch (state_) {
-            case state::starting:
-                self.reset_cancellation_state(::asio::enable_total_cancellation());
-                ec_ = sansocket::check_close(code_, reason_);
-                if (!ec_ && !members_->close_all(code_, reason_))
-                    ec_ = sansocket::errc::operation_in_progress;
-                if (ec_ || members_->all_over()) return finish_later(self);
-                members_->timer().expires_after(timeout_);
-                return wait(self);
-            case state::waiting: {
-                if (members_->all_over()) return finish(self);
-                const bool cancelled =
-                    self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none;
-                if (ec_ && !timer) {  // nobody runs their executors
-                    members_->give_up();
-                    return finish(self);
-                }
-                if (!ec_ && (cancelled || !timer)) {
-                    ec_ = sansocket::errc::close_timeout;
-                    if (cancelled) ec_ = ::asio::error::operation_aborted;
-                    members_->abort_all();
-                    members_->timer().expires_after(time_to_abort);
-                }
-                return wait(self);
-            }
-            case state::finishing: return finish(self);
-            }
-        }
-
-    private:
-        enum class state : std::uint8_t { starting, waiting, finishing };
-        // In which a member's executor carries the abort out.
-        static constexpr std::chrono::seconds time_to_abort{1};
-
-        template <class Self>
-        void wait(Self& self) {
-            state_ = state::waiting;
-            members_->timer().async_wait(std::move(self));
-        }
-        template <class Self>
-        void finish_later(Self& self) {
-            state_ = state::finishing;
-            ::asio::post(std::move(self));
-        }
-        template <class Self>
-        void finish(Self& self) {
-            const auto [clean, failed] = members_->counted();
-            self.complete(ec_, shutdown_result{clean, failed});
-        }
-
-        std::shared_ptr<detail::group_members> members_;
-        sansocket::duration timeout_;
-        sansocket::close_code code_;
-        std::string reason_;
-        state state_ = state::starting;
-        std::error_code ec_;
-    };
-
-    std::shared_ptr<detail::group_members> members_;
-};
-
-}  // namespace sansocket_asio
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_GROUP_HPP
-
-// ==== sansocket/machine/close_handshake.hpp ======================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_MACHINE_CLOSE_HANDSHAKE_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_MACHINE_CLOSE_HANDSHAKE_HPP
-// close_handshake.hpp
-//
-// The closing handshake of one connection. RFC 6455 5.5.1, 7.1.
-//
-// Three facts decide everything: has our Close been queued, has the transport
-// taken it, has the peer's come. The table below is the whole machine; `move`
-// is the only function that changes the state.
-//
-// Beside the state stand the facts of the ending, in `close_info`: each is
-// written once, by the first event that knows it.
-//
-// Nothing here allocates: reasons are given away, so that no event is left half done.
-//
-// Knows nothing of: buffers, time, sockets, client or server.
-// Section numbers in this file refer to RFC 6455.
-
-namespace sansocket {
-
-/// Where the closing handshake stands.
-enum class close_state : std::uint8_t {
-    open,      ///< No Close in either direction.
-    sending,   ///< Ours is queued.
-    sent,      ///< The transport has taken ours.
-    received,  ///< The peer's came; ours is not queued.
-    replying,  ///< The peer's came; ours is queued.
-    complete,  ///< Both done. 7.1.4.
-    failed,    ///< The connection was failed. 7.1.7.
-    ended,     ///< The transport ended before the handshake did.
-};
-
-/// What can happen to it.
-enum class close_event : std::uint8_t {
-    start,    ///< This endpoint queues its Close. 7.1.2.
-    flush,    ///< The transport has taken it.
-    receive,  ///< The peer's Close came. 7.1.3.
-    fail,     ///< This endpoint fails the connection. 7.1.7.
-    end,      ///< The transport ended, or was given up.
-};
-
-/// The closing handshake. Told what happened, it says whether that was legal and how it all ended.
-class close_handshake {
-public:
-    /// The state after `event`, or nothing where `event` cannot be.
-    [[nodiscard]] static constexpr std::optional<close_state> next(close_state from,
-                                                                   close_event event) noexcept;
-
-    /// This endpoint queues a Close frame. 7.1.2.
-    ///
-    /// @return errc::closing if one was queued already, errc::closed after the end; nothing has
-    ///         changed then.
-    errc start(close_code code, std::string reason) noexcept;
-
-    /// The transport took the Close frame queued. No effect where none was.
-    void flush() noexcept { (void)move(close_event::flush); }
-
-    /// The peer's Close frame came. 7.1.3, 7.1.5. No effect after the first, or after a failure.
-    ///
-    /// @param incomplete  it came inside a fragmented message.
-    /// @return whether it counts.
-    bool receive(close_code code, std::string reason, bool incomplete) noexcept;
-
-    /// This endpoint fails the connection. 7.1.7. No effect once a Close was received or it ended.
-    ///
-    /// @param code  of the Close frame that says so; nothing where none is sent.
-    /// @return whether it counts.
-    bool fail(errc cause, bool incomplete, std::optional<close_code> code,
-              std::string reason) noexcept;
-
-    /// The transport ended, or this endpoint gave it up. No effect once the handshake is complete.
-    void end(errc cause, bool incomplete) noexcept;
-
-    /// Input was thrown away.
-    void discard(std::uint64_t bytes) noexcept { info_.discarded_bytes += bytes; }
-    /// Output was thrown away.
-    void drop(std::uint64_t bytes) noexcept { info_.unsent_bytes += bytes; }
-
-    [[nodiscard]] close_state state() const noexcept { return state_; }  ///< Where it stands.
-    /// The facts of the end.
-    [[nodiscard]] const close_info& info() const noexcept { return info_; }
-
-private:
-    bool move(close_event event) noexcept;
-    void because(errc cause, bool incomplete) noexcept;
-
-    close_state state_ = close_state::open;
-    close_info info_;  // decides no transition
-};
-
-constexpr std::optional<close_state> close_handshake::next(close_state from,
-                                                           close_event event) noexcept {
-    using enum close_state;
-    using row = std::array<std::optional<close_state>, 5>;
-    constexpr std::optional<close_state> none = std::nullopt;
-    // clang-format off
-    constexpr std::array<row, 8> table = {{
-        //              start     flush     receive   fail    end
-        /* open     */ {sending,  none,     received, failed, ended},     // 7.1.2, 7.1.3
-        /* sending  */ {none,     sent,     replying, failed, ended},     // 5.5.1
-        /* sent     */ {none,     none,     complete, failed, ended},     // 7.1.4
-        /* received */ {replying, none,     none,     none,   ended},     // 5.5.1
-        /* replying */ {none,     complete, none,     none,   ended},     // 7.1.4
-        /* complete */ {none,     none,     none,     none,   complete},  // 7.1.4
-        /* failed   */ {none,     failed,   none,     none,   ended},     // 7.1.7
-        /* ended    */ {none,     none,     none,     none,   ended},     // 7.1.4
-    }};
-    // clang-format on
-    return table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
-}
-
-inline bool close_handshake::move(close_event event) noexcept {
-    const auto to = next(state_, event);
-    if (to) state_ = *to;
-    info_.clean = state_ == close_state::complete;
-    return to.has_value();
-}
-
-inline void close_handshake::because(errc cause, bool incomplete) noexcept {
-    if (info_.cause != errc::ok) return;
-    info_.cause = cause;
-    info_.incomplete_message = incomplete;
-}
-
-inline errc close_handshake::start(close_code code, std::string reason) noexcept {
-    if (!move(close_event::start))
-        return state_ < close_state::complete ? errc::closing : errc::closed;
-    info_.sent = close_frame{code, std::move(reason)};
-    return errc::ok;
-}
-
-inline bool close_handshake::receive(close_code code, std::string reason,
-                                     bool incomplete) noexcept {
-    const bool ours_first = state_ != close_state::open;
-    if (!move(close_event::receive)) return false;
-    info_.received = close_frame{code, std::move(reason)};
-    because(ours_first ? errc::closed_locally : errc::closed_by_peer, incomplete);
-    return true;
-}
-
-inline bool close_handshake::fail(errc cause, bool incomplete, std::optional<close_code> code,
-                                  std::string reason) noexcept {
-    if (!move(close_event::fail)) return false;
-    if (code && !info_.sent) info_.sent = close_frame{*code, std::move(reason)};
-    because(cause, incomplete);
-    return true;
-}
-
-inline void close_handshake::end(errc cause, bool incomplete) noexcept {
-    if (move(close_event::end) && state_ == close_state::ended) because(cause, incomplete);
-}
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_CLOSE_HANDSHAKE_HPP
-
-// ==== sansocket/machine/transport_shutdown.hpp ===================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_MACHINE_TRANSPORT_SHUTDOWN_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_MACHINE_TRANSPORT_SHUTDOWN_HPP
-// transport_shutdown.hpp
-//
-// What is to be done with the transport once the connection ends, and by when.
-// RFC 6455 7.1.1, 7.1.7.
-//
-// The server closes first; a client waits for that until the deadline. An
-// endpoint that failed the connection stops writing and goes on reading, for
-// closing at once would make TCP throw away the Close frame that says why.
-//
-// One deadline at a time: it is armed once for each of the two handshakes, and
-// traffic never moves it.
-//
-// Knows nothing of: frames, causes, clocks.
-// Section numbers in this file refer to RFC 6455.
-
-namespace sansocket {
-
-/// What is to be done with the transport now.
-enum class shutdown_request : std::uint8_t {
-    none,        ///< Go on as before.
-    half_close,  ///< Write no more; go on reading until the end or the deadline.
-    close,       ///< Close it in the ordinary way; nothing waits to be written.
-    abort,       ///< Drop it at once.
-};
-
-/// How the connection stands, as far as its transport is concerned.
-enum class transport_phase : std::uint8_t {
-    in_use,     ///< Bytes are still needed, in one direction at least.
-    finished,   ///< The closing handshake is complete.
-    lingering,  ///< Failed: what says so is to reach the peer.
-    over,       ///< Ended: nothing more to say or to hear.
-};
-
-/// Decides for an endpoint of role `Role`.
-template <role Role>
-class transport_shutdown {
-public:
-    /// The deadline runs from now, if none does.
-    void arm(time_point now, duration timeout) noexcept {
-        if (deadline_ == never) deadline_ = after(now, timeout);
-    }
-    /// No deadline runs.
-    void disarm() noexcept { deadline_ = never; }
-    /// The transport's input ended.
-    void end_of_input() noexcept {
-        if (state_ == state::running) state_ = state::input_ended;
-    }
-    /// The transport is to be dropped, whatever else there is.
-    void abort() noexcept { state_ = state::aborted; }
-    /// The deadline passed. 7.1.1: an ordinary end after a complete handshake, unless output waits
-    /// that the peer does not take.
-    ///
-    /// @return whether it is that; otherwise the transport is to be dropped.
-    bool expire(transport_phase phase, bool flushed) noexcept {
-        disarm();
-        const bool in_order = phase == transport_phase::finished && flushed;
-        if (in_order) end_of_input();
-        else abort();
-        return in_order;
-    }
-
-    /// What to do, where `flushed` says that no output waits.
-    [[nodiscard]] constexpr shutdown_request request(transport_phase phase,
-                                                     bool flushed) const noexcept {
-        if (aborted()) return shutdown_request::abort;
-        if (phase == transport_phase::over) return shutdown_request::close;
-        if (phase == transport_phase::in_use) return shutdown_request::none;
-        if (!flushed) return shutdown_request::none;
-        if (input_ended()) return shutdown_request::close;
-        if (phase == transport_phase::lingering) return shutdown_request::half_close;
-        // 7.1.1: "the server MUST close the underlying TCP connection" first.
-        return Role == role::server ? shutdown_request::close : shutdown_request::none;
-    }
-
-    /// When `expire` is due; `never` while none runs.
-    [[nodiscard]] time_point deadline() const noexcept { return deadline_; }
-    /// Whether there is nothing more to read, or no more time for it.
-    [[nodiscard]] constexpr bool input_ended() const noexcept { return state_ != state::running; }
-    /// Whether it was dropped.
-    [[nodiscard]] constexpr bool aborted() const noexcept { return state_ == state::aborted; }
-
-private:
-    enum class state : std::uint8_t { running, input_ended, aborted };
-
-    state state_ = state::running;
-    time_point deadline_ = never;
-};
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_TRANSPORT_SHUTDOWN_HPP
-
 // ==== sansocket/snapshot.hpp =====================================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_SNAPSHOT_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_SNAPSHOT_HPP
@@ -4721,461 +1894,6 @@ struct connection_snapshot {
 
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_SNAPSHOT_HPP
-
-// ==== sansocket_asio/server/counters.hpp =========================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_COUNTERS_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_COUNTERS_HPP
-// counters.hpp
-//
-// What a server has done so far, as numbers.
-
-namespace sansocket_asio {
-
-/// A server's numbers since it was made, but for the first three, which are those of now.
-struct server_counters {
-    std::size_t opening = 0;   ///< Connections that send or await a request or its answer.
-    std::size_t open = 0;      ///< WebSockets that are not over, or whose handler has not returned.
-    std::size_t refusing = 0;  ///< Connections over a limit that are being told so.
-
-    std::uint64_t accepted = 0;                         ///< Connections taken from a listener.
-    std::uint64_t refused_connections = 0;              ///< Over `max_connections`.
-    std::uint64_t refused_connections_per_address = 0;  ///< Over that limit.
-    std::uint64_t refused_stopping = 0;    ///< They came while the server was stopping.
-    std::uint64_t refused_unanswered = 0;  ///< Of all those: closed at once, without an answer.
-    std::uint64_t forwarded_invalid = 0;   ///< A trusted proxy's hop could not be read.
-    std::uint64_t opened = 0;              ///< Handshakes completed.
-    std::uint64_t http_answered = 0;       ///< Plain requests answered by the application.
-    std::uint64_t closed_clean = 0;        ///< WebSockets over, with both Closes exchanged.
-    std::uint64_t closed_unclean = 0;      ///< Over in any other way.
-    std::uint64_t accept_errors = 0;       ///< No connection could be taken.
-    std::uint64_t handler_errors = 0;      ///< Exceptions that left the application's handlers.
-
-    /// Of all WebSockets together, those that are open among them.
-    sansocket::connection_counters traffic;
-    drop_counters dropped;  ///< Of the same.
-
-    /// Adds what a WebSocket that is over had moved and lost.
-    void count_websocket(const sansocket::connection_counters& moved, const drop_counters& lost) {
-        traffic += moved;
-        dropped += lost;
-    }
-
-    /// Handshakes that failed because of `cause`.
-    [[nodiscard]] std::uint64_t handshake_failures(sansocket::errc cause) const noexcept {
-        return failures_[static_cast<std::size_t>(cause) % failures_.size()];
-    }
-    /// The same, because of anything.
-    [[nodiscard]] std::uint64_t handshake_failures() const noexcept {
-        std::uint64_t all = 0;
-        for (const std::uint64_t n : failures_) all += n;
-        return all;
-    }
-    /// WebSockets over with the WebSocket Connection Close Code `code` (RFC 6455 7.1.5). Those
-    /// of 7.4.1 are counted one by one; all the others as one, whichever is asked for.
-    [[nodiscard]] std::uint64_t closed_with(sansocket::close_code code) const noexcept {
-        return codes_[index_of(code)];
-    }
-
-    /// Adds a handshake that failed because of `cause`.
-    void count_failure(sansocket::errc cause) noexcept {
-        ++failures_[static_cast<std::size_t>(cause) % failures_.size()];
-    }
-    /// Adds a WebSocket that ended so.
-    void count_end(const sansocket::close_info& info) noexcept {
-        ++(info.clean ? closed_clean : closed_unclean);
-        ++codes_[index_of(info.code())];
-    }
-
-private:
-    static constexpr std::size_t index_of(sansocket::close_code code) noexcept {
-        const auto first = static_cast<std::size_t>(sansocket::close_code::normal);
-        const std::size_t i = static_cast<std::size_t>(code) - first;
-        return i < known ? i : known;
-    }
-    static constexpr std::size_t known = 16;
-
-    std::array<std::uint64_t, sansocket::errc_count> failures_{};
-    std::array<std::uint64_t, known + 1> codes_{};
-};
-
-}  // namespace sansocket_asio
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_COUNTERS_HPP
-
-// ==== sansocket_asio/detail/context_watch.hpp ====================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_CONTEXT_WATCH_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_CONTEXT_WATCH_HPP
-// context_watch.hpp
-//
-// Tells who asks that an execution context is being destroyed, while its
-// services can still be used: what belongs to the context is given back to it,
-// and who outlives it touches it no more.
-
-namespace sansocket_asio::detail {
-
-// Is told once, by the thread that destroys the context; then it is not registered any more.
-class context_watcher {
-public:
-    context_watcher(const context_watcher&) = delete;
-    context_watcher& operator=(const context_watcher&) = delete;
-
-protected:
-    context_watcher() = default;
-    virtual ~context_watcher() { unwatch(); }
-    inline void watch(::asio::execution_context& context);
-    inline void unwatch() noexcept;
-
-private:
-    friend class watched_context;
-    virtual void context_gone() noexcept = 0;
-
-    class watched_context* context_ = nullptr;
-    context_watcher* next_ = nullptr;
-    context_watcher* previous_ = nullptr;
-};
-
-// The watchers of one context.
-class watched_context final : public ::asio::execution_context::service {
-public:
-    static inline ::asio::execution_context::id id;
-
-    explicit watched_context(::asio::execution_context& owner)
-        : ::asio::execution_context::service(owner) {}
-
-private:
-    friend class context_watcher;
-
-    void shutdown() override {
-        while (context_watcher* const one = first()) {
-            one->unwatch();
-            one->context_gone();
-        }
-    }
-    context_watcher* first() const {
-        const std::scoped_lock lock(mutex_);
-        return first_;
-    }
-
-    mutable std::mutex mutex_;  // of all links
-    context_watcher* first_ = nullptr;
-};
-
-inline void context_watcher::watch(::asio::execution_context& context) {
-    auto& to = ::asio::use_service<watched_context>(context);
-    const std::scoped_lock lock(to.mutex_);
-    context_ = &to;
-    next_ = std::exchange(to.first_, this);
-    if (next_ != nullptr) next_->previous_ = this;
-}
-
-inline void context_watcher::unwatch() noexcept {
-    auto* const from = std::exchange(context_, nullptr);
-    if (from == nullptr) return;
-    const std::scoped_lock lock(from->mutex_);
-    (previous_ != nullptr ? previous_->next_ : from->first_) = next_;
-    if (next_ != nullptr) next_->previous_ = previous_;
-    next_ = previous_ = nullptr;
-}
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_CONTEXT_WATCH_HPP
-
-// ==== sansocket_asio/server/peer_address.hpp =====================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PEER_ADDRESS_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PEER_ADDRESS_HPP
-// peer_address.hpp
-//
-// Where an accepted connection comes from: an IP address and a port, or a Unix
-// socket. It is what the transport says, or a proxy that is trusted.
-
-namespace sansocket_asio {
-
-/// Where a connection comes from.
-class peer_address {
-public:
-    /// No address: a Unix socket's.
-    peer_address() = default;
-    explicit peer_address(const ::asio::ip::tcp::endpoint& endpoint)
-        : ip_(plain(endpoint.address())), port_(endpoint.port()) {}
-    /// Of an endpoint of any protocol: as the one before, or none.
-    template <class Endpoint>
-    [[nodiscard]] static peer_address of(const Endpoint& endpoint) {
-        if constexpr (std::is_same_v<Endpoint, ::asio::ip::tcp::endpoint>)
-            return peer_address(endpoint);
-        else return {};
-    }
-
-    /// The IP address, an IPv4 address as such also on a socket of IPv6; nothing for a Unix socket.
-    [[nodiscard]] const std::optional<::asio::ip::address>& ip() const noexcept { return ip_; }
-    /// The port; 0 for a Unix socket.
-    [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
-    /// For logs: "192.0.2.1:4711", "[2001:db8::1]:4711", or "unix".
-    [[nodiscard]] std::string to_string() const {
-        if (!ip_) return "unix";
-        const std::string host = ip_->is_v6() ? "[" + ip_->to_string() + "]" : ip_->to_string();
-        return host + ":" + std::to_string(port_);
-    }
-
-    friend bool operator==(const peer_address&, const peer_address&) = default;
-
-private:
-    static ::asio::ip::address plain(const ::asio::ip::address& address) {
-        if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address;
-        return ::asio::ip::make_address_v4(::asio::ip::v4_mapped, address.to_v6());
-    }
-
-    std::optional<::asio::ip::address> ip_;
-    std::uint16_t port_ = 0;
-};
-
-}  // namespace sansocket_asio
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PEER_ADDRESS_HPP
-
-// ==== sansocket_asio/server/detail/address_counts.hpp ============================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_ADDRESS_COUNTS_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_ADDRESS_COUNTS_HPP
-// address_counts.hpp
-//
-// How many connections come from where. What one party usually has to itself
-// counts as one place: an IPv4 address, or an IPv6 network of 64 bits.
-
-namespace sansocket_asio::detail {
-
-class address_counts {
-public:
-    // 0 for a Unix socket.
-    [[nodiscard]] std::size_t count(const peer_address& peer) const {
-        const auto place = key_of(peer);
-        const auto found = place ? counts_.find(*place) : counts_.end();
-        return found == counts_.end() ? 0 : found->second;
-    }
-    void add(const peer_address& peer) {
-        if (const auto place = key_of(peer)) ++counts_[*place];
-    }
-    void remove(const peer_address& peer) noexcept {
-        const auto place = key_of(peer);
-        const auto found = place ? counts_.find(*place) : counts_.end();
-        if (found != counts_.end() && --found->second == 0) counts_.erase(found);
-    }
-
-private:
-    using key = std::pair<bool, std::uint64_t>;  // whether IPv6, and the bits
-
-    static std::optional<key> key_of(const peer_address& peer) {
-        if (!peer.ip()) return std::nullopt;
-        if (peer.ip()->is_v4()) return key{false, peer.ip()->to_v4().to_uint()};
-        const auto bytes = peer.ip()->to_v6().to_bytes();
-        std::uint64_t network = 0;
-        for (std::size_t i = 0; i != 8; ++i) network = network << 8U | bytes[i];
-        return key{true, network};
-    }
-
-    std::map<key, std::size_t> counts_;  // peers choose the keys: a tree has no bad ones
-};
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_ADDRESS_COUNTS_HPP
-
-// ==== sansocket_asio/server/detail/handlers.hpp ==================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_HANDLERS_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_HANDLERS_HPP
-// handlers.hpp
-//
-// What the application has said is to be done with requests and connections, in
-// one form each, whether it said so with functions or with coroutines.
-
-#if defined(ASIO_HAS_CO_AWAIT)
-#include <asio/awaitable.hpp>
-#include <asio/co_spawn.hpp>
-#endif
-
-namespace sansocket_asio::detail {
-
-template <class T>
-inline constexpr bool is_awaitable = false;
-#if defined(ASIO_HAS_CO_AWAIT)
-template <class T, class Executor>
-inline constexpr bool is_awaitable<::asio::awaitable<T, Executor>> = true;
-#endif
-
-// Answers a request, now or later, or fails.
-template <class Request, class Answer>
-class request_handler {
-public:
-    using answered = std::function<void(std::exception_ptr, Answer)>;
-
-    template <class Handler>
-    request_handler& operator=(Handler handler) {
-        auto shared = std::make_shared<Handler>(std::move(handler));
-#if defined(ASIO_HAS_CO_AWAIT)
-        if constexpr (is_awaitable<std::invoke_result_t<Handler&, const Request&>>)
-            call_ = [shared](const ::asio::any_io_executor& executor,
-                             ::asio::cancellation_slot slot,
-                             const std::shared_ptr<const Request>& request, const answered& done) {
-                try {
-                    ::asio::co_spawn(executor, (*shared)(*request),
-                                     ::asio::bind_cancellation_slot(
-                                         slot, [shared, request, done](std::exception_ptr failed,
-                                                                       Answer answer) {
-                                             done(std::move(failed), std::move(answer));
-                                         }));
-                } catch (...) {
-                    done(std::current_exception(), Answer{});
-                }
-            };
-        else
-#endif
-            call_ = [shared](const ::asio::any_io_executor&, ::asio::cancellation_slot,
-                             const std::shared_ptr<const Request>& request, const answered& done) {
-                std::exception_ptr failed;
-                Answer answer{};
-                try {
-                    answer = (*shared)(*request);
-                } catch (...) {
-                    failed = std::current_exception();
-                }
-                done(std::move(failed), std::move(answer));
-            };
-        return *this;
-    }
-    explicit operator bool() const noexcept { return static_cast<bool>(call_); }
-    // `slot` ends a coroutine.
-    void operator()(const ::asio::any_io_executor& executor, ::asio::cancellation_slot slot,
-                    const std::shared_ptr<const Request>& request, const answered& done) const {
-        call_(executor, slot, request, done);
-    }
-
-private:
-    std::function<void(const ::asio::any_io_executor&, ::asio::cancellation_slot,
-                       const std::shared_ptr<const Request>&, const answered&)>
-        call_;
-};
-
-// Serves a connection, for as long as it holds the handle. A handler may take the client's address,
-// which lives as long as that, as a second argument.
-template <class Websocket, class Address>
-class connection_handler {
-public:
-    using handle = std::shared_ptr<Websocket>;
-    using failed = std::function<void(std::exception_ptr)>;
-
-    template <class Handler>
-    connection_handler& operator=(Handler handler) {
-        auto shared = std::make_shared<Handler>(std::move(handler));
-        if constexpr (takes<Handler, Websocket&>) {
-            static_assert(is_awaitable<decltype(call(*shared, std::declval<Websocket&>(),
-                                                     std::declval<const Address&>()))>,
-                          "a handler that returns at once takes the websocket as a shared_ptr");
-#if defined(ASIO_HAS_CO_AWAIT)
-            call_ = [shared](handle ws, const Address& client, ::asio::cancellation_slot slot,
-                             const failed& tell) {
-                Websocket& named = *ws;
-                const auto executor = named.get_executor();
-                try {
-                    ::asio::co_spawn(executor, call(*shared, named, client),
-                                     ::asio::bind_cancellation_slot(
-                                         slot, [shared, ws, tell](std::exception_ptr e) {
-                                             if (e) tell(std::move(e));
-                                         }));
-                } catch (...) {
-                    tell(std::current_exception());
-                }
-            };
-#endif
-        } else {
-            call_ = [shared](handle ws, const Address& client, ::asio::cancellation_slot,
-                             const failed& tell) {
-                try {
-                    call(*shared, std::move(ws), client);
-                } catch (...) {
-                    tell(std::current_exception());
-                }
-            };
-        }
-        return *this;
-    }
-    explicit operator bool() const noexcept { return static_cast<bool>(call_); }
-    // `slot` ends a coroutine.
-    void operator()(handle ws, const Address& client, ::asio::cancellation_slot slot,
-                    const failed& tell) const {
-        call_(std::move(ws), client, slot, tell);
-    }
-
-private:
-    template <class Handler, class First>
-    static constexpr bool takes = std::is_invocable_v<Handler&, First> ||
-                                  std::is_invocable_v<Handler&, First, const Address&>;
-    template <class Handler, class First>
-    static decltype(auto) call(Handler& handler, First&& first, const Address& client) {
-        if constexpr (std::is_invocable_v<Handler&, First, const Address&>)
-            return handler(std::forward<First>(first), client);
-        else return handler(std::forward<First>(first));
-    }
-
-    std::function<void(handle, const Address&, ::asio::cancellation_slot, const failed&)> call_;
-};
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_HANDLERS_HPP
-
-// ==== sansocket_asio/server/detail/socket_file.hpp ===============================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SOCKET_FILE_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SOCKET_FILE_HPP
-// socket_file.hpp
-//
-// The file that listening on a Unix socket makes, and that nobody else removes.
-
-#if defined(ASIO_HAS_LOCAL_SOCKETS) && !defined(ASIO_WINDOWS)
-#include <sys/stat.h>
-#include <unistd.h>
-#endif
-
-namespace sansocket_asio::detail {
-
-// Removes the file that is there when it is made, once, unless another has taken its place.
-class socket_file {
-public:
-    socket_file() = default;
-    explicit socket_file(std::string_view path) : path_(path) {
-        if (!look(device_, number_)) path_.clear();
-    }
-    socket_file(socket_file&& other) noexcept
-        : path_(std::exchange(other.path_, {})), device_(other.device_), number_(other.number_) {}
-    socket_file& operator=(socket_file&& other) noexcept {
-        std::swap(path_, other.path_);
-        std::swap(device_, other.device_);
-        std::swap(number_, other.number_);
-        return *this;
-    }
-    ~socket_file() { remove(); }
-
-    void remove() noexcept {
-        unsigned long long device = 0, number = 0;
-        if (!path_.empty() && look(device, number) && device == device_ && number == number_)
-            unlink();
-        path_.clear();
-    }
-
-private:
-#if defined(ASIO_HAS_LOCAL_SOCKETS) && !defined(ASIO_WINDOWS)
-    bool look(unsigned long long& device, unsigned long long& number) const noexcept {
-        struct ::stat is {};
-        if (path_.empty() || path_[0] == '\0' || ::stat(path_.c_str(), &is) != 0) return false;
-        device = is.st_dev;
-        number = is.st_ino;
-        return true;
-    }
-    void unlink() const noexcept { (void)::unlink(path_.c_str()); }
-#else
-    bool look(unsigned long long&, unsigned long long&) const noexcept { return false; }
-    void unlink() const noexcept {}
-#endif
-
-    std::string path_;
-    unsigned long long device_ = 0, number_ = 0;
-};
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SOCKET_FILE_HPP
 
 // ==== sansocket/diagnostics.hpp ==================================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_DIAGNOSTICS_HPP
@@ -6499,8 +3217,8 @@ public:
     constexpr ip_address() = default;
     /// An IPv4 address, of bytes in network order.
     constexpr explicit ip_address(const std::array<std::uint8_t, 4>& bytes) noexcept {
-        std::copy(mapped.begin(), mapped.end(), bytes_.begin());
-        std::copy(bytes.begin(), bytes.end(), bytes_.begin() + mapped.size());
+        bytes_[10] = bytes_[11] = 0xff;
+        for (std::size_t i = 0; i != 4; ++i) bytes_[v4_at + i] = bytes[i];
     }
     /// An IPv6 address, of bytes in network order; an IPv4 one where it is mapped (2.5.5.2).
     constexpr explicit ip_address(const std::array<std::uint8_t, 16>& bytes) noexcept
@@ -6508,7 +3226,9 @@ public:
 
     /// Whether it is an IPv4 address, mapped or not.
     [[nodiscard]] constexpr bool is_v4() const noexcept {
-        return std::equal(mapped.begin(), mapped.end(), bytes_.begin());
+        for (std::size_t i = 0; i != v4_at; ++i)
+            if (bytes_[i] != (i < 10 ? 0 : 0xff)) return false;
+        return true;
     }
     /// As IPv6, in network order: an IPv4 address mapped.
     [[nodiscard]] constexpr const std::array<std::uint8_t, 16>& bytes() const noexcept {
@@ -6516,15 +3236,13 @@ public:
     }
     /// The IPv4 address, in network order; the last four bytes of an IPv6 one.
     [[nodiscard]] constexpr std::array<std::uint8_t, 4> v4_bytes() const noexcept {
-        std::array<std::uint8_t, 4> out{};
-        std::copy(bytes_.begin() + mapped.size(), bytes_.end(), out.begin());
-        return out;
+        return {bytes_[v4_at], bytes_[v4_at + 1], bytes_[v4_at + 2], bytes_[v4_at + 3]};
     }
 
     friend constexpr bool operator==(const ip_address&, const ip_address&) = default;
 
 private:
-    static constexpr std::array<std::uint8_t, 12> mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255};
+    static constexpr std::size_t v4_at = 12;  // behind ten bytes of 0 and two of 255
 
     std::array<std::uint8_t, 16> bytes_{};
 };
@@ -6595,8 +3313,8 @@ constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_vie
     const std::size_t size = head.size + tail.size;
     // 2.2: "The use of "::" indicates one or more groups of 16 bits of zeros."
     if (has_gap ? size > 14 : size != 16) return std::nullopt;
-    std::copy_n(tail.bytes.begin(), tail.size,
-                head.bytes.end() - static_cast<std::ptrdiff_t>(tail.size));
+    for (std::size_t i = 0; i != tail.size; ++i)
+        head.bytes[head.bytes.size() - tail.size + i] = tail.bytes[i];
     return head.bytes;
 }
 
@@ -7005,19 +3723,20 @@ private:
 constexpr std::optional<client_handshake_state> client_handshake::next(
     client_handshake_state from, client_handshake_event event) noexcept {
     using enum client_handshake_state;
-    using row = std::array<std::optional<client_handshake_state>, 5>;
-    constexpr std::optional<client_handshake_state> illegal = std::nullopt;
+    // No state. An optional for each cell costs a compiler more than the rest of this header.
+    constexpr auto illegal = static_cast<client_handshake_state>(0xff);
     // clang-format off
-    constexpr std::array<row, 5> table = {{
+    constexpr client_handshake_state table[5][5] = {
         //             interim   accept    refuse    fail      body_end
         /* waiting  */ {waiting, open,     refusing, failed,   illegal},  // 4.1
         /* refusing */ {illegal, illegal,  illegal,  illegal,  refused},  // RFC 9112 6.3
         /* open     */ {illegal, illegal,  illegal,  illegal,  illegal},  // 4.1: frames follow
         /* refused  */ {illegal, illegal,  illegal,  illegal,  illegal},  // 4.1: status is not 101
         /* failed   */ {illegal, illegal,  illegal,  illegal,  illegal},  // 4.1: _Fail the Connection_
-    }};
+    };
     // clang-format on
-    return table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    return to == illegal ? std::nullopt : std::optional{to};
 }
 
 inline client_handshake::client_handshake(const client_request& request,
@@ -7193,6 +3912,639 @@ inline errc client_handshake::check_subprotocol() const noexcept {
 
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_CLIENT_HANDSHAKE_HPP
+
+// ==== sansocket/machine/deflate_codec_concept.hpp ================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_MACHINE_DEFLATE_CODEC_CONCEPT_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_MACHINE_DEFLATE_CODEC_CONCEPT_HPP
+// deflate_codec_concept.hpp
+//
+// What a connection asks of the codec that compresses and decompresses its
+// messages: two small machines over raw deflate (RFC 1951), each with its
+// memory. What RFC 7692 adds to deflate is no business of theirs.
+//
+// Beside it stands `no_deflate`, for a connection that has none: no member, no
+// code, and nothing is offered or accepted.
+//
+// Knows nothing of: messages, frames, limits, which library does the work.
+// Section numbers in this file refer to RFC 7692 unless another is named.
+
+namespace sansocket {
+
+/// How one direction is compressed.
+struct deflate_settings {
+    std::uint8_t window_bits = max_window_bits;  ///< 8 to 15.
+    int level = 6;                               ///< See `deflate_options`. A compressor's.
+    int memory_level = 8;                        ///< See `deflate_options`. A compressor's.
+};
+
+/// What one call of a compressor did.
+struct compress_step {
+    std::size_t taken = 0;  ///< Bytes of the input.
+    std::size_t made = 0;   ///< Bytes of the output.
+};
+
+/// What one call of a decompressor did.
+struct decompress_step {
+    std::size_t taken = 0;     ///< Bytes of the input.
+    std::size_t made = 0;      ///< Bytes of the output.
+    std::uint64_t blocks = 0;  ///< Blocks of deflate that ended.
+    errc ec{};                 ///< errc::deflate_corrupt, errc::deflate_memory.
+};
+
+/// Where a decompressor stands in its input.
+enum class deflate_position : std::uint8_t {
+    inside,       ///< Inside a block, or between two that do not meet at a byte.
+    boundary,     ///< Behind a block, at a byte.
+    behind_last,  ///< Behind a block with BFINAL. What follows is another stream.
+};
+
+namespace detail {
+
+using deflate_in = std::span<const std::byte>;
+using deflate_out = std::span<std::byte>;
+
+template <class C>
+concept has_settings =
+    std::move_constructible<C> && std::constructible_from<C, const deflate_settings&>;
+template <class C>
+concept has_smallest_window = requires {
+    { C::smallest_window } -> std::convertible_to<std::uint8_t>;
+};
+template <class C>
+concept has_keeps_context = requires {
+    { C::keeps_context } -> std::convertible_to<bool>;
+};
+template <class C>
+concept has_begin_compressing = requires(C& c) {
+    { c.begin() } -> std::same_as<bool>;
+};
+template <class C>
+concept has_compress = requires(C& c, deflate_in in, deflate_out out) {
+    { c.compress(in, out) } -> std::same_as<compress_step>;
+};
+template <class C>
+concept has_decompress = requires(C& c, deflate_in in, deflate_out out) {
+    { c.decompress(in, out) } -> std::same_as<decompress_step>;
+};
+template <class C>
+concept has_position = requires(const C& c) {
+    { c.position() }
+    noexcept->std::same_as<deflate_position>;
+};
+template <class C>
+concept has_reset = requires(C& c) {
+    { c.reset() }
+    noexcept;
+};
+template <class C>
+concept has_release = requires(C& c) {
+    { c.release() }
+    noexcept;
+};
+template <class C>
+concept has_memory = requires(const C& c) {
+    { c.memory() }
+    noexcept->std::convertible_to<std::size_t>;
+};
+
+}  // namespace detail
+
+/// Raw deflate out of bytes.
+///
+/// | call | what it must do |
+/// |---|---|
+/// | `smallest_window` | the smallest window that it can keep to, in bits: 8 or more |
+/// | `keeps_context` | whether it can go on with what it knows of earlier messages |
+/// | `C(settings)` | take no memory yet |
+/// | `begin() -> bool` | make ready; false: there is no memory, and nothing is compressed |
+/// | `compress(in, out) -> compress_step` | compress, and flush once `in` is taken: the output ends at a byte, with an empty stored block. All is out once less than `out` is filled; `out` has 64 bytes or more |
+/// | `reset()` | forget what was compressed |
+/// | `release()` | the same, and give the memory back |
+/// | `memory()` | bytes held |
+template <class C>
+concept deflate_compressor = detail::has_settings<C> && detail::has_smallest_window<C> &&
+    detail::has_keeps_context<C> && detail::has_begin_compressing<C> && detail::has_compress<C> &&
+    detail::has_reset<C> && detail::has_release<C> && detail::has_memory<C>;
+
+/// Bytes out of raw deflate.
+///
+/// | call | what it must do |
+/// |---|---|
+/// | `C(settings)` | take no memory yet |
+/// | `decompress(in, out) -> decompress_step` | take from `in`, fill `out`, and stop behind a block if it likes; what is left of `in` comes again. A call takes, makes or ends something, or fails. Behind a block with BFINAL another stream may follow, which may refer to what came before |
+/// | `position()` | where it stands |
+/// | `reset()` | forget what was decompressed, and where it stands |
+/// | `release()` | the same, and give the memory back |
+/// | `memory()` | bytes held |
+template <class C>
+concept deflate_decompressor =
+    detail::has_settings<C> && detail::has_decompress<C> && detail::has_position<C> &&
+    detail::has_reset<C> && detail::has_release<C> && detail::has_memory<C>;
+
+/// No codec: no message is compressed.
+struct no_deflate {
+    static constexpr bool enabled = false;  ///< There is no codec.
+};
+
+/// A codec: `no_deflate`, or two types.
+template <class C>
+concept deflate_codec = !C::enabled || (deflate_compressor<typename C::compressor> &&
+                                        deflate_decompressor<typename C::decompressor>);
+
+namespace detail {
+
+// Instantiated by the connection, so that a codec that lacks something is refused by name.
+template <class C>
+consteval bool check_deflate_codec() {
+    if constexpr (C::enabled) {
+        using c = typename C::compressor;
+        using d = typename C::decompressor;
+        static_assert(has_settings<c>,
+                      "the compressor cannot be made of deflate_settings, or moved");
+        static_assert(has_smallest_window<c>, "the compressor has no constant smallest_window");
+        static_assert(has_keeps_context<c>, "the compressor has no constant keeps_context");
+        static_assert(has_begin_compressing<c>, "the compressor has no begin() -> bool");
+        static_assert(has_compress<c>, "the compressor has no compress(in, out) -> compress_step");
+        static_assert(has_reset<c>, "the compressor has no reset() noexcept");
+        static_assert(has_release<c>, "the compressor has no release() noexcept");
+        static_assert(has_memory<c>, "the compressor has no memory() const noexcept");
+        static_assert(has_settings<d>,
+                      "the decompressor cannot be made of deflate_settings, or moved");
+        static_assert(has_decompress<d>,
+                      "the decompressor has no decompress(in, out) -> decompress_step");
+        static_assert(has_position<d>, "the decompressor has no position() const noexcept");
+        static_assert(has_reset<d>, "the decompressor has no reset() noexcept");
+        static_assert(has_release<d>, "the decompressor has no release() noexcept");
+        static_assert(has_memory<d>, "the decompressor has no memory() const noexcept");
+    }
+    return true;
+}
+
+}  // namespace detail
+
+/// What an endpoint with the codec `C` may ask for, if `wants` is what it wants.
+template <class C>
+[[nodiscard]] deflate_options wants_with(const deflate_options& wants) {
+    if constexpr (!C::enabled) {
+        return {};
+    } else {
+        deflate_options able = wants;
+        able.smallest_own_window = C::compressor::smallest_window;
+        if (!C::compressor::keeps_context) able.own_context_takeover = false;
+        return able;
+    }
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_DEFLATE_CODEC_CONCEPT_HPP
+
+// ==== sansocket/detail/byte_block.hpp ============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTE_BLOCK_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTE_BLOCK_HPP
+// byte_block.hpp
+//
+// A few bytes as one value: 4 and 8 in a word, 16 in an SSE2 register where the
+// compiler says there is one.
+//
+// Masking and the ASCII test are each written once over these; the largest is
+// `widest_block`. Loads and stores need no alignment. Blocks compare and combine
+// bytes where they stand, so byte order does not matter.
+//
+// Knows nothing of: lengths, keys, UTF-8.
+
+#if defined(__SSE2__) || defined(_M_X64)
+#include <emmintrin.h>
+#endif
+
+namespace sansocket::detail {
+
+// 4 or 8 bytes in an unsigned integer.
+template <class Word>
+struct word_block {
+    static constexpr std::size_t size = sizeof(Word);
+
+    Word value{};
+
+    static SANSOCKET_ALWAYS_INLINE word_block load(const std::byte* from) noexcept {
+        word_block b;
+        std::memcpy(&b.value, from, size);
+        return b;
+    }
+
+    // The same four bytes over and over, as they lie in memory.
+    static SANSOCKET_ALWAYS_INLINE word_block repeat(std::uint32_t four_bytes) noexcept {
+        if constexpr (size == 4) return {four_bytes};
+        else return {four_bytes * Word{0x100000001}};
+    }
+
+    SANSOCKET_ALWAYS_INLINE void store(std::byte* to) const noexcept {
+        std::memcpy(to, &value, size);
+    }
+
+    [[nodiscard]] SANSOCKET_ALWAYS_INLINE bool all_ascii() const noexcept {
+        return (value & static_cast<Word>(0x8080808080808080U)) == 0;
+    }
+
+    friend SANSOCKET_ALWAYS_INLINE word_block operator^(word_block a, word_block b) noexcept {
+        return {a.value ^ b.value};
+    }
+    friend SANSOCKET_ALWAYS_INLINE word_block operator|(word_block a, word_block b) noexcept {
+        return {a.value | b.value};
+    }
+};
+
+#if defined(__SSE2__) || defined(_M_X64)
+
+// 16 bytes in a vector register. SSE2 alone: every x86-64 has it, nothing to dispatch.
+struct sse2_block {
+    static constexpr std::size_t size = 16;
+
+    __m128i value = _mm_setzero_si128();
+
+    static SANSOCKET_ALWAYS_INLINE sse2_block load(const std::byte* from) noexcept {
+        return {_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))};
+    }
+
+    static SANSOCKET_ALWAYS_INLINE sse2_block repeat(std::uint32_t four_bytes) noexcept {
+        return {_mm_set1_epi32(static_cast<int>(four_bytes))};
+    }
+
+    SANSOCKET_ALWAYS_INLINE void store(std::byte* to) const noexcept {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), value);
+    }
+
+    [[nodiscard]] SANSOCKET_ALWAYS_INLINE bool all_ascii() const noexcept {
+        return _mm_movemask_epi8(value) == 0;
+    }
+
+    friend SANSOCKET_ALWAYS_INLINE sse2_block operator^(sse2_block a, sse2_block b) noexcept {
+        return {_mm_xor_si128(a.value, b.value)};
+    }
+    friend SANSOCKET_ALWAYS_INLINE sse2_block operator|(sse2_block a, sse2_block b) noexcept {
+        return {_mm_or_si128(a.value, b.value)};
+    }
+};
+
+using widest_block = sse2_block;
+
+#else
+
+using widest_block = word_block<std::uint64_t>;
+
+#endif
+
+}  // namespace sansocket::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTE_BLOCK_HPP
+
+// ==== sansocket/wire/masking.hpp =================================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_MASKING_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_MASKING_HPP
+// masking.hpp
+//
+// Client-to-server masking. RFC 6455 5.3.
+//
+// Masking and unmasking are one operation: each payload byte is combined by
+// exclusive or with one of the key's four bytes, in turn. The same pass tells
+// whether all that came out is ASCII, so that text which is needs no validation
+// of its own.
+//
+// Nothing is written past the end, and there is no loop over single bytes: the
+// first and last block may overlap others, and are read before anything is written.
+//
+// Knows nothing of: frames, roles, where keys come from.
+// Section numbers in this file refer to RFC 6455.
+
+namespace sansocket {
+
+/// The Masking-key of a frame, in the order of the wire. 5.3.
+using masking_key = std::array<std::byte, 4>;
+
+/// The key for the rest of a payload whose first `offset` bytes have been dealt with. 5.3.
+[[nodiscard]] constexpr masking_key rotated(masking_key key, std::uint64_t offset) noexcept {
+    return {key[offset & 3], key[(offset + 1) & 3], key[(offset + 2) & 3], key[(offset + 3) & 3]};
+}
+
+namespace detail {
+
+inline constexpr std::byte ascii_limit{0x80};
+
+// `rotated` for a key held as the word it is in memory.
+[[nodiscard]] SANSOCKET_ALWAYS_INLINE std::uint32_t rotated_word(masking_key key,
+                                                                 std::size_t offset) noexcept {
+    const auto word = std::bit_cast<std::uint32_t>(key);
+    const int bits = static_cast<int>(offset & 3) * 8;
+    return std::endian::native == std::endian::little ? std::rotr(word, bits)
+                                                      : std::rotl(word, bits);
+}
+
+[[nodiscard]] constexpr bool mask_bytewise(std::byte* to, const std::byte* from, std::size_t n,
+                                           masking_key key) noexcept {
+    std::byte seen{};
+    for (std::size_t i = 0; i != n; ++i) {
+        to[i] = from[i] ^ key[i & 3];
+        seen |= to[i];
+    }
+    return seen < ascii_limit;
+}
+
+// n from 1 to 3: first, middle and last, which may coincide.
+[[nodiscard]] SANSOCKET_ALWAYS_INLINE bool mask_up_to_3(std::byte* to, const std::byte* from,
+                                                        std::size_t n, masking_key key) noexcept {
+    const std::byte first = from[0] ^ key[0];
+    const std::byte middle = from[n / 2] ^ key[n / 2];
+    const std::byte last = from[n - 1] ^ key[n - 1];
+    to[0] = first;
+    to[n / 2] = middle;
+    to[n - 1] = last;
+    return (first | middle | last) < ascii_limit;
+}
+
+// n from one block to two, as two blocks that may overlap.
+template <class Block>
+[[nodiscard]] SANSOCKET_ALWAYS_INLINE bool mask_pair(std::byte* to, const std::byte* from,
+                                                     std::size_t n, masking_key key) noexcept {
+    const std::size_t tail = n - Block::size;
+    const Block first = Block::load(from) ^ Block::repeat(rotated_word(key, 0));
+    const Block last = Block::load(from + tail) ^ Block::repeat(rotated_word(key, tail));
+    first.store(to);
+    last.store(to + tail);
+    return (first | last).all_ascii();
+}
+
+// n of two blocks or more. The first and the last block are read before and written after all
+// others, which they may overlap; those are aligned in `to`, since stores across cache lines cost.
+template <class Block>
+[[nodiscard]] bool mask_blocks(std::byte* to, const std::byte* from, std::size_t n,
+                               masking_key key) noexcept {
+    constexpr std::size_t size = Block::size;
+    const std::size_t tail = n - size;
+    const Block first = Block::load(from) ^ Block::repeat(rotated_word(key, 0));
+    const Block last = Block::load(from + tail) ^ Block::repeat(rotated_word(key, tail));
+    std::size_t i = size - reinterpret_cast<std::uintptr_t>(to) % size;
+    const Block keys = Block::repeat(rotated_word(key, i));
+    Block seen = first | last;
+    for (; i + 4 * size <= n; i += 4 * size) {
+        const Block a = Block::load(from + i) ^ keys;
+        const Block b = Block::load(from + i + size) ^ keys;
+        const Block c = Block::load(from + i + 2 * size) ^ keys;
+        const Block d = Block::load(from + i + 3 * size) ^ keys;
+        a.store(to + i);
+        b.store(to + i + size);
+        c.store(to + i + 2 * size);
+        d.store(to + i + 3 * size);
+        seen = seen | ((a | b) | (c | d));
+    }
+    for (; i < tail; i += size) {
+        const Block a = Block::load(from + i) ^ keys;
+        a.store(to + i);
+        seen = seen | a;
+    }
+    first.store(to);
+    last.store(to + tail);
+    return seen.all_ascii();
+}
+
+// `to` is `from`, or does not overlap it.
+[[nodiscard]] SANSOCKET_ALWAYS_INLINE bool mask_any(std::byte* to, const std::byte* from,
+                                                    std::size_t n, masking_key key) noexcept {
+    if (n > 2 * widest_block::size) return mask_blocks<widest_block>(to, from, n, key);
+    if (n >= 16) return mask_pair<widest_block>(to, from, n, key);
+    if (n >= 8) return mask_pair<word_block<std::uint64_t>>(to, from, n, key);
+    if (n >= 4) return mask_pair<word_block<std::uint32_t>>(to, from, n, key);
+    return n == 0 || mask_up_to_3(to, from, n, key);
+}
+
+}  // namespace detail
+
+/// Masks or unmasks `payload` where it lies. 5.3.
+///
+/// @param key  the frame's key; `rotated` where `payload` does not start the frame's payload.
+/// @return true if every byte is ASCII (under 0x80) now; true for an empty payload.
+/// Allocates nothing. Linear in `payload`.
+constexpr bool mask_in_place(std::span<std::byte> payload, masking_key key) noexcept {
+    if (std::is_constant_evaluated())
+        return detail::mask_bytewise(payload.data(), payload.data(), payload.size(), key);
+    return detail::mask_any(payload.data(), payload.data(), payload.size(), key);
+}
+
+/// Masks or unmasks `from` into `to`. 5.3.
+///
+/// @param to    room for `from.size()` bytes, which may not overlap `from`.
+/// @param key   the frame's key; `rotated` where `from` does not start the frame's payload.
+/// @return true if every byte written is ASCII (under 0x80); true if there are none.
+/// Allocates nothing. Linear in `from`.
+constexpr bool mask_copy(std::byte* to, std::span<const std::byte> from, masking_key key) noexcept {
+    if (std::is_constant_evaluated())
+        return detail::mask_bytewise(to, from.data(), from.size(), key);
+    return detail::mask_any(to, from.data(), from.size(), key);
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_MASKING_HPP
+
+// ==== sansocket/wire/frame_header.hpp ============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_FRAME_HEADER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_FRAME_HEADER_HPP
+// frame_header.hpp
+//
+// The two to fourteen bytes before a frame's payload, read strictly and
+// written in their shortest form. 5.2, 11.8.
+//
+// Parsing is all or nothing: a header that is not whole consumes nothing, yet
+// a fault in the part that is there is reported at once.
+//
+// Knows nothing of: messages, fragments' order, payloads.
+// Section numbers in this file refer to RFC 6455.
+
+namespace sansocket {
+
+/// What a frame is. 11.8.
+enum class opcode : std::uint8_t {
+    continuation = 0x0,  ///< The next part of a fragmented message. 5.4.
+    text = 0x1,          ///< A text message, or its first part. 5.6.
+    binary = 0x2,        ///< A binary message, or its first part. 5.6.
+    close = 0x8,         ///< The Close frame. 5.5.1.
+    ping = 0x9,          ///< A Ping. 5.5.2.
+    pong = 0xA,          ///< A Pong. 5.5.3.
+};
+
+/// Whether `value` (0x0 to 0xF) is an opcode that the RFC defines. 5.2.
+[[nodiscard]] constexpr bool is_known_opcode(std::uint8_t value) noexcept {
+    return value <= 0x2 || (value >= 0x8 && value <= 0xA);
+}
+
+/// Whether `op` is a control frame's. 5.5: "opcodes where the most significant bit ... is 1".
+[[nodiscard]] constexpr bool is_control(opcode op) noexcept {
+    return (static_cast<std::uint8_t>(op) & 0x8U) != 0;
+}
+
+/// Most bytes that a control frame's payload may have. 5.5.
+inline constexpr std::size_t max_control_payload = 125;
+
+/// Most bytes of a frame header: 2 + 8 + 4. 5.2.
+inline constexpr std::size_t max_frame_header_size = 14;
+
+/// What the first reserved bit means. RFC 7692 6.
+enum class rsv1 : std::uint8_t {
+    reserved,    ///< Nothing: it may not be set.
+    compressed,  ///< The message that begins with the frame is compressed.
+};
+
+/// Everything that stands before a frame's payload. 5.2.
+struct frame_header {
+    bool fin = true;                                     ///< Whether it ends its message.
+    sansocket::opcode opcode = sansocket::opcode::text;  ///< What the frame is.
+    std::uint64_t payload_length = 0;                    ///< Bytes, 0 to 2^63 - 1.
+    std::optional<masking_key> key = std::nullopt;       ///< Present when the payload is masked.
+    bool compressed = false;                             ///< RSV1, where it means that. RFC 7692 6.
+
+    friend constexpr bool operator==(const frame_header&, const frame_header&) = default;
+};
+
+/// What `parse_frame_header` found.
+struct frame_header_result {
+    frame_header value;         ///< Counts only where `ec` is success.
+    std::size_t size = 0;       ///< Bytes of the header; 0 unless `ec` is success.
+    errc ec = errc::need_more;  ///< Success, `errc::need_more`, or what is wrong.
+};
+
+namespace detail {
+
+// Faults that the first byte alone shows. 5.2, 5.5, RFC 7692 6.1.
+template <rsv1 Rsv1>
+constexpr errc check_first_byte(std::uint8_t first) noexcept {
+    constexpr unsigned reserved = Rsv1 == rsv1::reserved ? 0x70U : 0x30U;
+    if ((first & reserved) != 0) return errc::reserved_bit;
+    if (!is_known_opcode(first & 0x0FU)) return errc::reserved_opcode;
+    // RFC 7692 6.1: "MUST NOT set the "Per-Message Compressed" bit of control frames and non-first
+    // fragments of a data message"
+    if constexpr (Rsv1 == rsv1::compressed) {
+        const unsigned low = first & 0x0FU;
+        if ((first & 0x40U) != 0 && low != 0x1 && low != 0x2) return errc::compressed_bit;
+    }
+    if ((first & 0x88U) == 0x08U) return errc::control_fragmented;
+    return errc::ok;
+}
+
+// Faults that the second byte adds. `receiver` is who reads. 5.1, 5.5.
+constexpr errc check_second_byte(std::uint8_t first, std::uint8_t second, role receiver) noexcept {
+    const bool masked = (second & 0x80U) != 0;
+    if (receiver == role::server && !masked) return errc::frame_not_masked;
+    if (receiver == role::client && masked) return errc::frame_masked;
+    if ((first & 0x08U) != 0 && (second & 0x7FU) > max_control_payload) return errc::control_length;
+    return errc::ok;
+}
+
+constexpr std::uint64_t read_big_endian(std::span<const std::byte> in) noexcept {
+    std::uint64_t value = 0;
+    for (const std::byte b : in) value = value << 8U | std::to_integer<std::uint64_t>(b);
+    return value;
+}
+
+// 5.2: "the minimal number of bytes MUST be used", "the most significant bit MUST be 0".
+constexpr errc check_length(std::uint64_t length, std::size_t length_bytes) noexcept {
+    if (length_bytes == 2 && length < 126) return errc::length_not_minimal;
+    if (length_bytes == 8 && length >> 63U != 0) return errc::length_too_large;
+    if (length_bytes == 8 && length < 65536) return errc::length_not_minimal;
+    return errc::ok;
+}
+
+}  // namespace detail
+
+/// Reads one frame header. 5.2.
+///
+/// @tparam Rsv1     what RSV1 means.
+/// @param in        bytes from the transport, starting at a frame boundary.
+/// @param receiver  the role of the endpoint that reads: a server takes only masked frames, a
+///                  client only unmasked ones. 5.1.
+/// @return the header and its size, 2 to 14 bytes; or
+///         errc::need_more           `in` ends inside the header and no fault is in sight;
+///         errc::reserved_bit        RSV1, RSV2 or RSV3 is set without a meaning;
+///         errc::compressed_bit      RSV1 is set on a control frame or a continuation (RFC 7692 6.1);
+///         errc::reserved_opcode     opcode 0x3 to 0x7 or 0xB to 0xF;
+///         errc::control_fragmented  a control frame without FIN;
+///         errc::control_length      a control frame of more than 125 bytes;
+///         errc::frame_not_masked, errc::frame_masked
+///         errc::length_not_minimal  125 or less in two bytes, 65535 or less in eight;
+///         errc::length_too_large    2^63 or more.
+template <rsv1 Rsv1 = rsv1::reserved>
+[[nodiscard]] constexpr frame_header_result parse_frame_header(std::span<const std::byte> in,
+                                                               role receiver) noexcept {
+    if (in.empty()) return {};
+    const auto first = std::to_integer<std::uint8_t>(in[0]);
+    if (const errc ec = detail::check_first_byte<Rsv1>(first); ec != errc::ok) return {{}, 0, ec};
+    if (in.size() < 2) return {};
+    const auto second = std::to_integer<std::uint8_t>(in[1]);
+    if (const errc ec = detail::check_second_byte(first, second, receiver); ec != errc::ok)
+        return {{}, 0, ec};
+
+    const unsigned short_length = second & 0x7FU;
+    const std::size_t length_bytes = short_length == 126 ? 2 : short_length == 127 ? 8 : 0;
+    if (in.size() < 2 + length_bytes) return {};
+    const std::uint64_t length =
+        length_bytes == 0 ? short_length : detail::read_big_endian(in.subspan(2, length_bytes));
+    if (const errc ec = detail::check_length(length, length_bytes); ec != errc::ok)
+        return {{}, 0, ec};
+
+    frame_header header{(first & 0x80U) != 0, static_cast<opcode>(first & 0x0FU), length, {}};
+    if constexpr (Rsv1 == rsv1::compressed) header.compressed = (first & 0x40U) != 0;
+    std::size_t size = 2 + length_bytes;
+    if ((second & 0x80U) != 0) {
+        if (in.size() < size + 4) return {};
+        header.key = masking_key{in[size], in[size + 1], in[size + 2], in[size + 3]};
+        size += 4;
+    }
+    return {header, size, errc::ok};
+}
+
+/// Size in bytes, 2 to 14, of the header that `encode` writes. 5.2.
+[[nodiscard]] constexpr std::size_t encoded_size(const frame_header& header) noexcept {
+    const std::size_t length_bytes = header.payload_length < 126     ? 0
+                                     : header.payload_length < 65536 ? 2
+                                                                     : 8;
+    return 2 + length_bytes + (header.key ? 4U : 0U);
+}
+
+namespace detail {
+
+// All of it but RSV1.
+constexpr std::size_t encode_plain(const frame_header& header, std::byte* out) noexcept {
+    const auto byte_at = [&](unsigned shift) {
+        return static_cast<std::byte>(header.payload_length >> shift & 0xFFU);
+    };
+    const unsigned masked = header.key ? 0x80U : 0U;
+    out[0] =
+        static_cast<std::byte>((header.fin ? 0x80U : 0U) | static_cast<unsigned>(header.opcode));
+    std::size_t size = 2;
+    if (header.payload_length < 126) {
+        out[1] = static_cast<std::byte>(masked | static_cast<unsigned>(header.payload_length));
+    } else if (header.payload_length < 65536) {
+        out[1] = static_cast<std::byte>(masked | 126U);
+        for (unsigned shift = 16; shift != 0; shift -= 8) out[size++] = byte_at(shift - 8);
+    } else {
+        out[1] = static_cast<std::byte>(masked | 127U);
+        for (unsigned shift = 64; shift != 0; shift -= 8) out[size++] = byte_at(shift - 8);
+    }
+    if (header.key)
+        for (const std::byte b : *header.key) out[size++] = b;
+    return size;
+}
+
+}  // namespace detail
+
+/// Writes a frame header in its shortest form. 5.2.
+///
+/// @param out  at least `encoded_size(header)` bytes.
+/// @return the bytes written, 2 to 14. `header.payload_length` must be under 2^63.
+SANSOCKET_ALWAYS_INLINE constexpr std::size_t encode(const frame_header& header,
+                                                     std::byte* out) noexcept {
+    const std::size_t size = detail::encode_plain(header, out);
+    if (header.compressed) out[0] |= std::byte{0x40};
+    return size;
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_FRAME_HEADER_HPP
 
 // ==== sansocket/wire/frame_piece.hpp =============================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_FRAME_PIECE_HPP
@@ -7586,6 +4938,269 @@ inline time_point keepalive::write_deadline(bool waiting) const noexcept {
 
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_KEEPALIVE_HPP
+
+// ==== sansocket/detail/byte_buffer.hpp ===========================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTE_BUFFER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTE_BUFFER_HPP
+// byte_buffer.hpp
+//
+// Contiguous bytes that grow without being cleared first, which std::vector
+// cannot. Growing moves the bytes; nothing else does.
+
+namespace sansocket::detail {
+
+template <class Allocator = std::allocator<std::byte>>
+class byte_buffer {
+    using traits = std::allocator_traits<Allocator>;
+
+public:
+    byte_buffer() = default;
+    explicit byte_buffer(const Allocator& allocator) noexcept : allocator_(allocator) {}
+    byte_buffer(byte_buffer&& other) noexcept
+        : allocator_(other.allocator_),
+          data_(std::exchange(other.data_, nullptr)),
+          size_(std::exchange(other.size_, 0)),
+          capacity_(std::exchange(other.capacity_, 0)) {}
+    byte_buffer& operator=(byte_buffer&& other) noexcept {
+        if (this != &other) {
+            release();
+            allocator_ = other.allocator_;
+            data_ = std::exchange(other.data_, nullptr);
+            size_ = std::exchange(other.size_, 0);
+            capacity_ = std::exchange(other.capacity_, 0);
+        }
+        return *this;
+    }
+    ~byte_buffer() { release(); }
+
+    std::byte* data() noexcept { return data_; }
+    const std::byte* data() const noexcept { return data_; }
+    std::size_t size() const noexcept { return size_; }
+    std::size_t room() const noexcept { return capacity_ - size_; }
+    std::size_t capacity() const noexcept { return capacity_; }
+    bool empty() const noexcept { return size_ == 0; }
+
+    // Room for `n` more bytes, at the returned place. There must be room.
+    std::byte* extend(std::size_t n) noexcept { return data_ + std::exchange(size_, size_ + n); }
+
+    // Makes room for `n` more bytes behind the first `front` dropped ones. Capacity doubles, but
+    // stops at `keep` on its way, for what is larger will not be kept.
+    void make_room(std::size_t n, std::size_t front, std::size_t keep = 0) {
+        if (capacity_ - (size_ - front) >= n && front >= size_ / 2) return drop_front(front);
+        const std::size_t wanted = size_ - front + n;
+        std::size_t capacity = (std::max)(capacity_ * 2, smallest);
+        if (capacity_ < keep) capacity = (std::min)(capacity, keep);
+        capacity = (std::max)(capacity, wanted);
+        std::byte* const fresh = traits::allocate(allocator_, capacity);
+        if (size_ != front) std::memcpy(fresh, data_ + front, size_ - front);
+        const std::size_t size = size_ - front;
+        release();
+        data_ = fresh;
+        size_ = size;
+        capacity_ = capacity;
+    }
+
+    void truncate(std::size_t size) noexcept { size_ = size; }
+
+    void drop_front(std::size_t front) noexcept {
+        if (size_ != front) std::memmove(data_, data_ + front, size_ - front);
+        size_ -= front;
+    }
+
+    void release() noexcept {
+        if (data_ != nullptr) traits::deallocate(allocator_, data_, capacity_);
+        data_ = nullptr;
+        size_ = capacity_ = 0;
+    }
+
+private:
+    static constexpr std::size_t smallest = 256;
+
+    SANSOCKET_NO_UNIQUE_ADDRESS Allocator allocator_{};
+    std::byte* data_ = nullptr;
+    std::size_t size_ = 0;
+    std::size_t capacity_ = 0;
+};
+
+}  // namespace sansocket::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTE_BUFFER_HPP
+
+// ==== sansocket/machine/message_deflater.hpp =====================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_DEFLATER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_DEFLATER_HPP
+// message_deflater.hpp
+//
+// The bytes of a message into the payload of a compressed one, whole or part by
+// part. RFC 7692 6.1, 7.2.1.
+//
+// A compressor knows what it compressed, and the peer what it received: a
+// message that was compressed and not sent would set them apart. So nothing is
+// compressed that may still be refused, and until `sent` is called the
+// compressor counts as astray and begins afresh, which is always allowed.
+//
+// Knows nothing of: frames, the send queue, text, how deflate works.
+// Section numbers in this file refer to RFC 7692.
+
+namespace sansocket {
+
+/// Where the compression of messages stands.
+enum class deflater_state : std::uint8_t { off, between, inside };
+
+/// Compresses the messages of one connection with a codec.
+template <class Codec>
+class message_deflater {
+    using compressor = typename Codec::compressor;
+
+public:
+    /// Waits for `start`: until then nothing is compressed.
+    explicit message_deflater(const deflate_options& options)
+        : threshold_(options.threshold),
+          settings_{options.own_window_bits, options.level, options.memory_level},
+          codec_(settings_) {}
+
+    /// This endpoint compresses as `own` says. 7.1.
+    ///
+    /// A window that the codec cannot keep to was not this endpoint's choice: then every message is
+    /// sent as it is, which 6.1 allows.
+    void start(const deflate_direction& own) {
+        own_ = own;
+        if (own.window_bits < compressor::smallest_window) return;
+        settings_.window_bits = own.window_bits;
+        codec_ = compressor(settings_);
+        state_ = deflater_state::between;
+    }
+
+    /// Whether a message of `size` bytes is to be compressed.
+    [[nodiscard]] bool wants(compression how, std::size_t size) const noexcept {
+        if (state_ == deflater_state::off || how == compression::off) return false;
+        return how == compression::on || size >= threshold_;
+    }
+
+    /// Compresses a whole message.
+    ///
+    /// @return its payload, valid until the next call, after which `sent` is due; nothing where it
+    ///         is better sent as it is.
+    [[nodiscard]] std::optional<std::span<const std::byte>> whole(
+        std::span<const std::byte> message);
+
+    /// Begins a message that is compressed part by part. False: it is not compressed.
+    [[nodiscard]] bool start_message(compression how);
+    /// Compresses its next part, the last one where `fin`; as `whole`.
+    [[nodiscard]] std::span<const std::byte> part(std::span<const std::byte> bytes, bool fin);
+
+    /// What was compressed last was sent.
+    void sent() noexcept {
+        astray_ = false;
+        if (!inside()) ++messages_;
+        if (!compressor::keeps_context || scratch_.capacity() > keep) scratch_.release();
+    }
+    /// A compressed message was sent that did not pass through here: the peer knows what the
+    /// compressor does not.
+    void sent_elsewhere() noexcept {
+        astray_ = own_.context_takeover;
+        ++messages_;
+    }
+
+    [[nodiscard]] deflater_state state() const noexcept { return state_; }  ///< Where it stands.
+    /// Whether a message is being compressed part by part.
+    [[nodiscard]] bool inside() const noexcept { return state_ == deflater_state::inside; }
+    /// What this endpoint keeps to.
+    [[nodiscard]] const deflate_direction& direction() const noexcept { return own_; }
+    /// Messages that were sent compressed.
+    [[nodiscard]] std::uint64_t messages() const noexcept { return messages_; }
+    /// Bytes of memory held.
+    [[nodiscard]] std::size_t memory() const noexcept {
+        return codec_.memory() + scratch_.capacity();
+    }
+
+    /// Gives back memory that no later message refers to.
+    void shrink() noexcept {
+        scratch_.release();
+        if (!inside() && !own_.context_takeover) codec_.release();
+    }
+
+private:
+    static constexpr std::size_t keep = 16 * 1024;  // bytes of scratch for the next message
+    static constexpr std::size_t least_room = 64;
+    // 7.2.1: "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end."
+    static constexpr std::size_t tail = 4;
+    // 7.2.3.6: an empty message is an empty block, less those four.
+    static constexpr std::array<std::byte, 1> empty{std::byte{0}};
+
+    bool ready();
+    std::span<const std::byte> compress(std::span<const std::byte> in);
+
+    deflater_state state_ = deflater_state::off;
+    // Facts that decide no transition.
+    bool astray_ = false;  // the compressor may know what the peer does not, or not what it does
+    deflate_direction own_;
+    std::size_t threshold_;
+    deflate_settings settings_;
+    std::uint64_t messages_ = 0;
+    detail::byte_buffer<> scratch_;
+    compressor codec_;
+};
+
+template <class Codec>
+bool message_deflater<Codec>::ready() {
+    if (astray_ || !own_.context_takeover) codec_.reset();
+    return codec_.begin();
+}
+
+template <class Codec>
+std::optional<std::span<const std::byte>> message_deflater<Codec>::whole(
+    std::span<const std::byte> message) {
+    if (message.empty()) return empty;
+    if (!ready()) return std::nullopt;
+    const auto payload = compress(message);
+    const auto cut = payload.first(payload.size() - tail);
+    // Where no context is lost by it, nothing is sent that grew.
+    if (!own_.context_takeover && cut.size() >= message.size()) return std::nullopt;
+    return cut;
+}
+
+template <class Codec>
+bool message_deflater<Codec>::start_message(compression how) {
+    // One compressor for many connections would have to keep this message apart from theirs.
+    if (!compressor::keeps_context || state_ == deflater_state::off || how == compression::off)
+        return false;
+    if (!ready()) return false;
+    state_ = deflater_state::inside;
+    return true;
+}
+
+template <class Codec>
+std::span<const std::byte> message_deflater<Codec>::part(std::span<const std::byte> bytes,
+                                                         bool fin) {
+    std::span<const std::byte> payload;
+    if (!bytes.empty()) {
+        if (astray_) (void)ready();  // the part before ended at a byte: a new stream may begin
+        payload = compress(bytes);
+        if (fin) payload = payload.first(payload.size() - tail);
+    } else if (fin) {
+        payload = empty;
+    }
+    if (fin) state_ = deflater_state::between;
+    return payload;
+}
+
+template <class Codec>
+std::span<const std::byte> message_deflater<Codec>::compress(std::span<const std::byte> in) {
+    astray_ = true;
+    scratch_.truncate(0);
+    for (std::size_t room = in.size() / 2 + least_room;; room = scratch_.size() + least_room) {
+        if (scratch_.room() < room) scratch_.make_room(room, 0);
+        room = scratch_.room();
+        std::byte* const to = scratch_.extend(room);
+        const compress_step done = codec_.compress(in, {to, room});
+        scratch_.truncate(scratch_.size() - (room - done.made));
+        in = in.subspan(done.taken);
+        if (in.empty() && done.made < room) return {scratch_.data(), scratch_.size()};
+    }
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_DEFLATER_HPP
 
 // ==== sansocket/machine/message_inflater.hpp =====================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_INFLATER_HPP
@@ -8348,6 +5963,295 @@ void message_queue<Allocator>::reset(std::size_t keep_at_most) noexcept {
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_QUEUE_HPP
 
+// ==== sansocket/wire/utf8.hpp ====================================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_UTF8_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_UTF8_HPP
+// utf8.hpp
+//
+// Is this text UTF-8? RFC 6455 8.1, RFC 3629.
+//
+// `utf8_validator` is a small value the caller keeps: text may come in pieces cut
+// anywhere, and the first byte that no valid text could have there is refused at
+// once. One automaton of nine states defines what is valid; long runs go by
+// blocks that give the same answer: 16 bytes at a time with SSE2, else by words
+// where the text is ASCII.
+//
+// Knows nothing of: frames, messages, what follows from a refusal.
+
+namespace sansocket {
+
+namespace detail {
+
+// Where in a code point the text stands. A state is the number of bits by which a
+// row of the table is shifted to find the next one: one load and one shift a byte.
+enum class utf8_state : std::uint8_t {
+    boundary = 0,   // between two code points
+    tail_1 = 6,     // one more continuation byte, 80..BF
+    tail_2 = 12,    // two more
+    tail_3 = 18,    // three more
+    after_e0 = 24,  // A0..BF, then tail_1: shorter forms exist for the rest
+    after_ed = 30,  // 80..9F, then tail_1: the rest are surrogates
+    after_f0 = 36,  // 90..BF, then tail_2: shorter forms exist for the rest
+    after_f4 = 42,  // 80..8F, then tail_2: the rest lies past U+10FFFF
+    refused = 48,   // for good
+};
+
+inline constexpr unsigned utf8_state_bits = 6;
+inline constexpr unsigned utf8_state_mask = 63;
+
+// RFC 3629 section 4, one line for each rule.
+[[nodiscard]] constexpr utf8_state utf8_next(utf8_state from, unsigned byte) noexcept {
+    using enum utf8_state;
+    const auto in = [byte](unsigned low, unsigned high) { return low <= byte && byte <= high; };
+    switch (from) {
+    case boundary:
+        if (in(0x00, 0x7f)) return boundary;
+        if (in(0xc2, 0xdf)) return tail_1;
+        if (byte == 0xe0) return after_e0;
+        if (byte == 0xed) return after_ed;
+        if (in(0xe1, 0xef)) return tail_2;
+        if (byte == 0xf0) return after_f0;
+        if (in(0xf1, 0xf3)) return tail_3;
+        if (byte == 0xf4) return after_f4;
+        return refused;  // C0, C1, F5..FF and a continuation byte out of place
+    case tail_1: return in(0x80, 0xbf) ? boundary : refused;
+    case tail_2: return in(0x80, 0xbf) ? tail_1 : refused;
+    case tail_3: return in(0x80, 0xbf) ? tail_2 : refused;
+    case after_e0: return in(0xa0, 0xbf) ? tail_1 : refused;
+    case after_ed: return in(0x80, 0x9f) ? tail_1 : refused;
+    case after_f0: return in(0x90, 0xbf) ? tail_2 : refused;
+    case after_f4: return in(0x80, 0x8f) ? tail_2 : refused;
+    case refused: break;
+    }
+    return refused;
+}
+
+// For each byte a row: at bit `s` of it, the state that follows state `s`.
+inline constexpr auto utf8_table = [] {
+    std::array<std::uint64_t, 256> table{};
+    for (unsigned byte = 0; byte != 256; ++byte)
+        for (unsigned s = 0; s <= static_cast<unsigned>(utf8_state::refused); s += utf8_state_bits)
+            table[byte] |= static_cast<std::uint64_t>(utf8_next(static_cast<utf8_state>(s), byte))
+                           << s;
+    return table;
+}();
+
+// Byte by byte from `state`; `Byte` is std::byte or char.
+template <class Byte>
+[[nodiscard]] constexpr utf8_state utf8_walk(utf8_state state, const Byte* p,
+                                             std::size_t n) noexcept {
+    // The shift reads the low six bits only; the rest are states of other columns.
+    auto s = static_cast<std::uint64_t>(state);
+    for (std::size_t i = 0; i != n; ++i)
+        s = utf8_table[static_cast<unsigned char>(p[i])] >> (s & utf8_state_mask);
+    return static_cast<utf8_state>(s & utf8_state_mask);
+}
+
+// How many bytes at the start are ASCII, found in large steps: all `n`, or a multiple of 8 that may
+// be too small.
+[[nodiscard]] inline std::size_t ascii_prefix(const std::byte* p, std::size_t n) noexcept {
+    constexpr std::size_t size = widest_block::size;
+    std::size_t i = 0;
+    for (; i + 4 * size <= n; i += 4 * size) {
+        const auto a = widest_block::load(p + i) | widest_block::load(p + i + size);
+        const auto b = widest_block::load(p + i + 2 * size) | widest_block::load(p + i + 3 * size);
+        if (!(a | b).all_ascii()) return i;
+    }
+    for (; i + 8 <= n; i += 8)
+        if (!word_block<std::uint64_t>::load(p + i).all_ascii()) return i;
+    for (std::size_t j = i; j != n; ++j)
+        if (p[j] >= std::byte{0x80}) return i;
+    return n;
+}
+
+// The state after valid text that ends at `p + n`, from its last three bytes. Needs n >= 3.
+[[nodiscard]] inline utf8_state utf8_state_at_end(const std::byte* p, std::size_t n) noexcept {
+    std::size_t back = 0;
+    if (p[n - 1] >= std::byte{0xc0}) back = 1;
+    else if (p[n - 2] >= std::byte{0xe0}) back = 2;
+    else if (p[n - 3] >= std::byte{0xf0}) back = 3;
+    return utf8_walk(utf8_state::boundary, p + n - back, back);
+}
+
+#if defined(__SSE2__) || defined(_M_X64)
+
+// Finds errors in blocks of 16 bytes. Each byte is compared with what the three before it ask
+// for, which are read by loads that start one, two and three bytes earlier.
+class utf8_sse2_checker {
+public:
+    // `p - 3` must be readable; bytes there count as preceding text.
+    SANSOCKET_ALWAYS_INLINE void check(const std::byte* p) noexcept {
+        const __m128i at = load(p);
+        const __m128i before = load(p - 1);
+        note(misplaced(at, before, load(p - 2), load(p - 3)));
+        note(outside_range(at, before));
+        note(never_valid(at));
+    }
+
+    [[nodiscard]] SANSOCKET_ALWAYS_INLINE bool ok() const noexcept {
+        return _mm_movemask_epi8(_mm_cmpeq_epi8(errors_, _mm_setzero_si128())) == 0xffff;
+    }
+
+private:
+    static SANSOCKET_ALWAYS_INLINE __m128i load(const std::byte* p) noexcept {
+        return sse2_block::load(p).value;
+    }
+    static SANSOCKET_ALWAYS_INLINE __m128i all(int byte) noexcept {
+        return _mm_set1_epi8(static_cast<char>(byte));
+    }
+    // Not zero where a byte of `a`, unsigned, is over `limit`.
+    static SANSOCKET_ALWAYS_INLINE __m128i over(__m128i a, int limit) noexcept {
+        return _mm_subs_epu8(a, all(limit));
+    }
+    static SANSOCKET_ALWAYS_INLINE __m128i where(__m128i a, int byte, int value) noexcept {
+        return _mm_and_si128(_mm_cmpeq_epi8(a, all(byte)), all(value));
+    }
+    SANSOCKET_ALWAYS_INLINE void note(__m128i found) noexcept {
+        errors_ = _mm_or_si128(errors_, found);
+    }
+
+    // A continuation byte where none is due, or another byte where one is.
+    static SANSOCKET_ALWAYS_INLINE __m128i misplaced(__m128i at, __m128i before_1, __m128i before_2,
+                                                     __m128i before_3) noexcept {
+        const __m128i due = _mm_or_si128(_mm_or_si128(over(before_1, 0xbf), over(before_2, 0xdf)),
+                                         over(before_3, 0xef));
+        const __m128i not_due = _mm_cmpeq_epi8(due, _mm_setzero_si128());
+        const __m128i continuation = _mm_cmplt_epi8(at, all(0xc0));  // signed: 80..BF
+        return _mm_cmpeq_epi8(not_due, continuation);
+    }
+
+    // After E0, ED, F0 and F4 the next byte's range is narrower than 80..BF. Signed comparisons:
+    // 80 is the least value of all, 7F the greatest, so that other bytes pass.
+    static SANSOCKET_ALWAYS_INLINE __m128i outside_range(__m128i at, __m128i before) noexcept {
+        const __m128i least = _mm_or_si128(
+            all(0x80), _mm_or_si128(where(before, 0xe0, 0x20), where(before, 0xf0, 0x10)));
+        const __m128i greatest = _mm_add_epi8(
+            all(0x7f), _mm_or_si128(where(before, 0xed, 0x20), where(before, 0xf4, 0x10)));
+        return _mm_or_si128(_mm_cmpgt_epi8(least, at), _mm_cmpgt_epi8(at, greatest));
+    }
+
+    // C0, C1, F5..FF.
+    static SANSOCKET_ALWAYS_INLINE __m128i never_valid(__m128i at) noexcept {
+        const __m128i c0_or_c1 = _mm_cmpeq_epi8(_mm_and_si128(at, all(0xfe)), all(0xc0));
+        return _mm_or_si128(c0_or_c1, over(at, 0xf4));
+    }
+
+    __m128i errors_ = _mm_setzero_si128();
+};
+
+// `n` of 16 or more; at least three bytes before `p` are readable and end on a boundary.
+[[nodiscard]] inline utf8_state utf8_blocks(const std::byte* p, std::size_t n) noexcept {
+    utf8_sse2_checker checker;
+    std::size_t i = 0;
+    for (bool ascii_before = true; i + 64 <= n; i += 64) {
+        const bool ascii = ((sse2_block::load(p + i) | sse2_block::load(p + i + 16)) |
+                            (sse2_block::load(p + i + 32) | sse2_block::load(p + i + 48)))
+                               .all_ascii();
+        if (ascii && ascii_before) continue;
+        ascii_before = ascii;
+        checker.check(p + i);  // of ASCII too: it may cut a code point short
+        if (ascii) continue;
+        checker.check(p + i + 16);
+        checker.check(p + i + 32);
+        checker.check(p + i + 48);
+        if (!checker.ok()) return utf8_state::refused;
+    }
+    for (; i + 16 <= n; i += 16) checker.check(p + i);
+    if (i != n) checker.check(p + n - 16);  // overlaps the block before it
+    return checker.ok() ? utf8_state_at_end(p, n) : utf8_state::refused;
+}
+
+#else
+
+[[nodiscard]] inline utf8_state utf8_blocks(const std::byte* p, std::size_t n) noexcept {
+    utf8_state state = utf8_state::boundary;
+    std::size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        if (state != utf8_state::boundary || !word_block<std::uint64_t>::load(p + i).all_ascii())
+            state = utf8_walk(state, p + i, 8);
+    return utf8_walk(state, p + i, n - i);
+}
+
+#endif
+
+// From any state, at any size.
+[[nodiscard]] inline utf8_state utf8_advance(utf8_state state, const std::byte* p,
+                                             std::size_t n) noexcept {
+    if (state == utf8_state::boundary) {
+        const std::size_t ascii = ascii_prefix(p, n);
+        p += ascii;
+        n -= ascii;
+    }
+    constexpr std::size_t worth_blocks = 32;
+    if (n < worth_blocks) return utf8_walk(state, p, n);
+    // To a boundary that has three bytes before it: at most six bytes.
+    std::size_t i = 3;
+    state = utf8_walk(state, p, i);
+    for (; i != 6 && state != utf8_state::boundary; ++i) state = utf8_walk(state, p + i, 1);
+    if (state != utf8_state::boundary) return utf8_state::refused;
+    return utf8_blocks(p + i, n - i);
+}
+
+}  // namespace detail
+
+/// Whether every byte of `data` is ASCII (under 0x80); true if there are none.
+[[nodiscard]] constexpr bool is_ascii(std::span<const std::byte> data) noexcept {
+    if (!std::is_constant_evaluated())
+        return detail::ascii_prefix(data.data(), data.size()) == data.size();
+    return std::all_of(data.begin(), data.end(), [](std::byte b) { return b < std::byte{0x80}; });
+}
+
+/// Validates text that comes in pieces. RFC 6455 8.1, RFC 3629.
+///
+/// One byte of state. Start with a new value, or `reset()`, for each text.
+class utf8_validator {
+public:
+    /// Validates the next piece, cut anywhere, also inside a code point.
+    ///
+    /// A caller who knows that `piece` is ASCII may leave the call out while `complete()`.
+    ///
+    /// @return false at the first byte that no valid text could have there, and from then on.
+    /// Allocates nothing. Linear in `piece`.
+    [[nodiscard]] constexpr bool receive(std::span<const std::byte> piece) noexcept {
+        state_ = std::is_constant_evaluated()
+                     ? detail::utf8_walk(state_, piece.data(), piece.size())
+                     : detail::utf8_advance(state_, piece.data(), piece.size());
+        return !failed();
+    }
+
+    /// Whether what was received is valid and ends where a code point does, as a whole text must.
+    [[nodiscard]] constexpr bool complete() const noexcept {
+        return state_ == detail::utf8_state::boundary;
+    }
+
+    /// Whether `receive()` has answered false.
+    [[nodiscard]] constexpr bool failed() const noexcept {
+        return state_ == detail::utf8_state::refused;
+    }
+
+    /// Forgets what was received.
+    constexpr void reset() noexcept { state_ = detail::utf8_state::boundary; }
+
+private:
+    detail::utf8_state state_ = detail::utf8_state::boundary;
+};
+
+/// Whether `text` is valid UTF-8 from end to end. RFC 3629.
+[[nodiscard]] constexpr bool is_valid_utf8(std::span<const std::byte> text) noexcept {
+    utf8_validator validator;
+    return validator.receive(text) && validator.complete();
+}
+
+/// Whether `text` is valid UTF-8 from end to end. RFC 3629.
+[[nodiscard]] constexpr bool is_valid_utf8(std::string_view text) noexcept {
+    constexpr auto boundary = detail::utf8_state::boundary;
+    if (!std::is_constant_evaluated()) return is_valid_utf8(detail::bytes_of(text));
+    return detail::utf8_walk(boundary, text.data(), text.size()) == boundary;
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_UTF8_HPP
+
 // ==== sansocket/machine/message_reader.hpp =======================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_READER_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_READER_HPP
@@ -8659,6 +6563,887 @@ std::optional<std::span<const std::byte>> message_reader<Role>::receive_control(
 
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_READER_HPP
+
+// ==== sansocket/machine/message_writer.hpp =======================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_WRITER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_WRITER_HPP
+// message_writer.hpp
+//
+// Messages of the application into frames of data: whole, or begun and
+// finished part by part. RFC 6455 5.4, 5.6, 6.1.
+//
+// Frames go into a queue that is handed in (`send_queue`, or what looks like
+// it); masking keys come from a source that is handed in, one for each frame.
+//
+// Knows nothing of: the closing handshake, control frames, time.
+// Section numbers in this file refer to RFC 6455.
+
+namespace sansocket {
+
+/// What is being sent.
+enum class writer_state : std::uint8_t { between, starting, continuing };
+
+/// The opcode of a message's first frame. 5.6.
+[[nodiscard]] constexpr opcode opcode_of(message_kind kind) noexcept {
+    return kind == message_kind::text ? opcode::text : opcode::binary;
+}
+
+/// Writes one connection's messages. Every function returns success or a name and has changed
+/// nothing then; errc::backpressure is the queue being full.
+class message_writer {
+public:
+    /// A payload of at least this many bytes that is given away or shared is not copied.
+    static constexpr std::size_t large = 4096;
+
+    /// @param check_text  whether text must be UTF-8 (errc::text_not_utf8).
+    /// @param fragment  most bytes of a message that is sent in parts in a frame; 0: any number.
+    explicit message_writer(bool check_text, std::size_t fragment = 0) noexcept
+        : check_text_(check_text),
+          fragment_(fragment == 0 ? static_cast<std::size_t>(-1) : fragment) {}
+
+    /// A whole message, copied. errc::message_in_progress.
+    template <class Out, class Keys>
+    SANSOCKET_ALWAYS_INLINE errc send(message_kind kind, std::span<const std::byte> payload,
+                                      Out& out, Keys&& keys) {
+        if (const errc ec = may_send(kind, payload, out); ec != errc::ok) [[unlikely]]
+            return ec;
+        out.push(opcode_of(kind), true, payload, keys());
+        return sent();
+    }
+
+    /// A whole message, compressed by `deflater`. It is compressed once nothing is left to refuse it
+    /// for. errc::message_in_progress.
+    template <class Out, class Keys, class Deflater>
+    errc send(message_kind kind, std::span<const std::byte> payload, Out& out, Keys&& keys,
+              Deflater& deflater) {
+        if (const errc ec = may_send(kind, payload, out); ec != errc::ok) return ec;
+        const auto compressed = deflater.whole(payload);
+        if (!compressed) {
+            out.push(opcode_of(kind), true, payload, keys());
+            return sent();
+        }
+        out.push_compressed(opcode_of(kind), true, *compressed, keys());
+        deflater.sent();
+        return sent();
+    }
+
+    /// A whole message that is given away. errc::message_in_progress.
+    template <class Out, class Keys, class Owned>
+    errc send_owned(message_kind kind, Owned&& payload, Out& out, Keys&& keys) {
+        const auto bytes = std::as_bytes(std::span{payload});
+        if (bytes.size() < large) return send(kind, bytes, out, keys);
+        if (const errc ec = may_send(kind, bytes, out); ec != errc::ok) return ec;
+        auto owner = std::make_shared<std::remove_cvref_t<Owned>>(std::move(payload));
+        const auto moved = std::as_writable_bytes(std::span{*owner});
+        out.push_owned(opcode_of(kind), true, std::move(owner), moved, keys());
+        return sent();
+    }
+
+    /// A whole message that is shared. errc::message_in_progress.
+    template <class Out, class Keys, class Shared>
+    errc send_shared(message_kind kind, Shared&& payload, Out& out, Keys&& keys) {
+        if (payload.bytes.size() < large) return send(kind, payload.bytes, out, keys);
+        if (const errc ec = may_send(kind, payload.bytes, out); ec != errc::ok) return ec;
+        out.push_shared(opcode_of(kind), true, std::forward<Shared>(payload), keys());
+        return sent();
+    }
+
+    /// A whole message, copied, in several frames if it is larger than one may be. If pushing throws,
+    /// a part of it may be queued. errc::message_in_progress.
+    template <class Out, class Keys>
+    errc send_fragmented(message_kind kind, std::span<const std::byte> payload, Out& out,
+                         Keys&& keys) {
+        if (const errc ec = may_send(kind, payload, out); ec != errc::ok) return ec;
+        cut(payload, true, opcode_of(kind),
+            [&](opcode op, bool fin, auto frame) { out.push(op, fin, frame, keys()); });
+        return sent();
+    }
+    /// The same, compressed by `deflater`, or not where that does not begin.
+    template <class Out, class Keys, class Deflater>
+    errc send_fragmented(message_kind kind, std::span<const std::byte> payload, Out& out,
+                         Keys&& keys, Deflater& deflater, compression how) {
+        if (const errc ec = may_send(kind, payload, out); ec != errc::ok) return ec;
+        const bool compressed = deflater.start_message(how);
+        cut(payload, true, opcode_of(kind), [&](opcode op, bool fin, auto frame) {
+            if (compressed) push_part(op, fin, frame, out, keys, deflater);
+            else out.push(op, fin, frame, keys());
+        });
+        return sent();
+    }
+
+    /// Whether a whole frame may be pushed to `out` by somebody else. errc::message_in_progress.
+    template <class Out>
+    [[nodiscard]] errc may_send_frame(const Out& out) const noexcept {
+        if (state_ != writer_state::between) return errc::message_in_progress;
+        return out.full() ? errc::backpressure : errc::ok;
+    }
+
+    /// A message begins. errc::message_in_progress.
+    errc start(message_kind kind) noexcept {
+        if (state_ != writer_state::between) return errc::message_in_progress;
+        state_ = writer_state::starting;
+        kind_ = kind;
+        text_ = utf8_validator{};
+        return errc::ok;
+    }
+
+    /// Its next part, in frames that are no larger than they may be; the last one where `fin`. If
+    /// pushing throws, and there is more than one, a part of it may be queued. errc::no_message_in_progress;
+    /// errc::text_not_utf8, where a code point may be cut at a part's end but not at the last's.
+    template <class Out, class Keys>
+    errc append(std::span<const std::byte> part, bool fin, Out& out, Keys&& keys) {
+        return append_by(part, fin, out, [&](opcode op, bool last, auto frame) {
+            out.push(op, last, frame, keys());
+        });
+    }
+
+    /// The same of a message that `deflater` has begun to compress. 5.4, RFC 7692 6.1.
+    template <class Out, class Keys, class Deflater>
+    errc append(std::span<const std::byte> part, bool fin, Out& out, Keys&& keys,
+                Deflater& deflater) {
+        return append_by(part, fin, out, [&](opcode op, bool last, auto frame) {
+            push_part(op, last, frame, out, keys, deflater);
+        });
+    }
+
+    /// A message was sent, by this machine or with its leave.
+    SANSOCKET_ALWAYS_INLINE errc sent() noexcept {
+        ++count_;
+        return errc::ok;
+    }
+    /// Messages that were sent.
+    [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
+    [[nodiscard]] writer_state state() const noexcept { return state_; }  ///< Where it stands.
+    /// Most bytes of a message that is sent in parts in a frame, before they are compressed.
+    [[nodiscard]] std::size_t fragment() const noexcept { return fragment_; }
+
+private:
+    template <class Out>
+    SANSOCKET_ALWAYS_INLINE errc may_send(message_kind kind, std::span<const std::byte> payload,
+                                          const Out& out) const noexcept {
+        if (state_ != writer_state::between) return errc::message_in_progress;
+        if (out.full()) return errc::backpressure;
+        if (check_text_ && kind == message_kind::text && !is_valid_utf8(payload))
+            return errc::text_not_utf8;
+        return errc::ok;
+    }
+
+    template <class Out, class Push>
+    errc append_by(std::span<const std::byte> part, bool fin, const Out& out, Push push) {
+        if (state_ == writer_state::between) return errc::no_message_in_progress;
+        if (out.full()) return errc::backpressure;
+        utf8_validator text = text_;
+        if (check_text_ && kind_ == message_kind::text) {
+            if (!text.receive(part) || (fin && !text.complete())) return errc::text_not_utf8;
+        }
+        const bool starts = state_ == writer_state::starting;
+        cut(part, fin, starts ? opcode_of(kind_) : opcode::continuation, push);
+        text_ = text;
+        state_ = fin ? writer_state::between : writer_state::continuing;
+        return fin ? sent() : errc::ok;
+    }
+
+    // 5.4: "a fragmented message consists of a single frame with the FIN bit clear and an opcode other
+    // than 0, followed by zero or more frames with the FIN bit clear and the opcode set to 0, and
+    // terminated by a single frame with the FIN bit set and an opcode of 0."
+    template <class Push>
+    void cut(std::span<const std::byte> part, bool fin, opcode op, Push push) const {
+        do {
+            const auto frame = part.first((std::min)(part.size(), fragment_));
+            part = part.subspan(frame.size());
+            push(op, fin && part.empty(), frame);
+            op = opcode::continuation;
+        } while (!part.empty());
+    }
+
+    template <class Out, class Keys, class Deflater>
+    static void push_part(opcode op, bool fin, std::span<const std::byte> frame, Out& out,
+                          Keys&& keys, Deflater& deflater) {
+        const auto compressed = deflater.part(frame, fin);
+        // RFC 7692 6.1: the bit is set in the first frame of the message alone.
+        if (op == opcode::continuation) out.push(op, fin, compressed, keys());
+        else out.push_compressed(op, fin, compressed, keys());
+        deflater.sent();
+    }
+
+    writer_state state_ = writer_state::between;
+    // Facts that decide no transition.
+    message_kind kind_ = message_kind::text;
+    bool check_text_;
+    utf8_validator text_;
+    std::size_t fragment_;
+    std::uint64_t count_ = 0;
+};
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_MESSAGE_WRITER_HPP
+
+// ==== sansocket/detail/segment_queue.hpp =========================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_SEGMENT_QUEUE_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_SEGMENT_QUEUE_HPP
+// segment_queue.hpp
+//
+// A queue of bytes whose addresses stay put until they are taken out: blocks
+// that are appended to, and payloads that somebody else owns, in order.
+//
+// Appending never moves a byte that is already there unless `may_move` says
+// that nobody looks at it.
+
+namespace sansocket::detail {
+
+class segment_queue {
+public:
+    segment_queue() = default;
+    segment_queue(segment_queue&& other) noexcept
+        : segments_(std::move(other.segments_)),
+          spare_(std::move(other.spare_)),
+          spare_size_(std::exchange(other.spare_size_, 0)),
+          first_(std::exchange(other.first_, 0)),
+          size_(std::exchange(other.size_, 0)) {}
+    segment_queue& operator=(segment_queue&& other) noexcept {
+        segments_ = std::move(other.segments_);
+        spare_ = std::move(other.spare_);
+        spare_size_ = std::exchange(other.spare_size_, 0);
+        first_ = std::exchange(other.first_, 0);
+        size_ = std::exchange(other.size_, 0);
+        return *this;
+    }
+    ~segment_queue() = default;
+
+    std::size_t size() const noexcept { return size_; }
+    bool empty() const noexcept { return size_ == 0; }
+
+    // Room for `n` contiguous bytes at the end, to be written at once.
+    SANSOCKET_ALWAYS_INLINE std::byte* extend(std::size_t n, bool may_move) {
+        if (first_ == segments_.size() || segments_.back().room() < n) [[unlikely]]
+            grow(n, may_move);
+        segment& back = segments_.back();
+        std::byte* const at = back.block.get() + back.end;
+        back.end += n;
+        size_ += n;
+        return at;
+    }
+
+    // After this one `extend` and one `append` together fail in `extend` or not at all.
+    void expect_two() {
+        if (segments_.capacity() - segments_.size() < 2)
+            segments_.reserve(segments_.size() * 2 + 2);
+    }
+
+    // Bytes that `owner` keeps alive.
+    void append(std::shared_ptr<const void> owner, std::span<const std::byte> bytes) {
+        if (bytes.empty()) return;
+        segments_.push_back(
+            {nullptr, std::move(owner), bytes.data(), 0, bytes.size(), bytes.size()});
+        size_ += bytes.size();
+    }
+
+    // The byte at `offset`, and those behind it up to the end of its segment.
+    std::span<const std::byte> at(std::size_t offset) const noexcept {
+        for (std::size_t i = first_; i != segments_.size(); ++i) {
+            const segment& s = segments_[i];
+            if (offset < s.size()) return s.bytes().subspan(offset);
+            offset -= s.size();
+        }
+        return {};
+    }
+
+    // Drops `n` bytes at the front.
+    void consume(std::size_t n) noexcept {
+        if (n == 0) return;
+        if (n == size_) return drop_all();
+        size_ -= n;
+        while (n != 0) {
+            segment& front = segments_[first_];
+            const std::size_t part = (std::min)(n, front.size());
+            front.begin += part;
+            n -= part;
+            if (front.size() == 0) drop_front();
+        }
+    }
+
+    // Drops all behind the first `size` bytes.
+    void truncate(std::size_t size) noexcept {
+        while (size_ > size) {
+            segment& back = segments_.back();
+            const std::size_t part = (std::min)(size_ - size, back.size());
+            back.end -= part;
+            size_ -= part;
+            if (back.size() == 0) segments_.pop_back();
+        }
+        if (size_ == 0) release();
+    }
+
+    void release() noexcept {
+        std::vector<segment>{}.swap(segments_);
+        spare_.reset();
+        spare_size_ = first_ = size_ = 0;
+    }
+
+    // Gives back the block that an empty queue keeps for the next bytes.
+    void shrink() noexcept {
+        if (size_ == 0) release();
+    }
+
+    // Bytes of memory held, payloads of others left out.
+    std::size_t memory() const noexcept {
+        std::size_t sum = 0;
+        for (const segment& s : segments_)
+            if (s.block) sum += s.capacity;
+        return sum + spare_size_;
+    }
+
+private:
+    static constexpr std::size_t first_block = 128;  // what a Ping leaves on an idle connection
+    static constexpr std::size_t largest_block = 64 * 1024;  // a larger one holds a single frame
+    static constexpr std::size_t keep = largest_block;       // kept by an empty queue
+
+    struct segment {
+        std::unique_ptr<std::byte[]> block;  // ours, or
+        std::shared_ptr<const void> owner;   // somebody else's
+        const std::byte* data = nullptr;
+        std::size_t begin = 0;
+        std::size_t end = 0;
+        std::size_t capacity = 0;
+
+        std::size_t size() const noexcept { return end - begin; }
+        std::size_t room() const noexcept { return block ? capacity - end : 0; }
+        std::span<const std::byte> bytes() const noexcept { return {data + begin, end - begin}; }
+    };
+
+    SANSOCKET_NOINLINE void grow(std::size_t n, bool may_move) {
+        if (first_ == segments_.size()) {
+            segments_.clear();
+            first_ = 0;
+        }
+        if (segments_.empty() || segments_.back().block == nullptr)
+            return segments_.push_back(new_block((std::max)(first_block, n)));
+        segment& back = segments_.back();
+        const std::size_t used = back.size();
+        if (may_move && used <= back.begin && used + n <= back.capacity) return to_front(back);
+        std::size_t capacity = (std::max)(n, (std::min)(largest_block, back.capacity * 2));
+        // Only into a larger block: a full one would be copied for every frame.
+        const bool move = may_move && used + n <= largest_block && back.capacity < capacity;
+        if (move) capacity = (std::max)(capacity, used + n);
+        segment fresh = new_block(capacity);
+        if (!move) return segments_.push_back(std::move(fresh));
+        std::memcpy(fresh.block.get(), back.bytes().data(), used);
+        fresh.end = used;
+        back = std::move(fresh);
+    }
+
+    static void to_front(segment& s) noexcept {
+        std::memcpy(s.block.get(), s.bytes().data(), s.size());  // no overlap: half of it is free
+        s.end = s.size();
+        s.begin = 0;
+    }
+
+    segment new_block(std::size_t capacity) {
+        if (spare_size_ >= capacity)
+            return from_block(std::move(spare_), std::exchange(spare_size_, 0));
+        return from_block(std::unique_ptr<std::byte[]>(new std::byte[capacity]), capacity);
+    }
+    static segment from_block(std::unique_ptr<std::byte[]> block, std::size_t capacity) noexcept {
+        const std::byte* const data = block.get();
+        return {std::move(block), nullptr, data, 0, 0, capacity};
+    }
+
+    // The usual case, everything was taken: the last block is kept for what comes next.
+    void drop_all() noexcept {
+        size_ = 0;
+        std::size_t last = segments_.size();
+        while (last != first_ &&
+               !(segments_[last - 1].block && segments_[last - 1].capacity <= keep))
+            --last;
+        if (last == first_) {
+            segments_.clear();
+        } else {
+            segment& kept = segments_[last - 1];
+            kept.begin = kept.end = 0;
+            if (last != 1) segments_.front() = std::move(kept);
+            segments_.erase(segments_.begin() + 1, segments_.end());
+        }
+        first_ = 0;
+    }
+
+    // A block that is used up is kept as the spare one.
+    void drop_front() noexcept {
+        segment& front = segments_[first_];
+        if (front.block && front.capacity <= keep && front.capacity > spare_size_) {
+            spare_ = std::move(front.block);
+            spare_size_ = front.capacity;
+        }
+        front = segment{};
+        ++first_;
+        if (first_ >= 32 && first_ * 2 >= segments_.size()) {
+            segments_.erase(segments_.begin(),
+                            segments_.begin() + static_cast<std::ptrdiff_t>(first_));
+            first_ = 0;
+        }
+    }
+
+    std::vector<segment> segments_;
+    std::unique_ptr<std::byte[]> spare_;  // a block that is empty
+    std::size_t spare_size_ = 0;
+    std::size_t first_ = 0;  // segments before it are used up
+    std::size_t size_ = 0;
+};
+
+}  // namespace sansocket::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_SEGMENT_QUEUE_HPP
+
+// ==== sansocket/machine/send_queue.hpp ===========================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_MACHINE_SEND_QUEUE_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_MACHINE_SEND_QUEUE_HPP
+// send_queue.hpp
+//
+// Messages and control frames into bytes for the transport. RFC 6455 5.4, 5.5,
+// 6.1.
+//
+// Two lines of bytes: data, in the order in which it was accepted, the Close
+// frame last; and control (Ping, Pong), which goes ahead of the data at the
+// next frame's boundary. Frames describe themselves, so boundaries are found by
+// walking the headers and are stored nowhere.
+//
+// What `output` has shown may be on its way into the transport: until
+// `consume` it neither moves nor changes nor goes, and control frames wait
+// behind it.
+//
+// Knows nothing of: whether a frame may be sent now, time, why it is dropped.
+// Section numbers in this file refer to RFC 6455.
+
+namespace sansocket {
+
+/// What may wait to be sent.
+struct send_limits {
+    /// Bytes waiting at which no further message is taken (`errc::backpressure`). A message that is
+    /// taken may pass it, so memory is bounded by this and one message more. Default 1 MiB.
+    std::size_t high_bytes = 1024 * 1024;
+    /// Bytes waiting at or under which an adapter lets its waiting senders go on. Default 256 KiB.
+    std::size_t low_bytes = 256 * 1024;
+    /// Data frames waiting at which no further message is taken. Default 16384.
+    std::size_t high_count = 16384;
+    /// Bytes of payload in a frame of a message that is sent in parts: larger parts are cut, so that
+    /// control frames go between. 5.4. 0: never. Default 64 KiB.
+    std::size_t fragment_bytes = 64 * 1024;
+    /// Bytes of Pings and Pongs waiting beyond which only the latest Ping is still answered, which
+    /// 5.5.3 allows, and no Ping is taken (`errc::backpressure`). Default 8 KiB.
+    std::size_t control_bytes = 8 * 1024;
+};
+
+/// A payload that is shared and not copied: `owner` keeps `bytes` alive and unchanged.
+struct shared_payload {
+    std::shared_ptr<const void> owner;  ///< Keeps `bytes` alive.
+    std::span<const std::byte> bytes;   ///< The payload, whole.
+};
+
+/// What to write, in order. Views that stay valid until the next `consume_output`.
+class output_buffers {
+    struct view {  // trivial, for most of the array is never looked at
+        const std::byte* data;
+        std::size_t size;
+    };
+
+public:
+    static constexpr std::size_t capacity = 16;  ///< Most buffers that it holds.
+
+    /// Goes over the buffers as spans.
+    class iterator {
+    public:
+        /// @{
+        /// What a forward iterator has.
+        using value_type = std::span<const std::byte>;
+        using difference_type = std::ptrdiff_t;
+        iterator() = default;
+        explicit iterator(const view* at) noexcept : at_(at) {}
+        value_type operator*() const noexcept { return {at_->data, at_->size}; }
+        iterator& operator++() noexcept {
+            ++at_;
+            return *this;
+        }
+        iterator operator++(int) noexcept { return iterator{at_++}; }
+        /// @}
+        friend bool operator==(iterator, iterator) = default;
+
+    private:
+        const view* at_ = nullptr;
+    };
+
+    /// No buffers.
+    output_buffers() noexcept {}  // NOLINT: leaves the views as they are
+
+    /// At the first buffer.
+    [[nodiscard]] iterator begin() const noexcept { return iterator{views_.data()}; }
+    /// Behind the last one.
+    [[nodiscard]] iterator end() const noexcept { return iterator{views_.data() + count_}; }
+    /// Buffer number `i`, from 0; `i` is less than `size()`.
+    [[nodiscard]] std::span<const std::byte> operator[](std::size_t i) const noexcept {
+        return {views_[i].data, views_[i].size};
+    }
+    /// How many buffers, 0 to 16.
+    [[nodiscard]] std::size_t size() const noexcept { return count_; }
+    [[nodiscard]] bool empty() const noexcept { return count_ == 0; }  ///< Whether there are none.
+    /// Whether no more fit.
+    [[nodiscard]] bool full() const noexcept { return count_ == capacity; }
+    /// Bytes in all of them.
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
+    /// Puts a buffer behind the others. Only while it is not `full()`.
+    void add(std::span<const std::byte> buffer) noexcept {
+        views_[count_++] = {buffer.data(), buffer.size()};
+        bytes_ += buffer.size();
+    }
+
+private:
+    std::array<view, capacity> views_;
+    std::size_t count_ = 0;
+    std::size_t bytes_ = 0;
+};
+
+/// The bytes an endpoint of role `Role` has to send. Only a client masks. 5.1.
+template <role Role>
+class send_queue {
+public:
+    /// An empty queue with these limits.
+    explicit send_queue(const send_limits& limits = {}) noexcept
+        : high_bytes_(limits.high_bytes),
+          low_bytes_(limits.low_bytes),
+          high_count_(limits.high_count),
+          control_bytes_((std::max)(limits.control_bytes, std::size_t{1})) {}  // a Pong at least
+
+    /// Queues raw bytes ahead of all frames: the opening handshake. Copied.
+    void push_raw(std::span<const std::byte> bytes) {
+        std::copy(bytes.begin(), bytes.end(), head_extend(bytes.size()));
+        raw_left_ += bytes.size();
+    }
+
+    /// Queues a frame of data, or the Close frame, behind all data. `payload` is copied.
+    ///
+    /// @param key  masks the payload; a server's is not looked at.
+    SANSOCKET_ALWAYS_INLINE void push(opcode op, bool fin, std::span<const std::byte> payload,
+                                      masking_key key);
+
+    /// The same with RSV1, for a payload that is compressed. RFC 7692 6.1.
+    void push_compressed(opcode op, bool fin, std::span<const std::byte> payload, masking_key key);
+
+    /// Queues a whole frame that is shared: header and payload, not masked. Not copied, unless it is
+    /// so small that this costs less.
+    void push_frame(shared_payload frame) requires(Role == role::server);
+
+    /// Queues a frame of data whose payload is shared. A server's is not copied; a client's is, for
+    /// it must be masked.
+    void push_shared(opcode op, bool fin, shared_payload payload, masking_key key);
+
+    /// Queues a frame of data whose payload is given away. Not copied; a client masks it in place.
+    void push_owned(opcode op, bool fin, std::shared_ptr<void> owner, std::span<std::byte> payload,
+                    masking_key key);
+
+    /// Queues a Ping or a Pong ahead of the data. 5.5.2, 5.5.3.
+    ///
+    /// @return errc::backpressure if `control_bytes` wait already. A Pong is kept all the same, as
+    ///         the one that answers the latest Ping.
+    errc push_control(opcode op, std::span<const std::byte> payload, masking_key key);
+
+    /// What to write next. Until `consume` it stays as it is, and is what further calls return.
+    [[nodiscard]] output_buffers output() noexcept;
+
+    /// The transport took the first `n` bytes of `output`; 0 if it took none.
+    ///
+    /// @param n  at most the bytes that the last `output` showed.
+    void consume(std::size_t n);
+
+    /// Drops every frame that has not begun to go out and was not shown by `output`.
+    ///
+    /// @return whether a frame of data, or the Close frame, was dropped.
+    bool drop_unsent() noexcept;
+
+    /// Drops everything. What `output` has shown is kept, and no longer offered, until `consume`.
+    void stop() noexcept;
+
+    /// Bytes waiting: headers, payloads, control frames.
+    [[nodiscard]] std::size_t bytes() const noexcept {
+        return stopped_ ? 0 : data_.size() + control_size();
+    }
+    /// Frames of data waiting, those partly sent and the Close frame included.
+    [[nodiscard]] std::size_t frames() const noexcept { return frames_; }
+    /// Whether nothing waits.
+    [[nodiscard]] bool empty() const noexcept {
+        return stopped_ || (data_.empty() && control_size() == 0);
+    }
+    /// Whether `stop` was called.
+    [[nodiscard]] bool stopped() const noexcept { return stopped_; }
+    /// Whether data and Close have all been taken by the transport.
+    [[nodiscard]] bool data_empty() const noexcept { return data_.empty(); }
+    /// Whether another message is refused for want of room.
+    [[nodiscard]] bool full() const noexcept {
+        return data_.size() >= high_bytes_ || frames_ >= high_count_;
+    }
+    /// Whether waiting senders may go on.
+    [[nodiscard]] bool drained() const noexcept { return data_.size() <= low_bytes_ && !full(); }
+    /// Bytes of memory held.
+    [[nodiscard]] std::size_t memory() const noexcept {
+        return data_.memory() + (control_ ? sizeof *control_ + control_->frames.memory() : 0);
+    }
+    /// Gives back the memory that nothing lies in.
+    void shrink() noexcept {
+        if (shown_) return;
+        data_.shrink();
+        if (control_size() == 0) control_.reset();
+    }
+
+private:
+    static constexpr bool masks = Role == role::client;
+    static constexpr std::size_t small_frame = 512;  // bytes
+
+    static frame_header header_of(opcode op, bool fin, std::size_t size, masking_key key) noexcept {
+        frame_header header{fin, op, size, std::nullopt};
+        if constexpr (masks) header.key = key;
+        return header;
+    }
+    // Pings and Pongs: of most connections there are none, most of the time.
+    struct control_line {
+        detail::segment_queue frames;
+        std::size_t left = 0;                // bytes of the frame that has partly gone out
+        std::vector<std::byte> latest_pong;  // header and payload, while `frames` is at its limit
+    };
+    [[nodiscard]] std::size_t control_size() const noexcept {
+        return control_ ? control_->frames.size() : 0;
+    }
+    // Of what waits there, the first `size` bytes stay.
+    void truncate_control(std::size_t size) noexcept {
+        if (size == 0 || !control_) return control_.reset();
+        control_->frames.truncate(size);
+        control_->latest_pong = {};
+    }
+    std::byte* head_extend(std::size_t n) { return data_.extend(n, !shown_); }
+    SANSOCKET_ALWAYS_INLINE void write(detail::segment_queue& to, const frame_header& header,
+                                       std::span<const std::byte> payload);
+    void write_shared(const frame_header& header, std::shared_ptr<const void> owner,
+                      std::span<const std::byte> payload);
+    static std::size_t frame_size_at(const detail::segment_queue& in, std::size_t at) noexcept;
+    SANSOCKET_NOINLINE static std::size_t pass(const detail::segment_queue& in, std::size_t begin,
+                                               std::size_t end, std::size_t& left) noexcept;
+    void pass_data(std::size_t n) noexcept;
+    void consume_control(std::size_t n);
+    static void show(const detail::segment_queue& from, std::size_t begin, std::size_t end,
+                     output_buffers& out) noexcept;
+
+    detail::segment_queue data_;
+    std::unique_ptr<control_line> control_;
+    std::size_t frame_left_ = 0;  // bytes of the frame of data that has partly gone out
+    std::size_t raw_left_ = 0;    // bytes of the opening handshake at the front of the data
+    std::size_t frames_ = 0;
+    // What `output` showed: data up to the boundary, control, more data.
+    std::size_t shown_lead_ = 0;
+    std::size_t shown_control_ = 0;
+    std::size_t shown_data_ = 0;  // both parts together
+    bool shown_ = false;
+    bool stopped_ = false;
+    std::size_t high_bytes_, low_bytes_, high_count_, control_bytes_;  // as in `send_limits`
+};
+
+template <role Role>
+SANSOCKET_ALWAYS_INLINE void send_queue<Role>::write(detail::segment_queue& to,
+                                                     const frame_header& header,
+                                                     std::span<const std::byte> payload) {
+    const std::size_t header_size = encoded_size(header);
+    std::byte* const at = to.extend(header_size + payload.size(), !shown_);
+    encode(header, at);
+    if (payload.empty()) return;
+    if constexpr (masks) (void)mask_copy(at + header_size, payload, *header.key);
+    else std::memcpy(at + header_size, payload.data(), payload.size());
+}
+
+template <role Role>
+SANSOCKET_ALWAYS_INLINE void send_queue<Role>::push(opcode op, bool fin,
+                                                    std::span<const std::byte> payload,
+                                                    masking_key key) {
+    if (stopped_) [[unlikely]]
+        return;
+    write(data_, header_of(op, fin, payload.size(), key), payload);
+    ++frames_;
+}
+
+template <role Role>
+void send_queue<Role>::push_compressed(opcode op, bool fin, std::span<const std::byte> payload,
+                                       masking_key key) {
+    if (stopped_) return;
+    frame_header header = header_of(op, fin, payload.size(), key);
+    header.compressed = true;
+    write(data_, header, payload);
+    ++frames_;
+}
+
+template <role Role>
+void send_queue<Role>::push_frame(shared_payload frame) requires(Role == role::server) {
+    if (stopped_) return;
+    const std::size_t size = frame.bytes.size();
+    if (size < small_frame) std::memcpy(data_.extend(size, !shown_), frame.bytes.data(), size);
+    else data_.append(std::move(frame.owner), frame.bytes);
+    ++frames_;
+}
+
+template <role Role>
+void send_queue<Role>::push_shared(opcode op, bool fin, shared_payload payload, masking_key key) {
+    if (stopped_) return;
+    if constexpr (masks) {
+        push(op, fin, payload.bytes, key);
+    } else {
+        write_shared(header_of(op, fin, payload.bytes.size(), key), std::move(payload.owner),
+                     payload.bytes);
+    }
+}
+
+template <role Role>
+void send_queue<Role>::push_owned(opcode op, bool fin, std::shared_ptr<void> owner,
+                                  std::span<std::byte> payload, masking_key key) {
+    if (stopped_) return;
+    if constexpr (masks) (void)mask_in_place(payload, key);
+    write_shared(header_of(op, fin, payload.size(), key), std::move(owner), payload);
+}
+
+// Both or nothing: no header stays whose payload cannot be queued.
+template <role Role>
+void send_queue<Role>::write_shared(const frame_header& header, std::shared_ptr<const void> owner,
+                                    std::span<const std::byte> payload) {
+    data_.expect_two();
+    write(data_, header, {});
+    data_.append(std::move(owner), payload);
+    ++frames_;
+}
+
+template <role Role>
+errc send_queue<Role>::push_control(opcode op, std::span<const std::byte> payload,
+                                    masking_key key) {
+    if (stopped_) return errc::closed;
+    const frame_header header = header_of(op, true, payload.size(), key);
+    if (!control_) control_ = std::make_unique<control_line>();
+    if (control_->frames.size() < control_bytes_) {
+        write(control_->frames, header, payload);
+        return errc::ok;
+    }
+    if (op == opcode::pong) {
+        // 5.5.3: "MAY elect to send a Pong frame for only the most recently processed Ping frame."
+        auto& pong = control_->latest_pong;
+        pong = std::vector<std::byte>(encoded_size(header) + payload.size());
+        const std::size_t size = encode(header, pong.data());
+        std::copy(payload.begin(), payload.end(), pong.begin() + static_cast<std::ptrdiff_t>(size));
+        if constexpr (masks) (void)mask_in_place({pong.data() + size, pong.size() - size}, key);
+    }
+    return errc::backpressure;
+}
+
+template <role Role>
+output_buffers send_queue<Role>::output() noexcept {
+    output_buffers out;
+    if (stopped_) return out;
+    const std::size_t data = shown_ ? shown_data_ : data_.size();
+    const std::size_t control = shown_ ? shown_control_ : control_size();
+    if (!shown_) shown_lead_ = control == 0 ? data : raw_left_ + frame_left_;  // to the boundary
+    const std::size_t lead = (std::min)(shown_lead_, data);
+    show(data_, 0, lead, out);
+    shown_data_ = out.bytes();
+    if (control != 0) show(control_->frames, 0, control, out);
+    shown_control_ = out.bytes() - shown_data_;
+    show(data_, lead, data, out);
+    shown_data_ = out.bytes() - shown_control_;
+    shown_ = out.bytes() != 0;
+    return out;
+}
+
+// Adds the bytes from `begin` to `end`; fewer only where `out` is full then.
+template <role Role>
+void send_queue<Role>::show(const detail::segment_queue& from, std::size_t begin, std::size_t end,
+                            output_buffers& out) noexcept {
+    while (begin != end && !out.full()) {
+        const auto part = from.at(begin);
+        const std::size_t size = (std::min)(part.size(), end - begin);
+        out.add(part.first(size));
+        begin += size;
+    }
+}
+
+template <role Role>
+void send_queue<Role>::consume(std::size_t n) {
+    shown_ = false;
+    if (stopped_) return stop();
+    const std::size_t lead = (std::min)(n, shown_lead_);
+    const std::size_t control = (std::min)(n - lead, shown_control_);
+    const std::size_t data = n - control;
+    pass_data(data);
+    data_.consume(data);
+    if (control_) consume_control(control);
+}
+
+template <role Role>
+bool send_queue<Role>::drop_unsent() noexcept {
+    const std::size_t shown = shown_ ? shown_data_ : 0;
+    std::size_t kept = raw_left_ + frame_left_;
+    std::size_t frames = frame_left_ != 0 ? 1 : 0;
+    for (; kept < shown; ++frames) kept += frame_size_at(data_, kept);
+    data_.truncate(kept);
+    const std::size_t begun = control_ ? control_->left : 0;
+    truncate_control(shown_ ? shown_control_ : begun);
+    return std::exchange(frames_, frames) != frames;
+}
+
+template <role Role>
+void send_queue<Role>::stop() noexcept {
+    stopped_ = true;
+    data_.truncate(shown_ ? shown_data_ : 0);
+    truncate_control(shown_ ? shown_control_ : 0);
+    if (!shown_) frame_left_ = raw_left_ = frames_ = 0;
+}
+
+// Bytes of the frame that begins at `at`.
+template <role Role>
+std::size_t send_queue<Role>::frame_size_at(const detail::segment_queue& in,
+                                            std::size_t at) noexcept {
+    const auto parsed =
+        parse_frame_header<rsv1::compressed>(in.at(at), peer_of(Role));  // in one piece, by `write`
+    return parsed.size + static_cast<std::size_t>(parsed.value.payload_length);
+}
+
+// Goes over the frames from `begin` to `end` and says how many end there. `left` is what is left of
+// the frame at `begin` if that is no boundary; then the same for `end`.
+template <role Role>
+std::size_t send_queue<Role>::pass(const detail::segment_queue& in, std::size_t begin,
+                                   std::size_t end, std::size_t& left) noexcept {
+    std::size_t ended = 0;
+    while (begin != end) {
+        if (left == 0) left = frame_size_at(in, begin);
+        const std::size_t part = (std::min)(left, end - begin);
+        left -= part;
+        begin += part;
+        if (left == 0) ++ended;
+    }
+    return ended;
+}
+
+template <role Role>
+void send_queue<Role>::pass_data(std::size_t n) noexcept {
+    if (n == data_.size()) {  // the usual case: everything went out
+        frame_left_ = raw_left_ = frames_ = 0;
+        return;
+    }
+    const std::size_t raw = (std::min)(n, raw_left_);
+    raw_left_ -= raw;
+    frames_ -= pass(data_, raw, n, frame_left_);
+}
+
+template <role Role>
+void send_queue<Role>::consume_control(std::size_t n) {
+    auto& [frames, left, pong] = *control_;
+    if (n == frames.size()) left = 0;
+    else (void)pass(frames, 0, n, left);
+    frames.consume(n);
+    if (pong.empty() || frames.size() >= control_bytes_) return;
+    std::copy(pong.begin(), pong.end(), frames.extend(pong.size(), true));
+    std::vector<std::byte>{}.swap(pong);
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_MACHINE_SEND_QUEUE_HPP
 
 // ==== sansocket/wire/http_response.hpp ===========================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_HTTP_RESPONSE_HPP
@@ -9066,10 +7851,10 @@ private:
 constexpr std::optional<server_handshake_state> server_handshake::next(
     server_handshake_state from, server_handshake_event event) noexcept {
     using enum server_handshake_state;
-    using row = std::array<std::optional<server_handshake_state>, 6>;
-    constexpr std::optional<server_handshake_state> illegal = std::nullopt;
+    // No state. An optional for each cell costs a compiler more than the rest of this header.
+    constexpr auto illegal = static_cast<server_handshake_state>(0xff);
     // clang-format off
-    constexpr std::array<row, 7> table = {{
+    constexpr server_handshake_state table[7][6] = {
         //                  request    http_request    fail      accept     refuse    respond
         /* reading       */ {deciding, deciding_http,  failed,   illegal,   illegal,  illegal},   // 4.2.1
         /* deciding      */ {illegal,  illegal,        illegal,  accepted,  refused,  answered},  // 4.2.2
@@ -9078,9 +7863,10 @@ constexpr std::optional<server_handshake_state> server_handshake::next(
         /* refused       */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // 4.2.2
         /* answered      */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // RFC 9110 7.8
         /* failed        */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // 4.2.1
-    }};
+    };
     // clang-format on
-    return table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    return to == illegal ? std::nullopt : std::optional{to};
 }
 
 namespace detail {
@@ -9465,6 +8251,227 @@ struct options {
 
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_OPTIONS_HPP
+
+// ==== sansocket/prepared_message.hpp =============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_PREPARED_MESSAGE_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_PREPARED_MESSAGE_HPP
+// prepared_message.hpp
+//
+// A message for many: its frame is made once, and the compressed one once for
+// each window that connections agreed on, when the first of them needs it.
+// Servers send them by reference. A client masks each frame with a key of its
+// own (RFC 6455 5.3), and sends it as any other message.
+//
+// It never changes, and copies of it are the same one: any number of threads may
+// send it, each over its own connections. Where several need a compressed frame
+// that is not there yet, one makes it and the others wait for it.
+//
+// Knows nothing of: who gets it, which library compresses.
+// Section numbers in this file refer to RFC 7692 unless another is named.
+
+namespace sansocket {
+
+/// A message that is sent over many connections.
+class prepared_message {
+public:
+    /// @param payload  copied.
+    /// @param how      of it, level, memory level and the largest window count.
+    prepared_message(message_kind kind, std::span<const std::byte> payload,
+                     const deflate_options& how = {})
+        : shared_(std::make_shared<shared>(kind, payload, how)) {}
+    explicit prepared_message(std::string_view text, const deflate_options& how = {})
+        : prepared_message(message_kind::text, detail::bytes_of(text), how) {}
+
+    [[nodiscard]] message_kind kind() const noexcept { return shared_->kind; }  ///< Text or binary.
+    /// Lives as long as a copy of this message.
+    [[nodiscard]] std::span<const std::byte> payload() const noexcept {
+        return bytes_of(shared_->plain).subspan(shared_->header_size);
+    }
+    /// errc::text_not_utf8 where it is text and is not: no connection sends it.
+    [[nodiscard]] errc error() const noexcept { return shared_->error; }
+    /// How it is compressed.
+    [[nodiscard]] const deflate_options& how() const noexcept { return shared_->how; }
+
+    /// A server's frame.
+    [[nodiscard]] shared_payload frame() const { return {shared_, bytes_of(shared_->plain)}; }
+
+    /// A server's compressed frame for connections with a window of `window_bits`, made now if it is
+    /// not there; nothing where it would be no smaller, or there is no memory to compress with.
+    ///
+    /// @tparam Codec  a model of `deflate_codec`.
+    template <class Codec>
+    [[nodiscard]] std::optional<shared_payload> compressed(std::uint8_t window_bits) const;
+
+    /// How many compressed frames were made.
+    [[nodiscard]] std::size_t compressed_frames() const noexcept {
+        std::size_t made = 0;
+        for (const compressed_frame& f : shared_->compressed)
+            if (f.state.load(std::memory_order_acquire) == frame_state::made) ++made;
+        return made;
+    }
+
+private:
+    enum class frame_state : std::uint8_t { none, being_made, made, useless };
+
+    struct compressed_frame {
+        std::atomic<frame_state> state = frame_state::none;
+        std::vector<std::byte> bytes;  // written by who set `being_made`, until `made`
+    };
+
+    struct shared {
+        shared(message_kind k, std::span<const std::byte> payload, const deflate_options& h)
+            : kind(k), how(h), plain(frame_of(k, payload, false)) {
+            header_size = plain.size() - payload.size();
+            if (k == message_kind::text && !is_valid_utf8(payload)) error = errc::text_not_utf8;
+        }
+        message_kind kind;
+        errc error{};
+        deflate_options how;
+        std::size_t header_size = 0;
+        std::vector<std::byte> plain;
+        std::array<compressed_frame, 8>
+            compressed;  // 8 to 15 bits, by the last three of the number
+    };
+
+    // Sets the state of a frame that is being made, whatever becomes of it, and wakes who waits.
+    struct making {
+        ~making() {
+            frame->state.store(result, std::memory_order_release);
+            frame->state.notify_all();
+        }
+        compressed_frame* frame;
+        frame_state result = frame_state::none;
+    };
+
+    static std::span<const std::byte> bytes_of(const std::vector<std::byte>& frame) noexcept {
+        return {frame.data(), frame.size()};
+    }
+    static std::vector<std::byte> frame_of(message_kind kind, std::span<const std::byte> payload,
+                                           bool compressed);
+    template <class Codec>
+    void make(compressed_frame& to, std::uint8_t window_bits) const;
+
+    std::shared_ptr<shared> shared_;
+};
+
+inline std::vector<std::byte> prepared_message::frame_of(message_kind kind,
+                                                         std::span<const std::byte> payload,
+                                                         bool compressed) {
+    const frame_header header{true, opcode_of(kind), payload.size(), std::nullopt, compressed};
+    std::vector<std::byte> out(encoded_size(header) + payload.size());
+    const std::size_t size = encode(header, out.data());
+    std::copy(payload.begin(), payload.end(), out.begin() + static_cast<std::ptrdiff_t>(size));
+    return out;
+}
+
+template <class Codec>
+std::optional<shared_payload> prepared_message::compressed(std::uint8_t window_bits) const {
+    const std::uint8_t most = (std::max)(shared_->how.own_window_bits, min_window_bits);
+    const std::uint8_t bits = (std::min)({window_bits, most, max_window_bits});
+    compressed_frame& frame = shared_->compressed[std::size_t{bits} % 8U];
+    for (;;) {
+        frame_state seen = frame.state.load(std::memory_order_acquire);
+        if (seen == frame_state::made) return shared_payload{shared_, frame.bytes};
+        if (seen == frame_state::useless) return std::nullopt;
+        if (seen == frame_state::being_made) frame.state.wait(seen, std::memory_order_acquire);
+        else if (frame.state.compare_exchange_strong(seen, frame_state::being_made))
+            make<Codec>(frame, bits);
+    }
+}
+
+template <class Codec>
+void prepared_message::make(compressed_frame& to, std::uint8_t window_bits) const {
+    making end{&to};
+    message_deflater<Codec> deflater(shared_->how);
+    deflater.start({window_bits, false});  // it refers to no other message
+    const auto compressed = deflater.wants(compression::on, payload().size())
+                                ? deflater.whole(payload())
+                                : std::nullopt;
+    if (compressed) to.bytes = frame_of(kind(), *compressed, true);
+    end.result = compressed ? frame_state::made : frame_state::useless;
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_PREPARED_MESSAGE_HPP
+
+// ==== sansocket/wire/close_payload.hpp ===========================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_CLOSE_PAYLOAD_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_CLOSE_PAYLOAD_HPP
+// close_payload.hpp
+//
+// The payload of a Close frame: nothing, or a code and a reason. 5.5.1.
+//
+// Knows nothing of: whether a Close may be sent now.
+// Section numbers in this file refer to RFC 6455.
+
+namespace sansocket {
+
+/// Most bytes of a Close frame's reason: 125 less the two of the code. 5.5.
+inline constexpr std::size_t max_close_reason = max_control_payload - 2;
+
+/// What `parse_close_payload` found. `reason` is a view of its input.
+struct close_payload_result {
+    close_code code = close_code::no_status;  ///< `no_status` for an empty payload. 7.1.5.
+    std::string_view reason;                  ///< UTF-8, 0 to 123 bytes.
+    errc ec = errc::ok;                       ///< What is wrong, if anything.
+};
+
+/// Reads a Close frame's payload. 5.5.1, 7.4.
+///
+/// @param in  the whole payload, unmasked, 0 to 125 bytes.
+/// @return code and reason; or errc::close_payload_length (one byte), errc::close_code_reserved (a
+///         code that may not be sent), errc::close_reason_not_utf8.
+[[nodiscard]] inline close_payload_result parse_close_payload(
+    std::span<const std::byte> in) noexcept {
+    if (in.empty()) return {};
+    if (in.size() == 1) return {close_code::no_status, {}, errc::close_payload_length};
+    const auto code = static_cast<close_code>(detail::read_big_endian(in.first(2)));
+    if (!may_be_sent(code)) return {close_code::no_status, {}, errc::close_code_reserved};
+    const auto text = in.subspan(2);
+    const std::string_view reason{reinterpret_cast<const char*>(text.data()), text.size()};
+    if (!is_valid_utf8(text)) return {close_code::no_status, {}, errc::close_reason_not_utf8};
+    return {code, reason, errc::ok};
+}
+
+/// The payload of a Close frame, ready to be sent: 0 bytes, or 2 to 125.
+struct close_payload {
+    std::array<std::byte, max_control_payload> storage{};  ///< Its first `size` bytes are set.
+    std::size_t size = 0;                                  ///< Bytes: 0, or 2 to 125.
+
+    /// The payload: a view of `storage`.
+    [[nodiscard]] constexpr std::span<const std::byte> bytes() const noexcept {
+        return {storage.data(), size};
+    }
+};
+
+/// Judges what a caller wants in a Close frame. 5.5.1, 7.4.
+///
+/// `close_code::no_status` asks for an empty payload and takes no reason.
+///
+/// @return success, errc::invalid_close_code, errc::close_reason_too_long (over 123 bytes), or
+///         errc::text_not_utf8.
+[[nodiscard]] inline errc check_close(close_code code, std::string_view reason) noexcept {
+    if (code == close_code::no_status) return reason.empty() ? errc::ok : errc::invalid_close_code;
+    if (!may_be_sent(code)) return errc::invalid_close_code;
+    if (reason.size() > max_close_reason) return errc::close_reason_too_long;
+    return is_valid_utf8(reason) ? errc::ok : errc::text_not_utf8;
+}
+
+/// Writes a Close frame's payload. `check_close(code, reason)` must be success. 5.5.1.
+[[nodiscard]] constexpr close_payload make_close_payload(close_code code,
+                                                         std::string_view reason) noexcept {
+    close_payload out;
+    if (code == close_code::no_status) return out;
+    const auto value = static_cast<std::uint16_t>(code);
+    out.storage[0] = static_cast<std::byte>(value >> 8U);
+    out.storage[1] = static_cast<std::byte>(value & 0xFFU);
+    out.size = 2;
+    for (const char c : reason) out.storage[out.size++] = static_cast<std::byte>(c);
+    return out;
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_CLOSE_PAYLOAD_HPP
 
 // ==== sansocket/connection.hpp ===================================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_CONNECTION_HPP
@@ -10526,6 +9533,1375 @@ errc connection<Role, Queue, Keys, Diagnostics, Deflate>::send_control(
 
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_CONNECTION_SENDS_HPP
+
+// ==== sansocket_asio/detail/operations.hpp =======================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OPERATIONS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OPERATIONS_HPP
+// operations.hpp
+//
+// What each of a websocket's asynchronous operations waits for. See wait_op.hpp
+// for the shape.
+
+namespace sansocket_asio::detail {
+
+// What takes the messages.
+enum class receiver : std::uint8_t { none, receive, piece, run };
+
+// The opening handshake is over, well or not. Whoever waits for that began it.
+struct opened {
+    template <class Session>
+    static std::optional<std::error_code> look(const Session& s) noexcept {
+        switch (s.core_->state()) {
+        case sansocket::connection_state::opening: return std::nullopt;
+        case sansocket::connection_state::open:
+        case sansocket::connection_state::closing: return std::error_code{};
+        case sansocket::connection_state::closed:
+            return s.core_->was_opened() ? std::error_code{} : s.ending();
+        }
+        return std::nullopt;
+    }
+};
+
+// A server has a request to decide on.
+struct asked {
+    template <class Session>
+    static std::optional<std::error_code> look(const Session& s) noexcept {
+        if (s.core_->deciding()) return std::error_code{};
+        if (s.core_->state() == sansocket::connection_state::opening) return std::nullopt;
+        return s.over() ? s.ending() : std::error_code{sansocket::errc::not_deciding};
+    }
+};
+
+// Begins the connection, and waits for the step `Until`.
+template <class Until, class Begin>
+struct begin_operation {
+    using result = void;
+
+    // errc(session&). Apart, for Asio gives the operation's memory to the next one: a receive that
+    // waits as long as the connection lives should not keep room for what this holds.
+    std::unique_ptr<Begin> begin;
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.changed();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) {
+        if (begin) {
+            const sansocket::errc ec = (*begin)(s);
+            begin.reset();
+            if (ec != sansocket::errc::ok) return ec;
+        }
+        return Until::look(s);
+    }
+    template <class Session>
+    void cancelled(Session& s) const noexcept {
+        s.abort(sansocket::errc::cancelled);
+    }
+};
+
+// What a receive takes: whole messages.
+struct whole_messages {
+    using result = sansocket::message;
+    static constexpr receiver who = receiver::receive;
+    template <class Queue>
+    static bool ready(const Queue& q) noexcept {
+        return q.size() != 0;
+    }
+    template <class Queue>
+    static auto take(Queue& q) noexcept {
+        return q.pop();
+    }
+};
+
+// And what has come of one.
+struct pieces {
+    using result = sansocket::message_piece;
+    static constexpr receiver who = receiver::piece;
+    template <class Queue>
+    static bool ready(const Queue& q) noexcept {
+        return q.piece_ready();
+    }
+    template <class Queue>
+    static auto take(Queue& q) noexcept {
+        return q.pop_piece();
+    }
+};
+
+// A message or a piece, or the end: that one is told when the closing handshake is done. What is here
+// already is taken when the operation completes, and not before: cancelled in between, it stays.
+template <class What>
+struct receive_operation {
+    using result = typename What::result;
+
+    result value{};
+    bool mine = false;     // whether this is the session's one receiver
+    bool at_once = false;  // whether there is nothing to wait for
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.readable();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return sansocket::errc::not_open;
+        return mine ? take(s) : claim(s);
+    }
+    template <class Session>
+    void cancelled(Session& s) const noexcept {
+        s.receiver_ = receiver::none;
+    }
+
+private:
+    template <class Session>
+    std::optional<std::error_code> claim(Session& s) {
+        if (s.receiver_ != receiver::none) return sansocket::errc::operation_in_progress;
+        auto& queue = s.core_->messages();
+        if (!What::ready(queue)) {
+            (void)What::take(queue);     // gives nothing: says what is taken, and that all was
+            if (s.stalled()) s.drive();  // that has made room
+        }
+        at_once = What::ready(queue);
+        if (!at_once && s.over()) return s.core_->close_info().cause;
+        s.receiver_ = What::who;
+        mine = true;
+        return std::nullopt;
+    }
+    template <class Session>
+    std::optional<std::error_code> take(Session& s) {
+        auto taken = What::take(s.core_->messages());
+        mine = !taken && !s.over();
+        s.receiver_ = mine ? What::who : receiver::none;
+        if (mine) return std::nullopt;
+        if (!taken) return s.core_->close_info().cause;
+        value = result{*taken};
+        s.drive();  // there may be room again
+        return std::error_code{};
+    }
+};
+
+// Every message, to a handler, until the end: that one is told when all were handed over.
+struct run_operation {
+    using result = void;
+
+    std::shared_ptr<message_handler> handler;
+    bool waits_for_room;
+    bool mine = false;  // whether this is the session's one receiver
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.readable();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return sansocket::errc::not_open;
+        if (!mine && s.receiver_ != receiver::none) return sansocket::errc::operation_in_progress;
+        if (!std::exchange(mine, true)) {
+            s.receiver_ = receiver::run;
+            if (s.core_->messages().size() == 0) (void)s.core_->messages().pop();  // as above
+            s.start_run(handler, waits_for_room);
+        }
+        const bool failed = !s.runs();  // the handler has thrown
+        if (!s.over() || (s.core_->messages().size() != 0 && !failed)) return std::nullopt;
+        cancelled(s);
+        return failed ? std::error_code{s.core_->close_info().cause} : s.ending();
+    }
+    template <class Session>
+    void cancelled(Session& s) const noexcept {
+        s.receiver_ = receiver::none;
+        s.stop_run();
+    }
+};
+
+// Where in the line of those that wait for room.
+enum class line : std::uint8_t { front, back };
+
+// Room for what `Send` sends. Senders that wait go on in the order in which they came.
+template <class Send, class Session>
+struct send_operation {
+    using result = void;
+
+    Send send;  // errc(connection&)
+    std::optional<typename Session::place> place{};
+
+    auto& timer(Session&) const noexcept { return **place; }
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return sansocket::errc::not_open;
+        const bool open = s.core_->state() == sansocket::connection_state::open;
+        sansocket::errc ec = sansocket::errc::backpressure;
+        if (!open || s.is_first(place)) ec = attempt(s);
+        if (waits(ec)) {
+            if (!place) place = s.line_up(line::back);
+            return std::nullopt;
+        }
+        leave(s);
+        if (ec == sansocket::errc::ok) s.drive();
+        return ec;
+    }
+    void cancelled(Session& s) noexcept { leave(s); }
+
+    sansocket::errc attempt(Session& s) {
+        try {
+            return send(*s.core_);
+        } catch (...) {  // nobody waits behind what is gone
+            leave(s);
+            throw;
+        }
+    }
+    // For room, or for the end of the message that is being sent.
+    static bool waits(sansocket::errc ec) noexcept {
+        return ec == sansocket::errc::backpressure || ec == sansocket::errc::message_in_progress;
+    }
+    void leave(Session& s) noexcept {
+        if (place) s.step_out(*place);
+        place.reset();
+    }
+};
+
+// Room for a part of a message, frame by frame. It waits ahead of those that send messages.
+template <class Session>
+struct append_operation {
+    using result = std::size_t;
+
+    std::span<const std::byte> rest;
+    bool fin;
+    std::size_t value = 0;  // bytes that were taken
+    std::optional<typename Session::place> place{};
+
+    auto& timer(Session&) const noexcept { return **place; }
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return sansocket::errc::not_open;
+        if (!place && s.appending_) return sansocket::errc::operation_in_progress;
+        const sansocket::errc ec = attempt(s);
+        if (ec == sansocket::errc::backpressure) {
+            if (!place) place = s.line_up(line::front);
+            s.appending_ = true;
+            s.drive();  // a part was taken
+            return std::nullopt;
+        }
+        leave(s);
+        s.drive();
+        return ec;
+    }
+    void cancelled(Session& s) noexcept { leave(s); }
+
+    sansocket::errc attempt(Session& s) {
+        try {
+            return append(*s.core_);
+        } catch (...) {
+            leave(s);
+            throw;
+        }
+    }
+    template <class Connection>
+    sansocket::errc append(Connection& core) {
+        for (;;) {
+            const auto part = rest.first((std::min)(rest.size(), core.fragment_bytes()));
+            const bool last = part.size() == rest.size();
+            const sansocket::errc ec = fin && last ? core.finish(part) : core.append(part);
+            if (ec != sansocket::errc::ok) return ec;
+            value += part.size();
+            rest = rest.subspan(part.size());
+            if (last) return ec;
+        }
+    }
+    void leave(Session& s) noexcept {
+        if (!place) return;
+        s.appending_ = false;
+        s.step_out(*place);
+        place.reset();
+    }
+};
+
+// Little enough waits to be sent, and nobody for room.
+struct drain_operation {
+    using result = void;
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.changed();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) const {
+        if (!s.core_) return sansocket::errc::not_open;
+        switch (s.core_->state()) {
+        case sansocket::connection_state::opening: return sansocket::errc::not_open;
+        case sansocket::connection_state::open:
+        case sansocket::connection_state::closing: break;
+        case sansocket::connection_state::closed: return s.core_->close_info().cause;
+        }
+        const bool drained = s.core_->output_drained() && !s.senders_wait();
+        return drained ? std::optional{std::error_code{}} : std::nullopt;
+    }
+    template <class Session>
+    void cancelled(Session&) const noexcept {}
+};
+
+// The end of the closing handshake. Success if it was clean.
+struct close_operation {
+    using result = void;
+
+    sansocket::close_code code;
+    std::string reason;
+    bool asked = false;
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.changed();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return sansocket::errc::not_open;
+        if (!std::exchange(asked, true)) {
+            const sansocket::errc ec = s.core_->close(code, reason, s.now());
+            s.drive();
+            const bool joins = ec == sansocket::errc::closing || ec == sansocket::errc::closed;
+            if (ec != sansocket::errc::ok && !joins) return ec;
+        }
+        return s.over() ? std::optional{s.ending()} : std::nullopt;
+    }
+    template <class Session>
+    void cancelled(Session& s) const noexcept {
+        s.abort(sansocket::errc::cancelled);
+    }
+};
+
+// The end of the transport, and the Close before it. Success if the closing handshake was clean.
+struct shutdown_operation {
+    using result = void;
+    static constexpr bool outlives_websocket = true;
+
+    sansocket::close_code code;
+    std::string reason;
+    bool asked = false;
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.changed();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return std::error_code{};
+        if (!std::exchange(asked, true)) {
+            (void)s.core_->close(code, reason, s.now());  // one that ends already goes on
+            s.drive();
+        }
+        return s.ended() ? std::optional{s.ending()} : std::nullopt;
+    }
+    template <class Session>
+    void cancelled(Session&) const noexcept {}
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OPERATIONS_HPP
+
+// ==== sansocket_asio/when_full.hpp ===============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
+// when_full.hpp
+//
+// What becomes of messages for a peer that takes them more slowly than they are
+// made, where nobody is to wait for it: which of them go, within what limits,
+// and how many went.
+
+namespace sansocket_asio {
+
+/// What becomes of a message that there is no room for. `async_send` is what waits.
+enum class when_full : std::uint8_t {
+    drop_new,  ///< It is not sent: errc::backpressure.
+    /// The oldest message of that kind that the connection has not taken makes room for it: the newest
+    /// win. For what replaces what came before: positions, prices.
+    drop_old,
+    /// It is not sent, and the connection is closed with 1008, "policy violation": errc::backpressure.
+    close,
+};
+
+/// What may wait in front of a connection's send queue, which has limits of its own.
+struct backlog_limits {
+    /// Bytes of payload, and 64 for each message, at which no further one is taken. One that is taken
+    /// may pass it. Default 1 MiB.
+    std::size_t bytes = std::size_t{1} << 20U;
+    /// Messages at which no further one is taken. Default 4096.
+    std::size_t count = 4096;
+};
+
+/// How often `when_full` was applied.
+struct drop_counters {
+    std::uint64_t dropped_new = 0;  ///< Messages not sent for want of room.
+    std::uint64_t dropped_old = 0;  ///< Messages that made room for newer ones.
+    std::uint64_t closed = 0;       ///< Closes with 1008: of one connection, 0 or 1.
+
+    /// Adds those of another.
+    drop_counters& operator+=(const drop_counters& other) noexcept {
+        dropped_new += other.dropped_new;
+        dropped_old += other.dropped_old;
+        closed += other.closed;
+        return *this;
+    }
+};
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
+
+// ==== sansocket_asio/detail/outbox.hpp ===========================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OUTBOX_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OUTBOX_HPP
+// outbox.hpp
+//
+// The line in front of a connection's send queue, of what is not sent by its own
+// executor or must not wait for room: a mutex, messages, a limit, what becomes of
+// them at the limit, and an answer: whether the connection takes any more.
+
+namespace sansocket_asio::detail {
+
+class outbox {
+public:
+    struct item {
+        std::variant<sansocket::message, sansocket::prepared_message, sansocket::close_frame> what;
+        std::optional<when_full> policy{};  // without one it waits
+    };
+
+    /// `wake` posts a call of the session's `empty_outbox` to the connection's executor.
+    outbox(const backlog_limits& limits, sansocket::errc answer, std::function<void()> wake)
+        : limits_(limits), answer_(answer), wake_(std::move(wake)) {}
+
+    /// Whether it may be sent at all: errc::text_not_utf8.
+    static sansocket::errc check(const item& i) noexcept {
+        if (const auto* const p = std::get_if<sansocket::prepared_message>(&i.what))
+            return p->error();
+        const auto* const m = std::get_if<sansocket::message>(&i.what);
+        const bool text = m && m->kind == sansocket::message_kind::text;
+        return text && !sansocket::is_valid_utf8(m->bytes()) ? sansocket::errc::text_not_utf8
+                                                             : sansocket::errc::ok;
+    }
+    /// Gives it to the core; unchanged where that does not take it.
+    template <class Connection>
+    static sansocket::errc hand_to(Connection& core, item& i, sansocket::time_point now) {
+        if (auto* const m = std::get_if<sansocket::message>(&i.what))
+            return core.send(std::move(*m));
+        if (const auto* const m = std::get_if<sansocket::prepared_message>(&i.what))
+            return core.send(*m);
+        const auto& frame = std::get<sansocket::close_frame>(i.what);
+        return core.close(frame.code, frame.reason, now);
+    }
+
+    // From any thread.
+
+    sansocket::errc push(item given) {
+        std::list<item> one, dropped;  // freed outside of the lock
+        one.push_back(std::move(given));
+        const std::scoped_lock lock(mutex_);
+        if (const auto answer = answer_.load(); answer != sansocket::errc::ok) return answer;
+        if (is_close(one.front())) answer_ = sansocket::errc::closing;
+        else if (!make_room(one.front().policy, dropped)) return sansocket::errc::backpressure;
+        bytes_ += cost(one.front());
+        items_.splice(items_.end(), one);
+        if (!std::exchange(waking_, true)) wake_();
+        return sansocket::errc::ok;
+    }
+    /// From now on. What is there stays.
+    void limit(const backlog_limits& limits) {
+        const std::scoped_lock lock(mutex_);
+        limits_ = limits;
+    }
+    [[nodiscard]] bool waits() const {
+        const std::scoped_lock lock(mutex_);
+        return !items_.empty();
+    }
+    [[nodiscard]] std::size_t bytes() const {
+        const std::scoped_lock lock(mutex_);
+        return bytes_;
+    }
+    [[nodiscard]] drop_counters dropped() const {
+        const std::scoped_lock lock(mutex_);
+        return dropped_;
+    }
+
+    // On the connection's executor.
+
+    /// Gives the core what waits, as far as it takes it. `backpressure`: call again when it drains.
+    template <class Connection>
+    sansocket::errc pass_on(Connection& core, sansocket::time_point now) {
+        while (!take().empty()) {
+            const auto ec = hand_to(core, taken_.front(), now);
+            const auto policy = taken_.front().policy;
+            const bool no_room = ec == sansocket::errc::backpressure;
+            if (no_room && policy == when_full::close) close_slow(core, now);
+            if (no_room && policy == when_full::drop_new) count(&drop_counters::dropped_new);
+            if (no_room && policy && policy != when_full::drop_old) continue;
+            if (!no_room && ec != sansocket::errc::message_in_progress)
+                continue;  // a core that is over takes nothing
+            put_back();    // unchanged, for it was not taken
+            return sansocket::errc::backpressure;
+        }
+        return sansocket::errc::ok;
+    }
+    /// Closes because the peer is too slow, where somebody asked for that.
+    template <class Connection>
+    void close_slow(Connection& core, sansocket::time_point now) {
+        const auto ec = core.close(sansocket::close_code::policy_violation, "too slow", now);
+        if (ec == sansocket::errc::ok) count(&drop_counters::closed);
+    }
+    [[nodiscard]] bool too_slow() const {
+        const std::scoped_lock lock(mutex_);
+        return too_slow_;
+    }
+    void count(std::uint64_t drop_counters::*which) {
+        const std::scoped_lock lock(mutex_);
+        ++(dropped_.*which);
+    }
+    /// What the connection answers to who sends from now on.
+    void answer(sansocket::errc ec) {
+        if (answer_.load() == ec) return;
+        std::list<item> dropped;  // freed outside of the lock
+        const std::scoped_lock lock(mutex_);
+        const bool closes = answer_.load() == sansocket::errc::closing;
+        if (closes && ec != sansocket::errc::closed)
+            return;  // a close that is still to be passed on
+        answer_ = ec;
+        if (ec == sansocket::errc::ok) return;
+        dropped.swap(items_);
+        bytes_ = 0;
+        if (ec == sansocket::errc::closed) wake_ = [] {};  // whatever it holds is let go
+    }
+
+private:
+    static bool is_close(const item& i) noexcept {
+        return std::holds_alternative<sansocket::close_frame>(i.what);
+    }
+    static std::size_t cost(const item& i) noexcept {
+        constexpr std::size_t each = 64;
+        if (const auto* const m = std::get_if<sansocket::message>(&i.what))
+            return m->data.size() + each;
+        if (const auto* const m = std::get_if<sansocket::prepared_message>(&i.what))
+            return m->payload().size() + each;
+        return 0;
+    }
+    [[nodiscard]] bool full() const noexcept {
+        return bytes_ >= limits_.bytes || items_.size() >= limits_.count;
+    }
+
+    // Whether there is room for one more, now that `policy` was applied.
+    bool make_room(std::optional<when_full> policy, std::list<item>& dropped) {
+        while (full() && policy == when_full::drop_old && drop_oldest(dropped)) {}
+        if (!full()) return true;
+        if (!policy) return false;
+        if (*policy == when_full::close) {
+            answer_ = sansocket::errc::closing;
+            too_slow_ = true;
+            wake_();  // whatever waits already
+        } else ++dropped_.dropped_new;
+        return false;
+    }
+    bool drop_oldest(std::list<item>& dropped) {
+        const auto oldest = std::find_if(items_.begin(), items_.end(), [](const item& i) {
+            return i.policy == when_full::drop_old;
+        });
+        if (oldest == items_.end()) return false;
+        bytes_ -= cost(*oldest);
+        ++dropped_.dropped_old;
+        dropped.splice(dropped.end(), items_, oldest);
+        return true;
+    }
+
+    // The first of the line, out of it.
+    const std::list<item>& take() {
+        taken_.clear();
+        const std::scoped_lock lock(mutex_);
+        waking_ = !items_.empty();
+        if (waking_) {
+            taken_.splice(taken_.end(), items_, items_.begin());
+            bytes_ -= cost(taken_.front());
+        }
+        return taken_;
+    }
+    void put_back() {
+        const std::scoped_lock lock(mutex_);
+        bytes_ += cost(taken_.front());
+        items_.splice(items_.begin(), taken_);
+    }
+
+    mutable std::mutex mutex_;
+    std::list<item> items_;
+    std::size_t bytes_ = 0;
+    backlog_limits limits_;
+    drop_counters dropped_;
+    bool waking_ = false;    // a call of pass_on is on its way
+    bool too_slow_ = false;  // somebody asked for the close that is due to slow peers
+    std::atomic<sansocket::errc> answer_;
+    std::function<void()> wake_;
+    std::list<item> taken_;  // by pass_on: not under the mutex
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OUTBOX_HPP
+
+// ==== sansocket_asio/detail/group_member.hpp =====================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_GROUP_MEMBER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_GROUP_MEMBER_HPP
+// group_member.hpp
+//
+// What a group knows of its websockets: how to send to, to close and to abort each
+// of them on its own executor, and how many are left. See group.hpp.
+
+namespace sansocket_asio::detail {
+
+// Says once how a member ended: not cleanly, if it goes away without having said.
+class member_done {
+public:
+    explicit member_done(std::function<void(bool clean)> say) : say_(std::move(say)) {}
+    member_done(member_done&& other) noexcept : say_(std::exchange(other.say_, nullptr)) {}
+    member_done& operator=(member_done&&) = delete;
+    ~member_done() { (*this)(false); }
+    void operator()(bool clean) {
+        if (const auto say = std::exchange(say_, nullptr)) say(clean);
+    }
+
+private:
+    std::function<void(bool clean)> say_;
+};
+
+// A websocket of any type. The functions may be called on any thread; it holds none alive.
+class group_member {
+public:
+    group_member() = default;
+    group_member(const group_member&) = delete;
+    group_member& operator=(const group_member&) = delete;
+    virtual ~group_member() = default;
+
+    virtual bool gone() const = 0;
+    virtual void close(sansocket::close_code code, const std::string& reason, member_done done) = 0;
+    virtual void abort() = 0;
+    virtual sansocket::errc send(const sansocket::prepared_message& prepared, when_full full) = 0;
+};
+
+template <class Session>
+class member_of_session final : public group_member {
+public:
+    explicit member_of_session(const std::shared_ptr<Session>& session)
+        : executor_(session->stream().get_executor()),
+          session_(session),
+          outbox_(session->shared_outbox()) {}
+
+    bool gone() const override { return session_.expired(); }
+    void close(sansocket::close_code code, const std::string& reason, member_done done) override {
+        ::asio::post(executor_, [weak = session_, executor = executor_, code, reason,
+                                 done = std::move(done)]() mutable {
+            const auto self = weak.lock();
+            if (!self) return;
+            wait_in_background(self, shutdown_operation{code, std::move(reason)}, executor,
+                               [done = std::move(done)](std::error_code ec) mutable { done(!ec); });
+        });
+    }
+    void abort() override {
+        ::asio::post(executor_, [weak = session_] {
+            if (const auto self = weak.lock()) self->abort(sansocket::errc::close_timeout);
+        });
+    }
+    sansocket::errc send(const sansocket::prepared_message& prepared, when_full full) override {
+        return outbox_->push({prepared, full});
+    }
+
+private:
+    typename Session::executor_type executor_;
+    std::weak_ptr<Session> session_;
+    std::shared_ptr<outbox> outbox_;
+};
+
+// The members of a group. `close_all`, `abort_all`, `timer` on the group's executor; the rest on any
+// thread.
+class group_members : public std::enable_shared_from_this<group_members> {
+public:
+    explicit group_members(const ::asio::any_io_executor& executor)
+        : timer_(executor, sansocket::never) {}
+
+    [[nodiscard]] ::asio::any_io_executor executor() { return timer_.get_executor(); }
+    /// Rings when all are over, by being cancelled.
+    [[nodiscard]] ::asio::steady_timer& timer() noexcept { return timer_; }
+
+    bool join(std::unique_ptr<group_member> member) {
+        const std::scoped_lock lock(mutex_);
+        if (closing_) return false;
+        if (members_.size() >=
+            look_at_) {  // those that are gone make room, at a constant cost each
+            std::erase_if(members_, [](const auto& m) { return m->gone(); });
+            look_at_ = 2 * members_.size() + 16;
+        }
+        members_.push_back(std::move(member));
+        return true;
+    }
+    /// False if that was done before.
+    bool close_all(sansocket::close_code code, const std::string& reason) {
+        {
+            const std::scoped_lock lock(mutex_);
+            if (std::exchange(closing_, true)) return false;
+            std::erase_if(members_, [](const auto& m) { return m->gone(); });
+            left_ = members_.size();
+        }
+        for (const auto& m : members_)  // they change no more
+            m->close(code, reason,
+                     member_done([self = shared_from_this()](bool clean) { self->count(clean); }));
+        return true;
+    }
+    /// To how many it was handed.
+    std::size_t send(const sansocket::prepared_message& prepared, when_full full) {
+        const std::scoped_lock lock(mutex_);
+        return static_cast<std::size_t>(
+            std::count_if(members_.begin(), members_.end(), [&](const auto& m) {
+                return m->send(prepared, full) == sansocket::errc::ok;
+            }));
+    }
+    void abort_all() {
+        for (const auto& m : members_) m->abort();
+    }
+    [[nodiscard]] bool all_over() const {
+        const std::scoped_lock lock(mutex_);
+        return closing_ && left_ == 0;
+    }
+    /// Those that have not answered count as failed, and are not waited for.
+    void give_up() {
+        const std::scoped_lock lock(mutex_);
+        failed_ += std::exchange(left_, 0);
+    }
+    /// How many ended cleanly, and how many not.
+    [[nodiscard]] std::pair<std::size_t, std::size_t> counted() const {
+        const std::scoped_lock lock(mutex_);
+        return {clean_, failed_};
+    }
+
+private:
+    void count(bool clean) {
+        const std::scoped_lock lock(mutex_);
+        if (left_ == 0) return;  // given up before
+        ++(clean ? clean_ : failed_);
+        if (--left_ == 0)
+            ::asio::post(timer_.get_executor(),
+                         [self = shared_from_this()] { self->timer_.cancel(); });
+    }
+
+    mutable std::mutex mutex_;
+    ::asio::steady_timer timer_;
+    std::vector<std::unique_ptr<group_member>> members_;
+    std::size_t look_at_ = 16;
+    std::size_t left_ = 0, clean_ = 0, failed_ = 0;
+    bool closing_ = false;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_GROUP_MEMBER_HPP
+
+// ==== sansocket_asio/group.hpp ===================================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_GROUP_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_GROUP_HPP
+// group.hpp
+//
+// Websockets that are told the same and end together: a server that stops says
+// goodbye to all of its clients at once, within one time, and cuts off those that
+// do not answer.
+
+namespace sansocket_asio {
+
+/// How the members of a group ended.
+struct shutdown_result {
+    std::size_t clean = 0;  ///< With a complete closing handshake, or before they had begun.
+    std::size_t failed =
+        0;  ///< In any other way; those that were aborted at the deadline are among them.
+};
+
+/// Websockets that are told the same, and end together. Owns none of them: one that is destroyed, moved or over needs
+/// not be taken out.
+///
+/// Websockets may be of any type, each on an executor of its own: `join` and `broadcast` may be called
+/// from any thread. `async_shutdown` is called, and the group destroyed, on the group's executor. The
+/// execution contexts of all members outlive them.
+class group {
+public:
+    using executor_type = ::asio::any_io_executor;  ///< What its own operations run on.
+
+    /// A group without members, whose `async_shutdown` runs on `executor`.
+    explicit group(const executor_type& executor)
+        : members_(std::make_shared<detail::group_members>(executor)) {}
+    group(const group&) = delete;
+    group& operator=(const group&) = delete;
+
+    /// What it was given.
+    [[nodiscard]] executor_type get_executor() const { return members_->executor(); }
+
+    /// From now on `websocket` is a member, for as long as it lives. On its executor.
+    ///
+    /// @return false once a shutdown has begun, and for one that was moved from: let it go.
+    template <class Websocket>
+    [[nodiscard]] bool join(Websocket& websocket) {
+        if (!websocket.session_) return false;
+        auto member = std::make_unique<detail::member_of_session<typename Websocket::session>>(
+            websocket.session_);
+        return members_->join(std::move(member));
+    }
+
+    /// Sends a message to all members that are open, without a copy for each. From any thread; what
+    /// one thread sends arrives in the order in which it was sent, also where it uses `sender` handles.
+    ///
+    /// @param full  what becomes of it where a member is too slow: its send queue has no room when the
+    ///              message's turn comes, or its backlog is full (`backlog_limits`).
+    /// @return to how many it was handed; `websocket::dropped_messages` tells what was dropped afterwards. 0
+    ///         where the message is text and not UTF-8.
+    std::size_t broadcast(const sansocket::prepared_message& message, when_full full) {
+        return message.error() == sansocket::errc::ok ? members_->send(message, full) : 0;
+    }
+
+    /// Closes all members, and waits for the end of their transports.
+    ///
+    /// Those that are open send a Close; those that are still opening are refused or given up; those
+    /// that close already go on. All that are left after `timeout` are aborted; those whose executors
+    /// do not run, so that even that cannot be done, are given up a second later. Nobody can join any
+    /// more. Signature void(std::error_code, shutdown_result): success; errc::close_timeout if any
+    /// had to be aborted; errc::operation_in_progress if a shutdown is running;
+    /// errc::invalid_close_code, errc::close_reason_too_long, errc::text_not_utf8 before anything is
+    /// done. A group without members completes at once.
+    ///
+    /// Cancellation, total: the members are aborted at once.
+    template <class Token>
+    auto async_shutdown(sansocket::duration timeout, sansocket::close_code code,
+                        std::string_view reason, Token&& token) {
+        return ::asio::async_compose<Token, void(std::error_code, shutdown_result)>(
+            shutdown_op{members_, timeout, code, std::string{reason}}, token, members_->executor());
+    }
+    /// The same with 1001, "going away". RFC 6455 7.4.1.
+    template <class Token>
+    auto async_shutdown(sansocket::duration timeout, Token&& token) {
+        return async_shutdown(timeout, sansocket::close_code::going_away, {},
+                              std::forward<Token>(token));
+    }
+
+private:
+    class shutdown_op {
+    public:
+        shutdown_op(std::shared_ptr<detail::group_members> members, sansocket::duration timeout,
+                    sansocket::close_code code, std::string reason)
+            : members_(std::move(members)),
+              timeout_(timeout),
+              code_(code),
+              reason_(std::move(reason)) {}
+
+        template <class Self>
+        void operator()(Self& self, std::error_code timer = ::asio::error::operation_aborted) {
+            switch (state_) {
+            case state::starting:
+                self.reset_cancellation_state(::asio::enable_total_cancellation());
+                ec_ = sansocket::check_close(code_, reason_);
+                if (!ec_ && !members_->close_all(code_, reason_))
+                    ec_ = sansocket::errc::operation_in_progress;
+                if (ec_ || members_->all_over()) return finish_later(self);
+                members_->timer().expires_after(timeout_);
+                return wait(self);
+            case state::waiting: {
+                if (members_->all_over()) return finish(self);
+                const bool cancelled =
+                    self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none;
+                if (ec_ && !timer) {  // nobody runs their executors
+                    members_->give_up();
+                    return finish(self);
+                }
+                if (!ec_ && (cancelled || !timer)) {
+                    ec_ = sansocket::errc::close_timeout;
+                    if (cancelled) ec_ = ::asio::error::operation_aborted;
+                    members_->abort_all();
+                    members_->timer().expires_after(time_to_abort);
+                }
+                return wait(self);
+            }
+            case state::finishing: return finish(self);
+            }
+        }
+
+    private:
+        enum class state : std::uint8_t { starting, waiting, finishing };
+        // In which a member's executor carries the abort out.
+        static constexpr std::chrono::seconds time_to_abort{1};
+
+        template <class Self>
+        void wait(Self& self) {
+            state_ = state::waiting;
+            members_->timer().async_wait(std::move(self));
+        }
+        template <class Self>
+        void finish_later(Self& self) {
+            state_ = state::finishing;
+            ::asio::post(std::move(self));
+        }
+        template <class Self>
+        void finish(Self& self) {
+            const auto [clean, failed] = members_->counted();
+            self.complete(ec_, shutdown_result{clean, failed});
+        }
+
+        std::shared_ptr<detail::group_members> members_;
+        sansocket::duration timeout_;
+        sansocket::close_code code_;
+        std::string reason_;
+        state state_ = state::starting;
+        std::error_code ec_;
+    };
+
+    std::shared_ptr<detail::group_members> members_;
+};
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_GROUP_HPP
+
+// ==== sansocket_asio/server/counters.hpp =========================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_COUNTERS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_COUNTERS_HPP
+// counters.hpp
+//
+// What a server has done so far, as numbers.
+
+namespace sansocket_asio {
+
+/// A server's numbers since it was made, but for the first three, which are those of now.
+struct server_counters {
+    std::size_t opening = 0;   ///< Connections that send or await a request or its answer.
+    std::size_t open = 0;      ///< WebSockets that are not over, or whose handler has not returned.
+    std::size_t refusing = 0;  ///< Connections over a limit that are being told so.
+
+    std::uint64_t accepted = 0;                         ///< Connections taken from a listener.
+    std::uint64_t refused_connections = 0;              ///< Over `max_connections`.
+    std::uint64_t refused_connections_per_address = 0;  ///< Over that limit.
+    std::uint64_t refused_stopping = 0;    ///< They came while the server was stopping.
+    std::uint64_t refused_unanswered = 0;  ///< Of all those: closed at once, without an answer.
+    std::uint64_t forwarded_invalid = 0;   ///< A trusted proxy's hop could not be read.
+    std::uint64_t opened = 0;              ///< Handshakes completed.
+    std::uint64_t http_answered = 0;       ///< Plain requests answered by the application.
+    std::uint64_t closed_clean = 0;        ///< WebSockets over, with both Closes exchanged.
+    std::uint64_t closed_unclean = 0;      ///< Over in any other way.
+    std::uint64_t accept_errors = 0;       ///< No connection could be taken.
+    std::uint64_t handler_errors = 0;      ///< Exceptions that left the application's handlers.
+
+    /// Of all WebSockets together, those that are open among them.
+    sansocket::connection_counters traffic;
+    drop_counters dropped;  ///< Of the same.
+
+    /// Adds what a WebSocket that is over had moved and lost.
+    void count_websocket(const sansocket::connection_counters& moved, const drop_counters& lost) {
+        traffic += moved;
+        dropped += lost;
+    }
+
+    /// Handshakes that failed because of `cause`.
+    [[nodiscard]] std::uint64_t handshake_failures(sansocket::errc cause) const noexcept {
+        return failures_[static_cast<std::size_t>(cause) % failures_.size()];
+    }
+    /// The same, because of anything.
+    [[nodiscard]] std::uint64_t handshake_failures() const noexcept {
+        std::uint64_t all = 0;
+        for (const std::uint64_t n : failures_) all += n;
+        return all;
+    }
+    /// WebSockets over with the WebSocket Connection Close Code `code` (RFC 6455 7.1.5). Those
+    /// of 7.4.1 are counted one by one; all the others as one, whichever is asked for.
+    [[nodiscard]] std::uint64_t closed_with(sansocket::close_code code) const noexcept {
+        return codes_[index_of(code)];
+    }
+
+    /// Adds a handshake that failed because of `cause`.
+    void count_failure(sansocket::errc cause) noexcept {
+        ++failures_[static_cast<std::size_t>(cause) % failures_.size()];
+    }
+    /// Adds a WebSocket that ended so.
+    void count_end(const sansocket::close_info& info) noexcept {
+        ++(info.clean ? closed_clean : closed_unclean);
+        ++codes_[index_of(info.code())];
+    }
+
+private:
+    static constexpr std::size_t index_of(sansocket::close_code code) noexcept {
+        const auto first = static_cast<std::size_t>(sansocket::close_code::normal);
+        const std::size_t i = static_cast<std::size_t>(code) - first;
+        return i < known ? i : known;
+    }
+    static constexpr std::size_t known = 16;
+
+    std::array<std::uint64_t, sansocket::errc_count> failures_{};
+    std::array<std::uint64_t, known + 1> codes_{};
+};
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_COUNTERS_HPP
+
+// ==== sansocket_asio/detail/context_watch.hpp ====================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_CONTEXT_WATCH_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_CONTEXT_WATCH_HPP
+// context_watch.hpp
+//
+// Tells who asks that an execution context is being destroyed, while its
+// services can still be used: what belongs to the context is given back to it,
+// and who outlives it touches it no more.
+
+namespace sansocket_asio::detail {
+
+// Is told once, by the thread that destroys the context; then it is not registered any more.
+class context_watcher {
+public:
+    context_watcher(const context_watcher&) = delete;
+    context_watcher& operator=(const context_watcher&) = delete;
+
+protected:
+    context_watcher() = default;
+    virtual ~context_watcher() { unwatch(); }
+    inline void watch(::asio::execution_context& context);
+    inline void unwatch() noexcept;
+
+private:
+    friend class watched_context;
+    virtual void context_gone() noexcept = 0;
+
+    class watched_context* context_ = nullptr;
+    context_watcher* next_ = nullptr;
+    context_watcher* previous_ = nullptr;
+};
+
+// The watchers of one context.
+class watched_context final : public ::asio::execution_context::service {
+public:
+    static inline ::asio::execution_context::id id;
+
+    explicit watched_context(::asio::execution_context& owner)
+        : ::asio::execution_context::service(owner) {}
+
+private:
+    friend class context_watcher;
+
+    void shutdown() override {
+        while (context_watcher* const one = first()) {
+            one->unwatch();
+            one->context_gone();
+        }
+    }
+    context_watcher* first() const {
+        const std::scoped_lock lock(mutex_);
+        return first_;
+    }
+
+    mutable std::mutex mutex_;  // of all links
+    context_watcher* first_ = nullptr;
+};
+
+inline void context_watcher::watch(::asio::execution_context& context) {
+    auto& to = ::asio::use_service<watched_context>(context);
+    const std::scoped_lock lock(to.mutex_);
+    context_ = &to;
+    next_ = std::exchange(to.first_, this);
+    if (next_ != nullptr) next_->previous_ = this;
+}
+
+inline void context_watcher::unwatch() noexcept {
+    auto* const from = std::exchange(context_, nullptr);
+    if (from == nullptr) return;
+    const std::scoped_lock lock(from->mutex_);
+    (previous_ != nullptr ? previous_->next_ : from->first_) = next_;
+    if (next_ != nullptr) next_->previous_ = previous_;
+    next_ = previous_ = nullptr;
+}
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_CONTEXT_WATCH_HPP
+
+// ==== sansocket_asio/server/peer_address.hpp =====================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PEER_ADDRESS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PEER_ADDRESS_HPP
+// peer_address.hpp
+//
+// Where an accepted connection comes from: an IP address and a port, or a Unix
+// socket. It is what the transport says, or a proxy that is trusted.
+
+namespace sansocket_asio {
+
+/// Where a connection comes from.
+class peer_address {
+public:
+    /// No address: a Unix socket's.
+    peer_address() = default;
+    explicit peer_address(const ::asio::ip::tcp::endpoint& endpoint)
+        : ip_(plain(endpoint.address())), port_(endpoint.port()) {}
+    /// Of an endpoint of any protocol: as the one before, or none.
+    template <class Endpoint>
+    [[nodiscard]] static peer_address of(const Endpoint& endpoint) {
+        if constexpr (std::is_same_v<Endpoint, ::asio::ip::tcp::endpoint>)
+            return peer_address(endpoint);
+        else return {};
+    }
+
+    /// The IP address, an IPv4 address as such also on a socket of IPv6; nothing for a Unix socket.
+    [[nodiscard]] const std::optional<::asio::ip::address>& ip() const noexcept { return ip_; }
+    /// The port; 0 for a Unix socket.
+    [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+    /// For logs: "192.0.2.1:4711", "[2001:db8::1]:4711", or "unix".
+    [[nodiscard]] std::string to_string() const {
+        if (!ip_) return "unix";
+        const std::string host = ip_->is_v6() ? "[" + ip_->to_string() + "]" : ip_->to_string();
+        return host + ":" + std::to_string(port_);
+    }
+
+    friend bool operator==(const peer_address&, const peer_address&) = default;
+
+private:
+    static ::asio::ip::address plain(const ::asio::ip::address& address) {
+        if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address;
+        return ::asio::ip::make_address_v4(::asio::ip::v4_mapped, address.to_v6());
+    }
+
+    std::optional<::asio::ip::address> ip_;
+    std::uint16_t port_ = 0;
+};
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PEER_ADDRESS_HPP
+
+// ==== sansocket_asio/server/detail/address_counts.hpp ============================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_ADDRESS_COUNTS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_ADDRESS_COUNTS_HPP
+// address_counts.hpp
+//
+// How many connections come from where. What one party usually has to itself
+// counts as one place: an IPv4 address, or an IPv6 network of 64 bits.
+
+namespace sansocket_asio::detail {
+
+class address_counts {
+public:
+    // 0 for a Unix socket.
+    [[nodiscard]] std::size_t count(const peer_address& peer) const {
+        const auto place = key_of(peer);
+        const auto found = place ? counts_.find(*place) : counts_.end();
+        return found == counts_.end() ? 0 : found->second;
+    }
+    void add(const peer_address& peer) {
+        if (const auto place = key_of(peer)) ++counts_[*place];
+    }
+    void remove(const peer_address& peer) noexcept {
+        const auto place = key_of(peer);
+        const auto found = place ? counts_.find(*place) : counts_.end();
+        if (found != counts_.end() && --found->second == 0) counts_.erase(found);
+    }
+
+private:
+    using key = std::pair<bool, std::uint64_t>;  // whether IPv6, and the bits
+
+    static std::optional<key> key_of(const peer_address& peer) {
+        if (!peer.ip()) return std::nullopt;
+        if (peer.ip()->is_v4()) return key{false, peer.ip()->to_v4().to_uint()};
+        const auto bytes = peer.ip()->to_v6().to_bytes();
+        std::uint64_t network = 0;
+        for (std::size_t i = 0; i != 8; ++i) network = network << 8U | bytes[i];
+        return key{true, network};
+    }
+
+    std::map<key, std::size_t> counts_;  // peers choose the keys: a tree has no bad ones
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_ADDRESS_COUNTS_HPP
+
+// ==== sansocket_asio/server/detail/handlers.hpp ==================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_HANDLERS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_HANDLERS_HPP
+// handlers.hpp
+//
+// What the application has said is to be done with requests and connections, in
+// one form each, whether it said so with functions or with coroutines.
+
+#if defined(ASIO_HAS_CO_AWAIT)
+#include <asio/awaitable.hpp>
+#include <asio/co_spawn.hpp>
+#endif
+
+namespace sansocket_asio::detail {
+
+template <class T>
+inline constexpr bool is_awaitable = false;
+#if defined(ASIO_HAS_CO_AWAIT)
+template <class T, class Executor>
+inline constexpr bool is_awaitable<::asio::awaitable<T, Executor>> = true;
+#endif
+
+// Answers a request, now or later, or fails.
+template <class Request, class Answer>
+class request_handler {
+public:
+    using answered = std::function<void(std::exception_ptr, Answer)>;
+
+    template <class Handler>
+    request_handler& operator=(Handler handler) {
+        auto shared = std::make_shared<Handler>(std::move(handler));
+#if defined(ASIO_HAS_CO_AWAIT)
+        if constexpr (is_awaitable<std::invoke_result_t<Handler&, const Request&>>)
+            call_ = [shared](const ::asio::any_io_executor& executor,
+                             ::asio::cancellation_slot slot,
+                             const std::shared_ptr<const Request>& request, const answered& done) {
+                try {
+                    ::asio::co_spawn(executor, (*shared)(*request),
+                                     ::asio::bind_cancellation_slot(
+                                         slot, [shared, request, done](std::exception_ptr failed,
+                                                                       Answer answer) {
+                                             done(std::move(failed), std::move(answer));
+                                         }));
+                } catch (...) {
+                    done(std::current_exception(), Answer{});
+                }
+            };
+        else
+#endif
+            call_ = [shared](const ::asio::any_io_executor&, ::asio::cancellation_slot,
+                             const std::shared_ptr<const Request>& request, const answered& done) {
+                std::exception_ptr failed;
+                Answer answer{};
+                try {
+                    answer = (*shared)(*request);
+                } catch (...) {
+                    failed = std::current_exception();
+                }
+                done(std::move(failed), std::move(answer));
+            };
+        return *this;
+    }
+    // `slot` ends a coroutine.
+    void operator()(const ::asio::any_io_executor& executor, ::asio::cancellation_slot slot,
+                    const std::shared_ptr<const Request>& request, const answered& done) const {
+        call_(executor, slot, request, done);
+    }
+
+private:
+    std::function<void(const ::asio::any_io_executor&, ::asio::cancellation_slot,
+                       const std::shared_ptr<const Request>&, const answered&)>
+        call_;
+};
+
+// Serves a connection, for as long as it holds the handle. A handler may take the client's address,
+// which lives as long as that, as a second argument.
+template <class Websocket, class Address>
+class connection_handler {
+public:
+    using handle = std::shared_ptr<Websocket>;
+    using failed = std::function<void(std::exception_ptr)>;
+
+    template <class Handler>
+    connection_handler& operator=(Handler handler) {
+        auto shared = std::make_shared<Handler>(std::move(handler));
+        if constexpr (takes<Handler, Websocket&>) {
+            static_assert(is_awaitable<decltype(call(*shared, std::declval<Websocket&>(),
+                                                     std::declval<const Address&>()))>,
+                          "a handler that returns at once takes the websocket as a shared_ptr");
+#if defined(ASIO_HAS_CO_AWAIT)
+            call_ = [shared](handle ws, const Address& client, ::asio::cancellation_slot slot,
+                             const failed& tell) {
+                Websocket& named = *ws;
+                const auto executor = named.get_executor();
+                try {
+                    ::asio::co_spawn(executor, call(*shared, named, client),
+                                     ::asio::bind_cancellation_slot(
+                                         slot, [shared, ws, tell](std::exception_ptr e) {
+                                             if (e) tell(std::move(e));
+                                         }));
+                } catch (...) {
+                    tell(std::current_exception());
+                }
+            };
+#endif
+        } else {
+            call_ = [shared](handle ws, const Address& client, ::asio::cancellation_slot,
+                             const failed& tell) {
+                try {
+                    call(*shared, std::move(ws), client);
+                } catch (...) {
+                    tell(std::current_exception());
+                }
+            };
+        }
+        return *this;
+    }
+    explicit operator bool() const noexcept { return static_cast<bool>(call_); }
+    // `slot` ends a coroutine.
+    void operator()(handle ws, const Address& client, ::asio::cancellation_slot slot,
+                    const failed& tell) const {
+        call_(std::move(ws), client, slot, tell);
+    }
+
+private:
+    template <class Handler, class First>
+    static constexpr bool takes = std::is_invocable_v<Handler&, First> ||
+                                  std::is_invocable_v<Handler&, First, const Address&>;
+    template <class Handler, class First>
+    static decltype(auto) call(Handler& handler, First&& first, const Address& client) {
+        if constexpr (std::is_invocable_v<Handler&, First, const Address&>)
+            return handler(std::forward<First>(first), client);
+        else return handler(std::forward<First>(first));
+    }
+
+    std::function<void(handle, const Address&, ::asio::cancellation_slot, const failed&)> call_;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_HANDLERS_HPP
+
+// ==== sansocket_asio/server/detail/socket_file.hpp ===============================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SOCKET_FILE_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SOCKET_FILE_HPP
+// socket_file.hpp
+//
+// The file that listening on a Unix socket makes, and that nobody else removes.
+
+#if defined(ASIO_HAS_LOCAL_SOCKETS) && !defined(ASIO_WINDOWS)
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
+namespace sansocket_asio::detail {
+
+// Removes the file that is there when it is made, once, unless another has taken its place.
+class socket_file {
+public:
+    socket_file() = default;
+    explicit socket_file(std::string_view path) : path_(path) {
+        if (!look(device_, number_)) path_.clear();
+    }
+    socket_file(socket_file&& other) noexcept
+        : path_(std::exchange(other.path_, {})), device_(other.device_), number_(other.number_) {}
+    socket_file& operator=(socket_file&& other) noexcept {
+        std::swap(path_, other.path_);
+        std::swap(device_, other.device_);
+        std::swap(number_, other.number_);
+        return *this;
+    }
+    ~socket_file() { remove(); }
+
+    void remove() noexcept {
+        unsigned long long device = 0, number = 0;
+        if (!path_.empty() && look(device, number) && device == device_ && number == number_)
+            unlink();
+        path_.clear();
+    }
+
+private:
+#if defined(ASIO_HAS_LOCAL_SOCKETS) && !defined(ASIO_WINDOWS)
+    bool look(unsigned long long& device, unsigned long long& number) const noexcept {
+        struct ::stat is {};
+        if (path_.empty() || path_[0] == '\0' || ::stat(path_.c_str(), &is) != 0) return false;
+        device = is.st_dev;
+        number = is.st_ino;
+        return true;
+    }
+    void unlink() const noexcept { (void)::unlink(path_.c_str()); }
+#else
+    bool look(unsigned long long&, unsigned long long&) const noexcept { return false; }
+    void unlink() const noexcept {}
+#endif
+
+    std::string path_;
+    unsigned long long device_ = 0, number_ = 0;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SOCKET_FILE_HPP
 
 // ==== sansocket/wire/forwarded.hpp ===============================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_FORWARDED_HPP
@@ -12104,376 +12480,6 @@ inline std::string connect_failure::describe() const {
 
 }  // namespace sansocket_asio
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_CONNECT_FAILURE_HPP
-
-// ==== sansocket_asio/detail/message_handler.hpp ==================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_MESSAGE_HANDLER_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_MESSAGE_HANDLER_HPP
-// message_handler.hpp
-//
-// What a run hands messages to: a function of any type, called through one
-// pointer.
-
-namespace sansocket_asio::detail {
-
-class message_handler {
-public:
-    message_handler() = default;
-    message_handler(const message_handler&) = delete;
-    message_handler& operator=(const message_handler&) = delete;
-    virtual ~message_handler() = default;
-    virtual void operator()(sansocket::message_view message) = 0;
-};
-
-template <class Handler>
-std::shared_ptr<message_handler> make_message_handler(Handler&& handler) {
-    class model final : public message_handler {
-    public:
-        explicit model(Handler&& h) : handler_(std::forward<Handler>(h)) {}
-        void operator()(sansocket::message_view message) override { handler_(message); }
-
-    private:
-        std::decay_t<Handler> handler_;
-    };
-    return std::make_shared<model>(std::forward<Handler>(handler));
-}
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_MESSAGE_HANDLER_HPP
-
-// ==== sansocket_asio/detail/operations.hpp =======================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OPERATIONS_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OPERATIONS_HPP
-// operations.hpp
-//
-// What each of a websocket's asynchronous operations waits for. See wait_op.hpp
-// for the shape.
-
-namespace sansocket_asio::detail {
-
-// What takes the messages.
-enum class receiver : std::uint8_t { none, receive, piece, run };
-
-// The opening handshake is over, well or not. Whoever waits for that began it.
-struct opened {
-    template <class Session>
-    static std::optional<std::error_code> look(const Session& s) noexcept {
-        switch (s.core_->state()) {
-        case sansocket::connection_state::opening: return std::nullopt;
-        case sansocket::connection_state::open:
-        case sansocket::connection_state::closing: return std::error_code{};
-        case sansocket::connection_state::closed:
-            return s.core_->was_opened() ? std::error_code{} : s.ending();
-        }
-        return std::nullopt;
-    }
-};
-
-// A server has a request to decide on.
-struct asked {
-    template <class Session>
-    static std::optional<std::error_code> look(const Session& s) noexcept {
-        if (s.core_->deciding()) return std::error_code{};
-        if (s.core_->state() == sansocket::connection_state::opening) return std::nullopt;
-        return s.over() ? s.ending() : std::error_code{sansocket::errc::not_deciding};
-    }
-};
-
-// Begins the connection, and waits for the step `Until`.
-template <class Until, class Begin>
-struct begin_operation {
-    using result = void;
-
-    // errc(session&). Apart, for Asio gives the operation's memory to the next one: a receive that
-    // waits as long as the connection lives should not keep room for what this holds.
-    std::unique_ptr<Begin> begin;
-
-    template <class Session>
-    auto& timer(Session& s) const noexcept {
-        return s.changed();
-    }
-    template <class Session>
-    std::optional<std::error_code> look(Session& s) {
-        if (begin) {
-            const sansocket::errc ec = (*begin)(s);
-            begin.reset();
-            if (ec != sansocket::errc::ok) return ec;
-        }
-        return Until::look(s);
-    }
-    template <class Session>
-    void cancelled(Session& s) const noexcept {
-        s.abort(sansocket::errc::cancelled);
-    }
-};
-
-// What a receive takes: whole messages.
-struct whole_messages {
-    using result = sansocket::message;
-    static constexpr receiver who = receiver::receive;
-    template <class Queue>
-    static bool ready(const Queue& q) noexcept {
-        return q.size() != 0;
-    }
-    template <class Queue>
-    static auto take(Queue& q) noexcept {
-        return q.pop();
-    }
-};
-
-// And what has come of one.
-struct pieces {
-    using result = sansocket::message_piece;
-    static constexpr receiver who = receiver::piece;
-    template <class Queue>
-    static bool ready(const Queue& q) noexcept {
-        return q.piece_ready();
-    }
-    template <class Queue>
-    static auto take(Queue& q) noexcept {
-        return q.pop_piece();
-    }
-};
-
-// A message or a piece, or the end: that one is told when the closing handshake is done. What is here
-// already is taken when the operation completes, and not before: cancelled in between, it stays.
-template <class What>
-struct receive_operation {
-    using result = typename What::result;
-
-    result value{};
-    bool mine = false;     // whether this is the session's one receiver
-    bool at_once = false;  // whether there is nothing to wait for
-
-    template <class Session>
-    auto& timer(Session& s) const noexcept {
-        return s.readable();
-    }
-    template <class Session>
-    std::optional<std::error_code> look(Session& s) {
-        if (!s.core_) return sansocket::errc::not_open;
-        return mine ? take(s) : claim(s);
-    }
-    template <class Session>
-    void cancelled(Session& s) const noexcept {
-        s.receiver_ = receiver::none;
-    }
-
-private:
-    template <class Session>
-    std::optional<std::error_code> claim(Session& s) {
-        if (s.receiver_ != receiver::none) return sansocket::errc::operation_in_progress;
-        auto& queue = s.core_->messages();
-        if (!What::ready(queue)) {
-            (void)What::take(queue);     // gives nothing: says what is taken, and that all was
-            if (s.stalled()) s.drive();  // that has made room
-        }
-        at_once = What::ready(queue);
-        if (!at_once && s.over()) return s.core_->close_info().cause;
-        s.receiver_ = What::who;
-        mine = true;
-        return std::nullopt;
-    }
-    template <class Session>
-    std::optional<std::error_code> take(Session& s) {
-        auto taken = What::take(s.core_->messages());
-        mine = !taken && !s.over();
-        s.receiver_ = mine ? What::who : receiver::none;
-        if (mine) return std::nullopt;
-        if (!taken) return s.core_->close_info().cause;
-        value = result{*taken};
-        s.drive();  // there may be room again
-        return std::error_code{};
-    }
-};
-
-// Every message, to a handler, until the end: that one is told when all were handed over.
-struct run_operation {
-    using result = void;
-
-    std::shared_ptr<message_handler> handler;
-    bool waits_for_room;
-    bool mine = false;  // whether this is the session's one receiver
-
-    template <class Session>
-    auto& timer(Session& s) const noexcept {
-        return s.readable();
-    }
-    template <class Session>
-    std::optional<std::error_code> look(Session& s) {
-        if (!s.core_) return sansocket::errc::not_open;
-        if (!mine && s.receiver_ != receiver::none) return sansocket::errc::operation_in_progress;
-        if (!std::exchange(mine, true)) {
-            s.receiver_ = receiver::run;
-            if (s.core_->messages().size() == 0) (void)s.core_->messages().pop();  // as above
-            s.start_run(handler, waits_for_room);
-        }
-        const bool failed = !s.runs();  // the handler has thrown
-        if (!s.over() || (s.core_->messages().size() != 0 && !failed)) return std::nullopt;
-        cancelled(s);
-        return failed ? std::error_code{s.core_->close_info().cause} : s.ending();
-    }
-    template <class Session>
-    void cancelled(Session& s) const noexcept {
-        s.receiver_ = receiver::none;
-        s.stop_run();
-    }
-};
-
-// Where in the line of those that wait for room.
-enum class line : std::uint8_t { front, back };
-
-// Room for what `Send` sends. Senders that wait go on in the order in which they came.
-template <class Send, class Session>
-struct send_operation {
-    using result = void;
-
-    Send send;  // errc(connection&)
-    std::optional<typename Session::place> place{};
-
-    auto& timer(Session&) const noexcept { return **place; }
-    std::optional<std::error_code> look(Session& s) {
-        if (!s.core_) return sansocket::errc::not_open;
-        const bool open = s.core_->state() == sansocket::connection_state::open;
-        sansocket::errc ec = sansocket::errc::backpressure;
-        if (!open || s.is_first(place)) ec = attempt(s);
-        if (waits(ec)) {
-            if (!place) place = s.line_up(line::back);
-            return std::nullopt;
-        }
-        leave(s);
-        if (ec == sansocket::errc::ok) s.drive();
-        return ec;
-    }
-    void cancelled(Session& s) noexcept { leave(s); }
-
-    sansocket::errc attempt(Session& s) {
-        try {
-            return send(*s.core_);
-        } catch (...) {  // nobody waits behind what is gone
-            leave(s);
-            throw;
-        }
-    }
-    // For room, or for the end of the message that is being sent.
-    static bool waits(sansocket::errc ec) noexcept {
-        return ec == sansocket::errc::backpressure || ec == sansocket::errc::message_in_progress;
-    }
-    void leave(Session& s) noexcept {
-        if (place) s.step_out(*place);
-        place.reset();
-    }
-};
-
-// Room for a part of a message, frame by frame. It waits ahead of those that send messages.
-template <class Session>
-struct append_operation {
-    using result = std::size_t;
-
-    std::span<const std::byte> rest;
-    bool fin;
-    std::size_t value = 0;  // bytes that were taken
-    std::optional<typename Session::place> place{};
-
-    auto& timer(Session&) const noexcept { return **place; }
-    std::optional<std::error_code> look(Session& s) {
-        if (!s.core_) return sansocket::errc::not_open;
-        if (!place && s.appending_) return sansocket::errc::operation_in_progress;
-        const sansocket::errc ec = attempt(s);
-        if (ec == sansocket::errc::backpressure) {
-            if (!place) place = s.line_up(line::front);
-            s.appending_ = true;
-            s.drive();  // a part was taken
-            return std::nullopt;
-        }
-        leave(s);
-        s.drive();
-        return ec;
-    }
-    void cancelled(Session& s) noexcept { leave(s); }
-
-    sansocket::errc attempt(Session& s) {
-        try {
-            return append(*s.core_);
-        } catch (...) {
-            leave(s);
-            throw;
-        }
-    }
-    template <class Connection>
-    sansocket::errc append(Connection& core) {
-        for (;;) {
-            const auto part = rest.first((std::min)(rest.size(), core.fragment_bytes()));
-            const bool last = part.size() == rest.size();
-            const sansocket::errc ec = fin && last ? core.finish(part) : core.append(part);
-            if (ec != sansocket::errc::ok) return ec;
-            value += part.size();
-            rest = rest.subspan(part.size());
-            if (last) return ec;
-        }
-    }
-    void leave(Session& s) noexcept {
-        if (!place) return;
-        s.appending_ = false;
-        s.step_out(*place);
-        place.reset();
-    }
-};
-
-// Little enough waits to be sent, and nobody for room.
-struct drain_operation {
-    using result = void;
-
-    template <class Session>
-    auto& timer(Session& s) const noexcept {
-        return s.changed();
-    }
-    template <class Session>
-    std::optional<std::error_code> look(Session& s) const {
-        if (!s.core_) return sansocket::errc::not_open;
-        switch (s.core_->state()) {
-        case sansocket::connection_state::opening: return sansocket::errc::not_open;
-        case sansocket::connection_state::open:
-        case sansocket::connection_state::closing: break;
-        case sansocket::connection_state::closed: return s.core_->close_info().cause;
-        }
-        const bool drained = s.core_->output_drained() && !s.senders_wait();
-        return drained ? std::optional{std::error_code{}} : std::nullopt;
-    }
-    template <class Session>
-    void cancelled(Session&) const noexcept {}
-};
-
-// The end of the closing handshake. Success if it was clean.
-struct close_operation {
-    using result = void;
-
-    sansocket::close_code code;
-    std::string reason;
-    bool asked = false;
-
-    template <class Session>
-    auto& timer(Session& s) const noexcept {
-        return s.changed();
-    }
-    template <class Session>
-    std::optional<std::error_code> look(Session& s) {
-        if (!s.core_) return sansocket::errc::not_open;
-        if (!std::exchange(asked, true)) {
-            const sansocket::errc ec = s.core_->close(code, reason, s.now());
-            s.drive();
-            const bool joins = ec == sansocket::errc::closing || ec == sansocket::errc::closed;
-            if (ec != sansocket::errc::ok && !joins) return ec;
-        }
-        return s.over() ? std::optional{s.ending()} : std::nullopt;
-    }
-    template <class Session>
-    void cancelled(Session& s) const noexcept {
-        s.abort(sansocket::errc::cancelled);
-    }
-};
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OPERATIONS_HPP
 
 // ==== sansocket_asio/detail/connect_op.hpp =======================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_CONNECT_OP_HPP
@@ -14482,13 +14488,15 @@ public:
     void abandon() noexcept;
     void cancel_handlers();
 
-    // The rest of what is left, and the group that closes it.
+    // What a stop does, and asks.
     bool stopping() const noexcept { return stopping_; }
     bool idle() const noexcept { return entries_.empty(); }
-    group* ends() noexcept { return io_ ? &io_->ends : nullptr; }
+    // 1001 to what is open, 503 to what is opening.
+    void close_connections() noexcept;
     // What has not ended yet, does. Their handlers return, or do not.
-    void abort_connections() noexcept {
-        for (const auto& e : entries_) e->websocket.abort();
+    void abort_connections(sansocket::errc cause) noexcept {
+        for (const auto& e : entries_)
+            if (e->websocket.session_) e->websocket.session_->abort(cause);
     }
     ::asio::steady_timer& when_idle() noexcept { return io_->idle; }
     const ::asio::any_io_executor& executor() const noexcept { return executor_; }
@@ -14512,15 +14520,21 @@ public:
     }
 
     connection_handler<websocket_type, peer_address> on_connection;
-    request_handler<server_request, server_decision> on_request;
-    request_handler<server_request, sansocket::http_response> on_http;
+    template <class Handler>
+    void on_request(Handler handler) {
+        on_request_ = std::move(handler);
+        ask_about_upgrade_ = &server_state::ask_about_upgrade;
+    }
+    template <class Handler>
+    void on_http(Handler handler) {
+        on_http_ = std::move(handler);
+        ask_about_http_ = &server_state::ask_about_http;
+    }
 
 private:
     // What belongs to the execution context.
     struct io {
-        explicit io(const ::asio::any_io_executor& executor)
-            : ends(executor), idle(executor, sansocket::never) {}
-        group ends;
+        explicit io(const ::asio::any_io_executor& executor) : idle(executor, sansocket::never) {}
         ::asio::steady_timer idle;
         std::vector<std::shared_ptr<any_listener>> listeners;
     };
@@ -14611,6 +14625,12 @@ private:
         if (options_.observer != nullptr) what(*options_.observer);
     }
 
+    request_handler<server_request, server_decision> on_request_;
+    request_handler<server_request, sansocket::http_response> on_http_;
+    // Null where there is no such handler: only who has one compiles what asks it.
+    using asks = void (server_state::*)(const std::shared_ptr<entry>&);
+    asks ask_about_upgrade_ = nullptr, ask_about_http_ = nullptr;
+
     ::asio::any_io_executor executor_;
     server_options options_;
     trusted_proxies proxies_;
@@ -14672,7 +14692,21 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::abandon() noexcept {
     options_.observer = nullptr;
     close_listeners();
-    abort_connections();
+    abort_connections(sansocket::errc::aborted);
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::close_connections() noexcept {
+    for (const auto& e : entries_) {
+        try {
+            e->websocket.change([](auto& core) {
+                return core.close(sansocket::close_code::going_away, {},
+                                  websocket_type::session::now());
+            });
+        } catch (...) {  // no memory
+            e->websocket.abort();
+        }
+    }
 }
 
 template <class Stream, class Connection>
@@ -14739,7 +14773,7 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::begin(Stream stream, const peer_address& peer,
                                              std::optional<server_refusal> over) {
     const auto e = std::make_shared<entry>(websocket_type(std::move(stream)), peer, over);
-    if (!io_->ends.join(e->websocket)) return;
+    if (stopping_) return;
     e->place = entries_.insert(entries_.end(), e);
     ++count_of(e->state_);
     if (!over) ++admitted_;
@@ -14785,7 +14819,8 @@ void server_state<Stream, Connection>::read(const std::shared_ptr<entry>& e) {
     e->identified = !will_tell(e->peer);
     if (e->identified && !e->refused_for) count_address(*e);
     sansocket::options options = options_.connection;
-    if (on_http || e->refused_for) options.decision = sansocket::request_decision::manual_with_http;
+    if (ask_about_http_ || e->refused_for)
+        options.decision = sansocket::request_decision::manual_with_http;
     auto begin = ws.begin(!header_first, options_.policy, options);
     using begins = decltype(begin);
     wait_in_background(
@@ -14866,8 +14901,8 @@ void server_state<Stream, Connection>::asked(const std::shared_ptr<entry>& e, st
         fail(*e);
         return await_end(e);
     }
-    if (!e->websocket.connection()->request_is_upgrade()) return ask_about_http(e);
-    if (on_request) return ask_about_upgrade(e);
+    if (!e->websocket.connection()->request_is_upgrade()) return (this->*ask_about_http_)(e);
+    if (ask_about_upgrade_) return (this->*ask_about_upgrade_)(e);
     decided(e, nullptr, server_decision{});
 }
 
@@ -14891,22 +14926,22 @@ void server_state<Stream, Connection>::ask_while_connected(const std::shared_ptr
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::ask_about_upgrade(const std::shared_ptr<entry>& e) {
     ask_while_connected(e);
-    on_request(executor_, e->stop.slot(), request_of(*e),
-               [guard = std::make_shared<guard>(this->shared_from_this(), e)](
-                   const std::exception_ptr& failed, const server_decision& decision) {
-                   (*guard)(
-                       [&](auto& self, const auto& of) { self.decided(of, failed, decision); });
-               });
+    on_request_(executor_, e->stop.slot(), request_of(*e),
+                [guard = std::make_shared<guard>(this->shared_from_this(), e)](
+                    const std::exception_ptr& failed, const server_decision& decision) {
+                    (*guard)(
+                        [&](auto& self, const auto& of) { self.decided(of, failed, decision); });
+                });
 }
 
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::ask_about_http(const std::shared_ptr<entry>& e) {
     ask_while_connected(e);
-    on_http(executor_, e->stop.slot(), request_of(*e),
-            [guard = std::make_shared<guard>(this->shared_from_this(), e)](
-                const std::exception_ptr& failed, const sansocket::http_response& answer) {
-                (*guard)([&](auto& self, const auto& of) { self.answered(of, failed, answer); });
-            });
+    on_http_(executor_, e->stop.slot(), request_of(*e),
+             [guard = std::make_shared<guard>(this->shared_from_this(), e)](
+                 const std::exception_ptr& failed, const sansocket::http_response& answer) {
+                 (*guard)([&](auto& self, const auto& of) { self.answered(of, failed, answer); });
+             });
 }
 
 template <class Stream, class Connection>
@@ -15047,29 +15082,26 @@ public:
         : state_(std::move(state)), timeout_(timeout) {}
 
     template <class Self>
-    void operator()(Self& self, std::error_code ec = {}, shutdown_result = {}) {
+    void operator()(Self& self, std::error_code ec = {}) {
         switch (step_) {
         case step::starting:
             self.reset_cancellation_state(::asio::enable_total_cancellation());
             if (state_->stopping())
                 return finish_later(self, sansocket::errc::operation_in_progress);
             state_->close_listeners();
-            deadline_ = deadline_of(timeout_);
-            step_ = step::closing;
-            return state_->ends()->async_shutdown(timeout_, std::move(self));
-        case step::closing:
-            ec_ = ec;
-            if (cancelled(self)) return give_up(self);
-            state_->abort_connections();  // those that could not be told, for want of memory
-            if (state_->idle()) return self.complete(ec_);
-            state_->when_idle().expires_at(deadline_);
+            state_->close_connections();
+            if (state_->idle()) return finish_later(self, {});
+            state_->when_idle().expires_at(deadline_of(timeout_));
             return wait(self);
         case step::waiting:
-            if (cancelled(self)) return give_up(self);
+            if (self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none) {
+                give_up();  // and handlers are not waited for
+                return self.complete(::asio::error::operation_aborted);
+            }
             if (state_->idle()) return self.complete(ec_);
             if (!ec) {  // the deadline
                 ec_ = sansocket::errc::close_timeout;
-                state_->cancel_handlers();
+                give_up();
                 state_->when_idle().expires_at(sansocket::never);
             }
             return wait(self);
@@ -15078,7 +15110,7 @@ public:
     }
 
 private:
-    enum class step : std::uint8_t { starting, closing, waiting, finishing };
+    enum class step : std::uint8_t { starting, waiting, finishing };
 
     // As late as there is, where the time goes beyond.
     static sansocket::time_point deadline_of(sansocket::duration timeout) {
@@ -15086,20 +15118,14 @@ private:
         return timeout > sansocket::never - now ? sansocket::never : now + timeout;
     }
     template <class Self>
-    static bool cancelled(Self& self) {
-        return self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none;
-    }
-    template <class Self>
     void wait(Self& self) {
         step_ = step::waiting;
         auto& timer = state_->when_idle();
         timer.async_wait(std::move(self));
     }
-    // The connections are aborted; handlers are not waited for.
-    template <class Self>
-    void give_up(Self& self) {
+    void give_up() {
+        state_->abort_connections(sansocket::errc::close_timeout);
         state_->cancel_handlers();
-        self.complete(::asio::error::operation_aborted);
     }
     template <class Self>
     void finish_later(Self& self, std::error_code ec) {
@@ -15110,7 +15136,6 @@ private:
 
     std::shared_ptr<State> state_;
     sansocket::duration timeout_;
-    sansocket::time_point deadline_{};
     step step_ = step::starting;
     std::error_code ec_;
 };
@@ -15207,7 +15232,7 @@ public:
     /// (`options::opening_timeout`), and that of `on_http` likewise.
     template <class Handler>
     void on_request(Handler handler) {
-        state_->on_request = std::move(handler);
+        state_->on_request(std::move(handler));
     }
     /// Who answers requests that are no upgrade: `sansocket::http_response`, or
     /// `asio::awaitable<sansocket::http_response>`, of `const server_request&`. Of any method; a body
@@ -15216,7 +15241,7 @@ public:
     /// Without it such requests are errors of the peer, answered with their status.
     template <class Handler>
     void on_http(Handler handler) {
-        state_->on_http = std::move(handler);
+        state_->on_http(std::move(handler));
     }
 
     /// Listens at an endpoint of TCP or of a Unix socket, and accepts there from now on. May be called

@@ -4988,10 +4988,10 @@ private:
 constexpr std::optional<close_state> close_handshake::next(close_state from,
                                                            close_event event) noexcept {
     using enum close_state;
-    using row = std::array<std::optional<close_state>, 5>;
-    constexpr std::optional<close_state> none = std::nullopt;
+    // No state. An optional for each cell costs a compiler more than the rest of this header.
+    constexpr auto none = static_cast<close_state>(0xff);
     // clang-format off
-    constexpr std::array<row, 8> table = {{
+    constexpr close_state table[8][5] = {
         //              start     flush     receive   fail    end
         /* open     */ {sending,  none,     received, failed, ended},     // 7.1.2, 7.1.3
         /* sending  */ {none,     sent,     replying, failed, ended},     // 5.5.1
@@ -5001,9 +5001,10 @@ constexpr std::optional<close_state> close_handshake::next(close_state from,
         /* complete */ {none,     none,     none,     none,   complete},  // 7.1.4
         /* failed   */ {none,     failed,   none,     none,   ended},     // 7.1.7
         /* ended    */ {none,     none,     none,     none,   ended},     // 7.1.4
-    }};
+    };
     // clang-format on
-    return table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    return to == none ? std::nullopt : std::optional{to};
 }
 
 inline bool close_handshake::move(close_event event) noexcept {
@@ -6333,8 +6334,8 @@ public:
     constexpr ip_address() = default;
     /// An IPv4 address, of bytes in network order.
     constexpr explicit ip_address(const std::array<std::uint8_t, 4>& bytes) noexcept {
-        std::copy(mapped.begin(), mapped.end(), bytes_.begin());
-        std::copy(bytes.begin(), bytes.end(), bytes_.begin() + mapped.size());
+        bytes_[10] = bytes_[11] = 0xff;
+        for (std::size_t i = 0; i != 4; ++i) bytes_[v4_at + i] = bytes[i];
     }
     /// An IPv6 address, of bytes in network order; an IPv4 one where it is mapped (2.5.5.2).
     constexpr explicit ip_address(const std::array<std::uint8_t, 16>& bytes) noexcept
@@ -6342,7 +6343,9 @@ public:
 
     /// Whether it is an IPv4 address, mapped or not.
     [[nodiscard]] constexpr bool is_v4() const noexcept {
-        return std::equal(mapped.begin(), mapped.end(), bytes_.begin());
+        for (std::size_t i = 0; i != v4_at; ++i)
+            if (bytes_[i] != (i < 10 ? 0 : 0xff)) return false;
+        return true;
     }
     /// As IPv6, in network order: an IPv4 address mapped.
     [[nodiscard]] constexpr const std::array<std::uint8_t, 16>& bytes() const noexcept {
@@ -6350,15 +6353,13 @@ public:
     }
     /// The IPv4 address, in network order; the last four bytes of an IPv6 one.
     [[nodiscard]] constexpr std::array<std::uint8_t, 4> v4_bytes() const noexcept {
-        std::array<std::uint8_t, 4> out{};
-        std::copy(bytes_.begin() + mapped.size(), bytes_.end(), out.begin());
-        return out;
+        return {bytes_[v4_at], bytes_[v4_at + 1], bytes_[v4_at + 2], bytes_[v4_at + 3]};
     }
 
     friend constexpr bool operator==(const ip_address&, const ip_address&) = default;
 
 private:
-    static constexpr std::array<std::uint8_t, 12> mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255};
+    static constexpr std::size_t v4_at = 12;  // behind ten bytes of 0 and two of 255
 
     std::array<std::uint8_t, 16> bytes_{};
 };
@@ -6429,8 +6430,8 @@ constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_vie
     const std::size_t size = head.size + tail.size;
     // 2.2: "The use of "::" indicates one or more groups of 16 bits of zeros."
     if (has_gap ? size > 14 : size != 16) return std::nullopt;
-    std::copy_n(tail.bytes.begin(), tail.size,
-                head.bytes.end() - static_cast<std::ptrdiff_t>(tail.size));
+    for (std::size_t i = 0; i != tail.size; ++i)
+        head.bytes[head.bytes.size() - tail.size + i] = tail.bytes[i];
     return head.bytes;
 }
 
@@ -6839,19 +6840,20 @@ private:
 constexpr std::optional<client_handshake_state> client_handshake::next(
     client_handshake_state from, client_handshake_event event) noexcept {
     using enum client_handshake_state;
-    using row = std::array<std::optional<client_handshake_state>, 5>;
-    constexpr std::optional<client_handshake_state> illegal = std::nullopt;
+    // No state. An optional for each cell costs a compiler more than the rest of this header.
+    constexpr auto illegal = static_cast<client_handshake_state>(0xff);
     // clang-format off
-    constexpr std::array<row, 5> table = {{
+    constexpr client_handshake_state table[5][5] = {
         //             interim   accept    refuse    fail      body_end
         /* waiting  */ {waiting, open,     refusing, failed,   illegal},  // 4.1
         /* refusing */ {illegal, illegal,  illegal,  illegal,  refused},  // RFC 9112 6.3
         /* open     */ {illegal, illegal,  illegal,  illegal,  illegal},  // 4.1: frames follow
         /* refused  */ {illegal, illegal,  illegal,  illegal,  illegal},  // 4.1: status is not 101
         /* failed   */ {illegal, illegal,  illegal,  illegal,  illegal},  // 4.1: _Fail the Connection_
-    }};
+    };
     // clang-format on
-    return table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    return to == illegal ? std::nullopt : std::optional{to};
 }
 
 inline client_handshake::client_handshake(const client_request& request,
@@ -8390,10 +8392,10 @@ private:
 constexpr std::optional<server_handshake_state> server_handshake::next(
     server_handshake_state from, server_handshake_event event) noexcept {
     using enum server_handshake_state;
-    using row = std::array<std::optional<server_handshake_state>, 6>;
-    constexpr std::optional<server_handshake_state> illegal = std::nullopt;
+    // No state. An optional for each cell costs a compiler more than the rest of this header.
+    constexpr auto illegal = static_cast<server_handshake_state>(0xff);
     // clang-format off
-    constexpr std::array<row, 7> table = {{
+    constexpr server_handshake_state table[7][6] = {
         //                  request    http_request    fail      accept     refuse    respond
         /* reading       */ {deciding, deciding_http,  failed,   illegal,   illegal,  illegal},   // 4.2.1
         /* deciding      */ {illegal,  illegal,        illegal,  accepted,  refused,  answered},  // 4.2.2
@@ -8402,9 +8404,10 @@ constexpr std::optional<server_handshake_state> server_handshake::next(
         /* refused       */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // 4.2.2
         /* answered      */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // RFC 9110 7.8
         /* failed        */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // 4.2.1
-    }};
+    };
     // clang-format on
-    return table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    return to == illegal ? std::nullopt : std::optional{to};
 }
 
 namespace detail {
@@ -10357,6 +10360,32 @@ struct close_operation {
     }
 };
 
+// The end of the transport, and the Close before it. Success if the closing handshake was clean.
+struct shutdown_operation {
+    using result = void;
+    static constexpr bool outlives_websocket = true;
+
+    sansocket::close_code code;
+    std::string reason;
+    bool asked = false;
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.changed();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return std::error_code{};
+        if (!std::exchange(asked, true)) {
+            (void)s.core_->close(code, reason, s.now());  // one that ends already goes on
+            s.drive();
+        }
+        return s.ended() ? std::optional{s.ending()} : std::nullopt;
+    }
+    template <class Session>
+    void cancelled(Session&) const noexcept {}
+};
+
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OPERATIONS_HPP
 
@@ -10783,9 +10812,10 @@ private:
 
 namespace sansocket_asio::detail {
 
-// Looks on the session's executor, and tells on another one, but never inside of `start`.
+// Looks on the session's executor, and tells on another one, but never inside of `start`. Whatever it
+// waits for owns it: Asio's operation, and nobody else.
 template <class Timer>
-class background_wait : public std::enable_shared_from_this<background_wait<Timer>> {
+class background_wait {
 public:
     explicit background_wait(const ::asio::any_io_executor& tells_on)
         : tells_on_(::asio::prefer(tells_on, ::asio::execution::outstanding_work_t::tracked)) {}
@@ -10793,29 +10823,32 @@ public:
     background_wait& operator=(const background_wait&) = delete;
     virtual ~background_wait() = default;
 
-    void start() {
-        Timer* const timer = look();
-        if (timer != nullptr) return wait(*timer);
-        ::asio::post(tells_on_, teller{this->shared_from_this()});
+    static void start(std::unique_ptr<background_wait> self) {
+        Timer* const timer = self->look();
+        if (timer != nullptr) return wait(*timer, std::move(self));
+        const auto executor = self->tells_on_;
+        ::asio::post(executor, teller{std::move(self)});
     }
 
 private:
     struct teller {
         void operator()() const { self->tell(); }
-        std::shared_ptr<background_wait> self;
+        std::unique_ptr<background_wait> self;
     };
 
     // Which timer to wait for; null where that is over.
     virtual Timer* look() = 0;
     virtual void tell() = 0;
 
-    void wait(Timer& timer) {
-        timer.async_wait([self = this->shared_from_this()](std::error_code) { self->again(); });
+    static void wait(Timer& timer, std::unique_ptr<background_wait> self) {
+        timer.async_wait(
+            [self = std::move(self)](std::error_code) mutable { again(std::move(self)); });
     }
-    void again() {
-        Timer* const timer = look();
-        if (timer != nullptr) return wait(*timer);
-        ::asio::dispatch(tells_on_, teller{this->shared_from_this()});
+    static void again(std::unique_ptr<background_wait> self) {
+        Timer* const timer = self->look();
+        if (timer != nullptr) return wait(*timer, std::move(self));
+        const auto executor = self->tells_on_;
+        ::asio::dispatch(executor, teller{std::move(self)});
     }
 
     ::asio::any_io_executor tells_on_;
@@ -10858,9 +10891,9 @@ private:
 template <class Session, class Operation, class Function>
 void wait_in_background(std::shared_ptr<Session> session, Operation operation,
                         const ::asio::any_io_executor& tells_on, Function function) {
-    std::make_shared<session_wait<Session, Operation, Function>>(
-        std::move(session), std::move(operation), tells_on, std::move(function))
-        ->start();
+    using wait = session_wait<Session, Operation, Function>;
+    background_wait<typename Session::timer_type>::start(std::make_unique<wait>(
+        std::move(session), std::move(operation), tells_on, std::move(function)));
 }
 
 }  // namespace sansocket_asio::detail
@@ -12993,345 +13026,6 @@ private:
 }  // namespace sansocket_asio
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_COUNTERS_HPP
 
-// ==== sansocket_asio/detail/group_member.hpp =====================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_GROUP_MEMBER_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_GROUP_MEMBER_HPP
-// group_member.hpp
-//
-// What a group knows of its websockets: how to send to, to close and to abort each
-// of them on its own executor, and how many are left. See group.hpp.
-
-namespace sansocket_asio::detail {
-
-// The end of the transport, and the Close before it. Success if the closing handshake was clean.
-struct shutdown_operation {
-    using result = void;
-    static constexpr bool outlives_websocket = true;
-
-    sansocket::close_code code;
-    std::string reason;
-    bool asked = false;
-
-    template <class Session>
-    auto& timer(Session& s) const noexcept {
-        return s.changed();
-    }
-    template <class Session>
-    std::optional<std::error_code> look(Session& s) {
-        if (!s.core_) return std::error_code{};
-        if (!std::exchange(asked, true)) {
-            (void)s.core_->close(code, reason, s.now());  // one that ends already goes on
-            s.drive();
-        }
-        return s.ended() ? std::optional{s.ending()} : std::nullopt;
-    }
-    template <class Session>
-    void cancelled(Session&) const noexcept {}
-};
-
-// Says once how a member ended: not cleanly, if it goes away without having said.
-class member_done {
-public:
-    explicit member_done(std::function<void(bool clean)> say) : say_(std::move(say)) {}
-    member_done(member_done&& other) noexcept : say_(std::exchange(other.say_, nullptr)) {}
-    member_done& operator=(member_done&&) = delete;
-    ~member_done() { (*this)(false); }
-    void operator()(bool clean) {
-        if (const auto say = std::exchange(say_, nullptr)) say(clean);
-    }
-
-private:
-    std::function<void(bool clean)> say_;
-};
-
-// A websocket of any type. The functions may be called on any thread; it holds none alive.
-class group_member {
-public:
-    group_member() = default;
-    group_member(const group_member&) = delete;
-    group_member& operator=(const group_member&) = delete;
-    virtual ~group_member() = default;
-
-    virtual bool gone() const = 0;
-    virtual void close(sansocket::close_code code, const std::string& reason, member_done done) = 0;
-    virtual void abort() = 0;
-    virtual sansocket::errc send(const sansocket::prepared_message& prepared, when_full full) = 0;
-};
-
-template <class Session>
-class member_of_session final : public group_member {
-public:
-    explicit member_of_session(const std::shared_ptr<Session>& session)
-        : executor_(session->stream().get_executor()),
-          session_(session),
-          outbox_(session->shared_outbox()) {}
-
-    bool gone() const override { return session_.expired(); }
-    void close(sansocket::close_code code, const std::string& reason, member_done done) override {
-        ::asio::post(executor_, [weak = session_, executor = executor_, code, reason,
-                                 done = std::move(done)]() mutable {
-            const auto self = weak.lock();
-            if (!self) return;
-            wait_in_background(self, shutdown_operation{code, std::move(reason)}, executor,
-                               [done = std::move(done)](std::error_code ec) mutable { done(!ec); });
-        });
-    }
-    void abort() override {
-        ::asio::post(executor_, [weak = session_] {
-            if (const auto self = weak.lock()) self->abort(sansocket::errc::close_timeout);
-        });
-    }
-    sansocket::errc send(const sansocket::prepared_message& prepared, when_full full) override {
-        return outbox_->push({prepared, full});
-    }
-
-private:
-    typename Session::executor_type executor_;
-    std::weak_ptr<Session> session_;
-    std::shared_ptr<outbox> outbox_;
-};
-
-// The members of a group. `close_all`, `abort_all`, `timer` on the group's executor; the rest on any
-// thread.
-class group_members : public std::enable_shared_from_this<group_members> {
-public:
-    explicit group_members(const ::asio::any_io_executor& executor)
-        : timer_(executor, sansocket::never) {}
-
-    [[nodiscard]] ::asio::any_io_executor executor() { return timer_.get_executor(); }
-    /// Rings when all are over, by being cancelled.
-    [[nodiscard]] ::asio::steady_timer& timer() noexcept { return timer_; }
-
-    bool join(std::unique_ptr<group_member> member) {
-        const std::scoped_lock lock(mutex_);
-        if (closing_) return false;
-        if (members_.size() >=
-            look_at_) {  // those that are gone make room, at a constant cost each
-            std::erase_if(members_, [](const auto& m) { return m->gone(); });
-            look_at_ = 2 * members_.size() + 16;
-        }
-        members_.push_back(std::move(member));
-        return true;
-    }
-    /// False if that was done before.
-    bool close_all(sansocket::close_code code, const std::string& reason) {
-        {
-            const std::scoped_lock lock(mutex_);
-            if (std::exchange(closing_, true)) return false;
-            std::erase_if(members_, [](const auto& m) { return m->gone(); });
-            left_ = members_.size();
-        }
-        for (const auto& m : members_)  // they change no more
-            m->close(code, reason,
-                     member_done([self = shared_from_this()](bool clean) { self->count(clean); }));
-        return true;
-    }
-    /// To how many it was handed.
-    std::size_t send(const sansocket::prepared_message& prepared, when_full full) {
-        const std::scoped_lock lock(mutex_);
-        return static_cast<std::size_t>(
-            std::count_if(members_.begin(), members_.end(), [&](const auto& m) {
-                return m->send(prepared, full) == sansocket::errc::ok;
-            }));
-    }
-    void abort_all() {
-        for (const auto& m : members_) m->abort();
-    }
-    [[nodiscard]] bool all_over() const {
-        const std::scoped_lock lock(mutex_);
-        return closing_ && left_ == 0;
-    }
-    /// Those that have not answered count as failed, and are not waited for.
-    void give_up() {
-        const std::scoped_lock lock(mutex_);
-        failed_ += std::exchange(left_, 0);
-    }
-    /// How many ended cleanly, and how many not.
-    [[nodiscard]] std::pair<std::size_t, std::size_t> counted() const {
-        const std::scoped_lock lock(mutex_);
-        return {clean_, failed_};
-    }
-
-private:
-    void count(bool clean) {
-        const std::scoped_lock lock(mutex_);
-        if (left_ == 0) return;  // given up before
-        ++(clean ? clean_ : failed_);
-        if (--left_ == 0)
-            ::asio::post(timer_.get_executor(),
-                         [self = shared_from_this()] { self->timer_.cancel(); });
-    }
-
-    mutable std::mutex mutex_;
-    ::asio::steady_timer timer_;
-    std::vector<std::unique_ptr<group_member>> members_;
-    std::size_t look_at_ = 16;
-    std::size_t left_ = 0, clean_ = 0, failed_ = 0;
-    bool closing_ = false;
-};
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_GROUP_MEMBER_HPP
-
-// ==== sansocket_asio/group.hpp ===================================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_GROUP_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_GROUP_HPP
-// group.hpp
-//
-// Websockets that are told the same and end together: a server that stops says
-// goodbye to all of its clients at once, within one time, and cuts off those that
-// do not answer.
-
-namespace sansocket_asio {
-
-/// How the members of a group ended.
-struct shutdown_result {
-    std::size_t clean = 0;  ///< With a complete closing handshake, or before they had begun.
-    std::size_t failed =
-        0;  ///< In any other way; those that were aborted at the deadline are among them.
-};
-
-/// Websockets that are told the same, and end together. Owns none of them: one that is destroyed, moved or over needs
-/// not be taken out.
-///
-/// Websockets may be of any type, each on an executor of its own: `join` and `broadcast` may be called
-/// from any thread. `async_shutdown` is called, and the group destroyed, on the group's executor. The
-/// execution contexts of all members outlive them.
-class group {
-public:
-    using executor_type = ::asio::any_io_executor;  ///< What its own operations run on.
-
-    /// A group without members, whose `async_shutdown` runs on `executor`.
-    explicit group(const executor_type& executor)
-        : members_(std::make_shared<detail::group_members>(executor)) {}
-    group(const group&) = delete;
-    group& operator=(const group&) = delete;
-
-    /// What it was given.
-    [[nodiscard]] executor_type get_executor() const { return members_->executor(); }
-
-    /// From now on `websocket` is a member, for as long as it lives. On its executor.
-    ///
-    /// @return false once a shutdown has begun, and for one that was moved from: let it go.
-    template <class Websocket>
-    [[nodiscard]] bool join(Websocket& websocket) {
-        if (!websocket.session_) return false;
-        auto member = std::make_unique<detail::member_of_session<typename Websocket::session>>(
-            websocket.session_);
-        return members_->join(std::move(member));
-    }
-
-    /// Sends a message to all members that are open, without a copy for each. From any thread; what
-    /// one thread sends arrives in the order in which it was sent, also where it uses `sender` handles.
-    ///
-    /// @param full  what becomes of it where a member is too slow: its send queue has no room when the
-    ///              message's turn comes, or its backlog is full (`backlog_limits`).
-    /// @return to how many it was handed; `websocket::dropped_messages` tells what was dropped afterwards. 0
-    ///         where the message is text and not UTF-8.
-    std::size_t broadcast(const sansocket::prepared_message& message, when_full full) {
-        return message.error() == sansocket::errc::ok ? members_->send(message, full) : 0;
-    }
-
-    /// Closes all members, and waits for the end of their transports.
-    ///
-    /// Those that are open send a Close; those that are still opening are refused or given up; those
-    /// that close already go on. All that are left after `timeout` are aborted; those whose executors
-    /// do not run, so that even that cannot be done, are given up a second later. Nobody can join any
-    /// more. Signature void(std::error_code, shutdown_result): success; errc::close_timeout if any
-    /// had to be aborted; errc::operation_in_progress if a shutdown is running;
-    /// errc::invalid_close_code, errc::close_reason_too_long, errc::text_not_utf8 before anything is
-    /// done. A group without members completes at once.
-    ///
-    /// Cancellation, total: the members are aborted at once.
-    template <class Token>
-    auto async_shutdown(sansocket::duration timeout, sansocket::close_code code,
-                        std::string_view reason, Token&& token) {
-        return ::asio::async_compose<Token, void(std::error_code, shutdown_result)>(
-            shutdown_op{members_, timeout, code, std::string{reason}}, token, members_->executor());
-    }
-    /// The same with 1001, "going away". RFC 6455 7.4.1.
-    template <class Token>
-    auto async_shutdown(sansocket::duration timeout, Token&& token) {
-        return async_shutdown(timeout, sansocket::close_code::going_away, {},
-                              std::forward<Token>(token));
-    }
-
-private:
-    class shutdown_op {
-    public:
-        shutdown_op(std::shared_ptr<detail::group_members> members, sansocket::duration timeout,
-                    sansocket::close_code code, std::string reason)
-            : members_(std::move(members)),
-              timeout_(timeout),
-              code_(code),
-              reason_(std::move(reason)) {}
-
-        template <class Self>
-        void operator()(Self& self, std::error_code timer = ::asio::error::operation_aborted) {
-            switch (state_) {
-            case state::starting:
-                self.reset_cancellation_state(::asio::enable_total_cancellation());
-                ec_ = sansocket::check_close(code_, reason_);
-                if (!ec_ && !members_->close_all(code_, reason_))
-                    ec_ = sansocket::errc::operation_in_progress;
-                if (ec_ || members_->all_over()) return finish_later(self);
-                members_->timer().expires_after(timeout_);
-                return wait(self);
-            case state::waiting: {
-                if (members_->all_over()) return finish(self);
-                const bool cancelled =
-                    self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none;
-                if (ec_ && !timer) {  // nobody runs their executors
-                    members_->give_up();
-                    return finish(self);
-                }
-                if (!ec_ && (cancelled || !timer)) {
-                    ec_ = sansocket::errc::close_timeout;
-                    if (cancelled) ec_ = ::asio::error::operation_aborted;
-                    members_->abort_all();
-                    members_->timer().expires_after(time_to_abort);
-                }
-                return wait(self);
-            }
-            case state::finishing: return finish(self);
-            }
-        }
-
-    private:
-        enum class state : std::uint8_t { starting, waiting, finishing };
-        // In which a member's executor carries the abort out.
-        static constexpr std::chrono::seconds time_to_abort{1};
-
-        template <class Self>
-        void wait(Self& self) {
-            state_ = state::waiting;
-            members_->timer().async_wait(std::move(self));
-        }
-        template <class Self>
-        void finish_later(Self& self) {
-            state_ = state::finishing;
-            ::asio::post(std::move(self));
-        }
-        template <class Self>
-        void finish(Self& self) {
-            const auto [clean, failed] = members_->counted();
-            self.complete(ec_, shutdown_result{clean, failed});
-        }
-
-        std::shared_ptr<detail::group_members> members_;
-        sansocket::duration timeout_;
-        sansocket::close_code code_;
-        std::string reason_;
-        state state_ = state::starting;
-        std::error_code ec_;
-    };
-
-    std::shared_ptr<detail::group_members> members_;
-};
-
-}  // namespace sansocket_asio
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_GROUP_HPP
-
 // ==== sansocket_asio/server/peer_address.hpp =====================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PEER_ADDRESS_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PEER_ADDRESS_HPP
@@ -13490,7 +13184,6 @@ public:
             };
         return *this;
     }
-    explicit operator bool() const noexcept { return static_cast<bool>(call_); }
     // `slot` ends a coroutine.
     void operator()(const ::asio::any_io_executor& executor, ::asio::cancellation_slot slot,
                     const std::shared_ptr<const Request>& request, const answered& done) const {
@@ -14868,13 +14561,15 @@ public:
     void abandon() noexcept;
     void cancel_handlers();
 
-    // The rest of what is left, and the group that closes it.
+    // What a stop does, and asks.
     bool stopping() const noexcept { return stopping_; }
     bool idle() const noexcept { return entries_.empty(); }
-    group* ends() noexcept { return io_ ? &io_->ends : nullptr; }
+    // 1001 to what is open, 503 to what is opening.
+    void close_connections() noexcept;
     // What has not ended yet, does. Their handlers return, or do not.
-    void abort_connections() noexcept {
-        for (const auto& e : entries_) e->websocket.abort();
+    void abort_connections(sansocket::errc cause) noexcept {
+        for (const auto& e : entries_)
+            if (e->websocket.session_) e->websocket.session_->abort(cause);
     }
     ::asio::steady_timer& when_idle() noexcept { return io_->idle; }
     const ::asio::any_io_executor& executor() const noexcept { return executor_; }
@@ -14898,15 +14593,21 @@ public:
     }
 
     connection_handler<websocket_type, peer_address> on_connection;
-    request_handler<server_request, server_decision> on_request;
-    request_handler<server_request, sansocket::http_response> on_http;
+    template <class Handler>
+    void on_request(Handler handler) {
+        on_request_ = std::move(handler);
+        ask_about_upgrade_ = &server_state::ask_about_upgrade;
+    }
+    template <class Handler>
+    void on_http(Handler handler) {
+        on_http_ = std::move(handler);
+        ask_about_http_ = &server_state::ask_about_http;
+    }
 
 private:
     // What belongs to the execution context.
     struct io {
-        explicit io(const ::asio::any_io_executor& executor)
-            : ends(executor), idle(executor, sansocket::never) {}
-        group ends;
+        explicit io(const ::asio::any_io_executor& executor) : idle(executor, sansocket::never) {}
         ::asio::steady_timer idle;
         std::vector<std::shared_ptr<any_listener>> listeners;
     };
@@ -14997,6 +14698,12 @@ private:
         if (options_.observer != nullptr) what(*options_.observer);
     }
 
+    request_handler<server_request, server_decision> on_request_;
+    request_handler<server_request, sansocket::http_response> on_http_;
+    // Null where there is no such handler: only who has one compiles what asks it.
+    using asks = void (server_state::*)(const std::shared_ptr<entry>&);
+    asks ask_about_upgrade_ = nullptr, ask_about_http_ = nullptr;
+
     ::asio::any_io_executor executor_;
     server_options options_;
     trusted_proxies proxies_;
@@ -15058,7 +14765,21 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::abandon() noexcept {
     options_.observer = nullptr;
     close_listeners();
-    abort_connections();
+    abort_connections(sansocket::errc::aborted);
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::close_connections() noexcept {
+    for (const auto& e : entries_) {
+        try {
+            e->websocket.change([](auto& core) {
+                return core.close(sansocket::close_code::going_away, {},
+                                  websocket_type::session::now());
+            });
+        } catch (...) {  // no memory
+            e->websocket.abort();
+        }
+    }
 }
 
 template <class Stream, class Connection>
@@ -15125,7 +14846,7 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::begin(Stream stream, const peer_address& peer,
                                              std::optional<server_refusal> over) {
     const auto e = std::make_shared<entry>(websocket_type(std::move(stream)), peer, over);
-    if (!io_->ends.join(e->websocket)) return;
+    if (stopping_) return;
     e->place = entries_.insert(entries_.end(), e);
     ++count_of(e->state_);
     if (!over) ++admitted_;
@@ -15171,7 +14892,8 @@ void server_state<Stream, Connection>::read(const std::shared_ptr<entry>& e) {
     e->identified = !will_tell(e->peer);
     if (e->identified && !e->refused_for) count_address(*e);
     sansocket::options options = options_.connection;
-    if (on_http || e->refused_for) options.decision = sansocket::request_decision::manual_with_http;
+    if (ask_about_http_ || e->refused_for)
+        options.decision = sansocket::request_decision::manual_with_http;
     auto begin = ws.begin(!header_first, options_.policy, options);
     using begins = decltype(begin);
     wait_in_background(
@@ -15252,8 +14974,8 @@ void server_state<Stream, Connection>::asked(const std::shared_ptr<entry>& e, st
         fail(*e);
         return await_end(e);
     }
-    if (!e->websocket.connection()->request_is_upgrade()) return ask_about_http(e);
-    if (on_request) return ask_about_upgrade(e);
+    if (!e->websocket.connection()->request_is_upgrade()) return (this->*ask_about_http_)(e);
+    if (ask_about_upgrade_) return (this->*ask_about_upgrade_)(e);
     decided(e, nullptr, server_decision{});
 }
 
@@ -15277,22 +14999,22 @@ void server_state<Stream, Connection>::ask_while_connected(const std::shared_ptr
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::ask_about_upgrade(const std::shared_ptr<entry>& e) {
     ask_while_connected(e);
-    on_request(executor_, e->stop.slot(), request_of(*e),
-               [guard = std::make_shared<guard>(this->shared_from_this(), e)](
-                   const std::exception_ptr& failed, const server_decision& decision) {
-                   (*guard)(
-                       [&](auto& self, const auto& of) { self.decided(of, failed, decision); });
-               });
+    on_request_(executor_, e->stop.slot(), request_of(*e),
+                [guard = std::make_shared<guard>(this->shared_from_this(), e)](
+                    const std::exception_ptr& failed, const server_decision& decision) {
+                    (*guard)(
+                        [&](auto& self, const auto& of) { self.decided(of, failed, decision); });
+                });
 }
 
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::ask_about_http(const std::shared_ptr<entry>& e) {
     ask_while_connected(e);
-    on_http(executor_, e->stop.slot(), request_of(*e),
-            [guard = std::make_shared<guard>(this->shared_from_this(), e)](
-                const std::exception_ptr& failed, const sansocket::http_response& answer) {
-                (*guard)([&](auto& self, const auto& of) { self.answered(of, failed, answer); });
-            });
+    on_http_(executor_, e->stop.slot(), request_of(*e),
+             [guard = std::make_shared<guard>(this->shared_from_this(), e)](
+                 const std::exception_ptr& failed, const sansocket::http_response& answer) {
+                 (*guard)([&](auto& self, const auto& of) { self.answered(of, failed, answer); });
+             });
 }
 
 template <class Stream, class Connection>
@@ -15433,29 +15155,26 @@ public:
         : state_(std::move(state)), timeout_(timeout) {}
 
     template <class Self>
-    void operator()(Self& self, std::error_code ec = {}, shutdown_result = {}) {
+    void operator()(Self& self, std::error_code ec = {}) {
         switch (step_) {
         case step::starting:
             self.reset_cancellation_state(::asio::enable_total_cancellation());
             if (state_->stopping())
                 return finish_later(self, sansocket::errc::operation_in_progress);
             state_->close_listeners();
-            deadline_ = deadline_of(timeout_);
-            step_ = step::closing;
-            return state_->ends()->async_shutdown(timeout_, std::move(self));
-        case step::closing:
-            ec_ = ec;
-            if (cancelled(self)) return give_up(self);
-            state_->abort_connections();  // those that could not be told, for want of memory
-            if (state_->idle()) return self.complete(ec_);
-            state_->when_idle().expires_at(deadline_);
+            state_->close_connections();
+            if (state_->idle()) return finish_later(self, {});
+            state_->when_idle().expires_at(deadline_of(timeout_));
             return wait(self);
         case step::waiting:
-            if (cancelled(self)) return give_up(self);
+            if (self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none) {
+                give_up();  // and handlers are not waited for
+                return self.complete(::asio::error::operation_aborted);
+            }
             if (state_->idle()) return self.complete(ec_);
             if (!ec) {  // the deadline
                 ec_ = sansocket::errc::close_timeout;
-                state_->cancel_handlers();
+                give_up();
                 state_->when_idle().expires_at(sansocket::never);
             }
             return wait(self);
@@ -15464,7 +15183,7 @@ public:
     }
 
 private:
-    enum class step : std::uint8_t { starting, closing, waiting, finishing };
+    enum class step : std::uint8_t { starting, waiting, finishing };
 
     // As late as there is, where the time goes beyond.
     static sansocket::time_point deadline_of(sansocket::duration timeout) {
@@ -15472,20 +15191,14 @@ private:
         return timeout > sansocket::never - now ? sansocket::never : now + timeout;
     }
     template <class Self>
-    static bool cancelled(Self& self) {
-        return self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none;
-    }
-    template <class Self>
     void wait(Self& self) {
         step_ = step::waiting;
         auto& timer = state_->when_idle();
         timer.async_wait(std::move(self));
     }
-    // The connections are aborted; handlers are not waited for.
-    template <class Self>
-    void give_up(Self& self) {
+    void give_up() {
+        state_->abort_connections(sansocket::errc::close_timeout);
         state_->cancel_handlers();
-        self.complete(::asio::error::operation_aborted);
     }
     template <class Self>
     void finish_later(Self& self, std::error_code ec) {
@@ -15496,7 +15209,6 @@ private:
 
     std::shared_ptr<State> state_;
     sansocket::duration timeout_;
-    sansocket::time_point deadline_{};
     step step_ = step::starting;
     std::error_code ec_;
 };
@@ -15593,7 +15305,7 @@ public:
     /// (`options::opening_timeout`), and that of `on_http` likewise.
     template <class Handler>
     void on_request(Handler handler) {
-        state_->on_request = std::move(handler);
+        state_->on_request(std::move(handler));
     }
     /// Who answers requests that are no upgrade: `sansocket::http_response`, or
     /// `asio::awaitable<sansocket::http_response>`, of `const server_request&`. Of any method; a body
@@ -15602,7 +15314,7 @@ public:
     /// Without it such requests are errors of the peer, answered with their status.
     template <class Handler>
     void on_http(Handler handler) {
-        state_->on_http = std::move(handler);
+        state_->on_http(std::move(handler));
     }
 
     /// Listens at an endpoint of TCP or of a Unix socket, and accepts there from now on. May be called

@@ -170,19 +170,20 @@ private:
 constexpr std::optional<client_handshake_state> client_handshake::next(
     client_handshake_state from, client_handshake_event event) noexcept {
     using enum client_handshake_state;
-    using row = std::array<std::optional<client_handshake_state>, 5>;
-    constexpr std::optional<client_handshake_state> illegal = std::nullopt;
+    // No state. An optional for each cell costs a compiler more than the rest of this header.
+    constexpr auto illegal = static_cast<client_handshake_state>(0xff);
     // clang-format off
-    constexpr std::array<row, 5> table = {{
+    constexpr client_handshake_state table[5][5] = {
         //             interim   accept    refuse    fail      body_end
         /* waiting  */ {waiting, open,     refusing, failed,   illegal},  // 4.1
         /* refusing */ {illegal, illegal,  illegal,  illegal,  refused},  // RFC 9112 6.3
         /* open     */ {illegal, illegal,  illegal,  illegal,  illegal},  // 4.1: frames follow
         /* refused  */ {illegal, illegal,  illegal,  illegal,  illegal},  // 4.1: status is not 101
         /* failed   */ {illegal, illegal,  illegal,  illegal,  illegal},  // 4.1: _Fail the Connection_
-    }};
+    };
     // clang-format on
-    return table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    return to == illegal ? std::nullopt : std::optional{to};
 }
 
 inline client_handshake::client_handshake(const client_request& request,

@@ -24,7 +24,6 @@
 #include <sansocket/wire/url.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -259,10 +258,10 @@ private:
 constexpr std::optional<server_handshake_state> server_handshake::next(
     server_handshake_state from, server_handshake_event event) noexcept {
     using enum server_handshake_state;
-    using row = std::array<std::optional<server_handshake_state>, 6>;
-    constexpr std::optional<server_handshake_state> illegal = std::nullopt;
+    // No state. An optional for each cell costs a compiler more than the rest of this header.
+    constexpr auto illegal = static_cast<server_handshake_state>(0xff);
     // clang-format off
-    constexpr std::array<row, 7> table = {{
+    constexpr server_handshake_state table[7][6] = {
         //                  request    http_request    fail      accept     refuse    respond
         /* reading       */ {deciding, deciding_http,  failed,   illegal,   illegal,  illegal},   // 4.2.1
         /* deciding      */ {illegal,  illegal,        illegal,  accepted,  refused,  answered},  // 4.2.2
@@ -271,9 +270,10 @@ constexpr std::optional<server_handshake_state> server_handshake::next(
         /* refused       */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // 4.2.2
         /* answered      */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // RFC 9110 7.8
         /* failed        */ {illegal,  illegal,        illegal,  illegal,   illegal,  illegal},   // 4.2.1
-    }};
+    };
     // clang-format on
-    return table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
+    return to == illegal ? std::nullopt : std::optional{to};
 }
 
 namespace detail {

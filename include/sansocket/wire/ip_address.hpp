@@ -27,8 +27,8 @@ public:
     constexpr ip_address() = default;
     /// An IPv4 address, of bytes in network order.
     constexpr explicit ip_address(const std::array<std::uint8_t, 4>& bytes) noexcept {
-        std::copy(mapped.begin(), mapped.end(), bytes_.begin());
-        std::copy(bytes.begin(), bytes.end(), bytes_.begin() + mapped.size());
+        bytes_[10] = bytes_[11] = 0xff;
+        for (std::size_t i = 0; i != 4; ++i) bytes_[v4_at + i] = bytes[i];
     }
     /// An IPv6 address, of bytes in network order; an IPv4 one where it is mapped (2.5.5.2).
     constexpr explicit ip_address(const std::array<std::uint8_t, 16>& bytes) noexcept
@@ -36,7 +36,9 @@ public:
 
     /// Whether it is an IPv4 address, mapped or not.
     [[nodiscard]] constexpr bool is_v4() const noexcept {
-        return std::equal(mapped.begin(), mapped.end(), bytes_.begin());
+        for (std::size_t i = 0; i != v4_at; ++i)
+            if (bytes_[i] != (i < 10 ? 0 : 0xff)) return false;
+        return true;
     }
     /// As IPv6, in network order: an IPv4 address mapped.
     [[nodiscard]] constexpr const std::array<std::uint8_t, 16>& bytes() const noexcept {
@@ -44,15 +46,13 @@ public:
     }
     /// The IPv4 address, in network order; the last four bytes of an IPv6 one.
     [[nodiscard]] constexpr std::array<std::uint8_t, 4> v4_bytes() const noexcept {
-        std::array<std::uint8_t, 4> out{};
-        std::copy(bytes_.begin() + mapped.size(), bytes_.end(), out.begin());
-        return out;
+        return {bytes_[v4_at], bytes_[v4_at + 1], bytes_[v4_at + 2], bytes_[v4_at + 3]};
     }
 
     friend constexpr bool operator==(const ip_address&, const ip_address&) = default;
 
 private:
-    static constexpr std::array<std::uint8_t, 12> mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255};
+    static constexpr std::size_t v4_at = 12;  // behind ten bytes of 0 and two of 255
 
     std::array<std::uint8_t, 16> bytes_{};
 };
@@ -123,8 +123,8 @@ constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_vie
     const std::size_t size = head.size + tail.size;
     // 2.2: "The use of "::" indicates one or more groups of 16 bits of zeros."
     if (has_gap ? size > 14 : size != 16) return std::nullopt;
-    std::copy_n(tail.bytes.begin(), tail.size,
-                head.bytes.end() - static_cast<std::ptrdiff_t>(tail.size));
+    for (std::size_t i = 0; i != tail.size; ++i)
+        head.bytes[head.bytes.size() - tail.size + i] = tail.bytes[i];
     return head.bytes;
 }
 

@@ -23,9 +23,10 @@
 
 namespace sansocket_asio::detail {
 
-// Looks on the session's executor, and tells on another one, but never inside of `start`.
+// Looks on the session's executor, and tells on another one, but never inside of `start`. Whatever it
+// waits for owns it: Asio's operation, and nobody else.
 template <class Timer>
-class background_wait : public std::enable_shared_from_this<background_wait<Timer>> {
+class background_wait {
 public:
     explicit background_wait(const ::asio::any_io_executor& tells_on)
         : tells_on_(::asio::prefer(tells_on, ::asio::execution::outstanding_work_t::tracked)) {}
@@ -33,29 +34,32 @@ public:
     background_wait& operator=(const background_wait&) = delete;
     virtual ~background_wait() = default;
 
-    void start() {
-        Timer* const timer = look();
-        if (timer != nullptr) return wait(*timer);
-        ::asio::post(tells_on_, teller{this->shared_from_this()});
+    static void start(std::unique_ptr<background_wait> self) {
+        Timer* const timer = self->look();
+        if (timer != nullptr) return wait(*timer, std::move(self));
+        const auto executor = self->tells_on_;
+        ::asio::post(executor, teller{std::move(self)});
     }
 
 private:
     struct teller {
         void operator()() const { self->tell(); }
-        std::shared_ptr<background_wait> self;
+        std::unique_ptr<background_wait> self;
     };
 
     // Which timer to wait for; null where that is over.
     virtual Timer* look() = 0;
     virtual void tell() = 0;
 
-    void wait(Timer& timer) {
-        timer.async_wait([self = this->shared_from_this()](std::error_code) { self->again(); });
+    static void wait(Timer& timer, std::unique_ptr<background_wait> self) {
+        timer.async_wait(
+            [self = std::move(self)](std::error_code) mutable { again(std::move(self)); });
     }
-    void again() {
-        Timer* const timer = look();
-        if (timer != nullptr) return wait(*timer);
-        ::asio::dispatch(tells_on_, teller{this->shared_from_this()});
+    static void again(std::unique_ptr<background_wait> self) {
+        Timer* const timer = self->look();
+        if (timer != nullptr) return wait(*timer, std::move(self));
+        const auto executor = self->tells_on_;
+        ::asio::dispatch(executor, teller{std::move(self)});
     }
 
     ::asio::any_io_executor tells_on_;
@@ -98,9 +102,9 @@ private:
 template <class Session, class Operation, class Function>
 void wait_in_background(std::shared_ptr<Session> session, Operation operation,
                         const ::asio::any_io_executor& tells_on, Function function) {
-    std::make_shared<session_wait<Session, Operation, Function>>(
-        std::move(session), std::move(operation), tells_on, std::move(function))
-        ->start();
+    using wait = session_wait<Session, Operation, Function>;
+    background_wait<typename Session::timer_type>::start(std::make_unique<wait>(
+        std::move(session), std::move(operation), tells_on, std::move(function)));
 }
 
 }  // namespace sansocket_asio::detail

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <sansocket_asio/detail/background_wait.hpp>
+#include <sansocket_asio/detail/operations.hpp>
 #include <sansocket_asio/detail/outbox.hpp>
 #include <sansocket_asio/when_full.hpp>
 
@@ -22,39 +23,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 namespace sansocket_asio::detail {
-
-// The end of the transport, and the Close before it. Success if the closing handshake was clean.
-struct shutdown_operation {
-    using result = void;
-    static constexpr bool outlives_websocket = true;
-
-    sansocket::close_code code;
-    std::string reason;
-    bool asked = false;
-
-    template <class Session>
-    auto& timer(Session& s) const noexcept {
-        return s.changed();
-    }
-    template <class Session>
-    std::optional<std::error_code> look(Session& s) {
-        if (!s.core_) return std::error_code{};
-        if (!std::exchange(asked, true)) {
-            (void)s.core_->close(code, reason, s.now());  // one that ends already goes on
-            s.drive();
-        }
-        return s.ended() ? std::optional{s.ending()} : std::nullopt;
-    }
-    template <class Session>
-    void cancelled(Session&) const noexcept {}
-};
 
 // Says once how a member ended: not cleanly, if it goes away without having said.
 class member_done {

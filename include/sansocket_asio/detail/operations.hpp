@@ -346,4 +346,30 @@ struct close_operation {
     }
 };
 
+// The end of the transport, and the Close before it. Success if the closing handshake was clean.
+struct shutdown_operation {
+    using result = void;
+    static constexpr bool outlives_websocket = true;
+
+    sansocket::close_code code;
+    std::string reason;
+    bool asked = false;
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.changed();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) {
+        if (!s.core_) return std::error_code{};
+        if (!std::exchange(asked, true)) {
+            (void)s.core_->close(code, reason, s.now());  // one that ends already goes on
+            s.drive();
+        }
+        return s.ended() ? std::optional{s.ending()} : std::nullopt;
+    }
+    template <class Session>
+    void cancelled(Session&) const noexcept {}
+};
+
 }  // namespace sansocket_asio::detail

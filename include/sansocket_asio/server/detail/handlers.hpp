@@ -67,7 +67,6 @@ public:
             };
         return *this;
     }
-    explicit operator bool() const noexcept { return static_cast<bool>(call_); }
     // `slot` ends a coroutine.
     void operator()(const ::asio::any_io_executor& executor, ::asio::cancellation_slot slot,
                     const std::shared_ptr<const Request>& request, const answered& done) const {

@@ -16,8 +16,6 @@
 
 #include <sansocket_asio/detail/background_wait.hpp>
 #include <sansocket_asio/detail/context_watch.hpp>
-#include <sansocket_asio/detail/group_member.hpp>
-#include <sansocket_asio/group.hpp>
 #include <sansocket_asio/server/counters.hpp>
 #include <sansocket_asio/server/detail/address_counts.hpp>
 #include <sansocket_asio/server/detail/handlers.hpp>
@@ -83,13 +81,15 @@ public:
     void abandon() noexcept;
     void cancel_handlers();
 
-    // The rest of what is left, and the group that closes it.
+    // What a stop does, and asks.
     bool stopping() const noexcept { return stopping_; }
     bool idle() const noexcept { return entries_.empty(); }
-    group* ends() noexcept { return io_ ? &io_->ends : nullptr; }
+    // 1001 to what is open, 503 to what is opening.
+    void close_connections() noexcept;
     // What has not ended yet, does. Their handlers return, or do not.
-    void abort_connections() noexcept {
-        for (const auto& e : entries_) e->websocket.abort();
+    void abort_connections(sansocket::errc cause) noexcept {
+        for (const auto& e : entries_)
+            if (e->websocket.session_) e->websocket.session_->abort(cause);
     }
     ::asio::steady_timer& when_idle() noexcept { return io_->idle; }
     const ::asio::any_io_executor& executor() const noexcept { return executor_; }
@@ -113,15 +113,21 @@ public:
     }
 
     connection_handler<websocket_type, peer_address> on_connection;
-    request_handler<server_request, server_decision> on_request;
-    request_handler<server_request, sansocket::http_response> on_http;
+    template <class Handler>
+    void on_request(Handler handler) {
+        on_request_ = std::move(handler);
+        ask_about_upgrade_ = &server_state::ask_about_upgrade;
+    }
+    template <class Handler>
+    void on_http(Handler handler) {
+        on_http_ = std::move(handler);
+        ask_about_http_ = &server_state::ask_about_http;
+    }
 
 private:
     // What belongs to the execution context.
     struct io {
-        explicit io(const ::asio::any_io_executor& executor)
-            : ends(executor), idle(executor, sansocket::never) {}
-        group ends;
+        explicit io(const ::asio::any_io_executor& executor) : idle(executor, sansocket::never) {}
         ::asio::steady_timer idle;
         std::vector<std::shared_ptr<any_listener>> listeners;
     };
@@ -212,6 +218,12 @@ private:
         if (options_.observer != nullptr) what(*options_.observer);
     }
 
+    request_handler<server_request, server_decision> on_request_;
+    request_handler<server_request, sansocket::http_response> on_http_;
+    // Null where there is no such handler: only who has one compiles what asks it.
+    using asks = void (server_state::*)(const std::shared_ptr<entry>&);
+    asks ask_about_upgrade_ = nullptr, ask_about_http_ = nullptr;
+
     ::asio::any_io_executor executor_;
     server_options options_;
     trusted_proxies proxies_;
@@ -273,7 +285,21 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::abandon() noexcept {
     options_.observer = nullptr;
     close_listeners();
-    abort_connections();
+    abort_connections(sansocket::errc::aborted);
+}
+
+template <class Stream, class Connection>
+void server_state<Stream, Connection>::close_connections() noexcept {
+    for (const auto& e : entries_) {
+        try {
+            e->websocket.change([](auto& core) {
+                return core.close(sansocket::close_code::going_away, {},
+                                  websocket_type::session::now());
+            });
+        } catch (...) {  // no memory
+            e->websocket.abort();
+        }
+    }
 }
 
 template <class Stream, class Connection>
@@ -340,7 +366,7 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::begin(Stream stream, const peer_address& peer,
                                              std::optional<server_refusal> over) {
     const auto e = std::make_shared<entry>(websocket_type(std::move(stream)), peer, over);
-    if (!io_->ends.join(e->websocket)) return;
+    if (stopping_) return;
     e->place = entries_.insert(entries_.end(), e);
     ++count_of(e->state_);
     if (!over) ++admitted_;

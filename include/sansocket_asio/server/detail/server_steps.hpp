@@ -16,7 +16,8 @@ void server_state<Stream, Connection>::read(const std::shared_ptr<entry>& e) {
     e->identified = !will_tell(e->peer);
     if (e->identified && !e->refused_for) count_address(*e);
     sansocket::options options = options_.connection;
-    if (on_http || e->refused_for) options.decision = sansocket::request_decision::manual_with_http;
+    if (ask_about_http_ || e->refused_for)
+        options.decision = sansocket::request_decision::manual_with_http;
     auto begin = ws.begin(!header_first, options_.policy, options);
     using begins = decltype(begin);
     wait_in_background(
@@ -97,8 +98,8 @@ void server_state<Stream, Connection>::asked(const std::shared_ptr<entry>& e, st
         fail(*e);
         return await_end(e);
     }
-    if (!e->websocket.connection()->request_is_upgrade()) return ask_about_http(e);
-    if (on_request) return ask_about_upgrade(e);
+    if (!e->websocket.connection()->request_is_upgrade()) return (this->*ask_about_http_)(e);
+    if (ask_about_upgrade_) return (this->*ask_about_upgrade_)(e);
     decided(e, nullptr, server_decision{});
 }
 
@@ -122,22 +123,22 @@ void server_state<Stream, Connection>::ask_while_connected(const std::shared_ptr
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::ask_about_upgrade(const std::shared_ptr<entry>& e) {
     ask_while_connected(e);
-    on_request(executor_, e->stop.slot(), request_of(*e),
-               [guard = std::make_shared<guard>(this->shared_from_this(), e)](
-                   const std::exception_ptr& failed, const server_decision& decision) {
-                   (*guard)(
-                       [&](auto& self, const auto& of) { self.decided(of, failed, decision); });
-               });
+    on_request_(executor_, e->stop.slot(), request_of(*e),
+                [guard = std::make_shared<guard>(this->shared_from_this(), e)](
+                    const std::exception_ptr& failed, const server_decision& decision) {
+                    (*guard)(
+                        [&](auto& self, const auto& of) { self.decided(of, failed, decision); });
+                });
 }
 
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::ask_about_http(const std::shared_ptr<entry>& e) {
     ask_while_connected(e);
-    on_http(executor_, e->stop.slot(), request_of(*e),
-            [guard = std::make_shared<guard>(this->shared_from_this(), e)](
-                const std::exception_ptr& failed, const sansocket::http_response& answer) {
-                (*guard)([&](auto& self, const auto& of) { self.answered(of, failed, answer); });
-            });
+    on_http_(executor_, e->stop.slot(), request_of(*e),
+             [guard = std::make_shared<guard>(this->shared_from_this(), e)](
+                 const std::exception_ptr& failed, const sansocket::http_response& answer) {
+                 (*guard)([&](auto& self, const auto& of) { self.answered(of, failed, answer); });
+             });
 }
 
 template <class Stream, class Connection>

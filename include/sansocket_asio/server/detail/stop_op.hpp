@@ -4,8 +4,6 @@
 // handlers that still run.
 #pragma once
 
-#include <sansocket_asio/group.hpp>
-
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/time.hpp>
 
@@ -30,29 +28,26 @@ public:
         : state_(std::move(state)), timeout_(timeout) {}
 
     template <class Self>
-    void operator()(Self& self, std::error_code ec = {}, shutdown_result = {}) {
+    void operator()(Self& self, std::error_code ec = {}) {
         switch (step_) {
         case step::starting:
             self.reset_cancellation_state(::asio::enable_total_cancellation());
             if (state_->stopping())
                 return finish_later(self, sansocket::errc::operation_in_progress);
             state_->close_listeners();
-            deadline_ = deadline_of(timeout_);
-            step_ = step::closing;
-            return state_->ends()->async_shutdown(timeout_, std::move(self));
-        case step::closing:
-            ec_ = ec;
-            if (cancelled(self)) return give_up(self);
-            state_->abort_connections();  // those that could not be told, for want of memory
-            if (state_->idle()) return self.complete(ec_);
-            state_->when_idle().expires_at(deadline_);
+            state_->close_connections();
+            if (state_->idle()) return finish_later(self, {});
+            state_->when_idle().expires_at(deadline_of(timeout_));
             return wait(self);
         case step::waiting:
-            if (cancelled(self)) return give_up(self);
+            if (self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none) {
+                give_up();  // and handlers are not waited for
+                return self.complete(::asio::error::operation_aborted);
+            }
             if (state_->idle()) return self.complete(ec_);
             if (!ec) {  // the deadline
                 ec_ = sansocket::errc::close_timeout;
-                state_->cancel_handlers();
+                give_up();
                 state_->when_idle().expires_at(sansocket::never);
             }
             return wait(self);
@@ -61,7 +56,7 @@ public:
     }
 
 private:
-    enum class step : std::uint8_t { starting, closing, waiting, finishing };
+    enum class step : std::uint8_t { starting, waiting, finishing };
 
     // As late as there is, where the time goes beyond.
     static sansocket::time_point deadline_of(sansocket::duration timeout) {
@@ -69,20 +64,14 @@ private:
         return timeout > sansocket::never - now ? sansocket::never : now + timeout;
     }
     template <class Self>
-    static bool cancelled(Self& self) {
-        return self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none;
-    }
-    template <class Self>
     void wait(Self& self) {
         step_ = step::waiting;
         auto& timer = state_->when_idle();
         timer.async_wait(std::move(self));
     }
-    // The connections are aborted; handlers are not waited for.
-    template <class Self>
-    void give_up(Self& self) {
+    void give_up() {
+        state_->abort_connections(sansocket::errc::close_timeout);
         state_->cancel_handlers();
-        self.complete(::asio::error::operation_aborted);
     }
     template <class Self>
     void finish_later(Self& self, std::error_code ec) {
@@ -93,7 +82,6 @@ private:
 
     std::shared_ptr<State> state_;
     sansocket::duration timeout_;
-    sansocket::time_point deadline_{};
     step step_ = step::starting;
     std::error_code ec_;
 };
