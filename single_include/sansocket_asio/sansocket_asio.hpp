@@ -40,6 +40,8 @@ static_assert(false, "<sansocket_asio/sansocket_asio.hpp> is of version 0.1.0, w
 #endif
 
 #include <asio/any_io_executor.hpp>
+#include <asio/associated_allocator.hpp>
+#include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>
 #include <asio/basic_socket_acceptor.hpp>
@@ -12776,6 +12778,68 @@ private:
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_READ_BUFFER_HPP
 
+// ==== sansocket_asio/detail/waiting_handler.hpp ==================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAITING_HANDLER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAITING_HANDLER_HPP
+// waiting_handler.hpp
+//
+// What is handed to Asio to wait as long as a connection may be idle, so that the
+// operation which Asio makes of it is no larger than it must be.
+
+namespace sansocket_asio::detail {
+
+// Memory for one operation of the session. By default Asio takes the block that an earlier, larger
+// operation has left, and whoever waits as long as the connection lives keeps all of it.
+template <class T>
+struct exact_memory {
+    using value_type = T;
+
+    exact_memory() = default;
+    template <class U>
+    exact_memory(const exact_memory<U>&) noexcept {}  // NOLINT: as an allocator is
+    T* allocate(std::size_t n) { return std::allocator<T>{}.allocate(n); }
+    void deallocate(T* p, std::size_t n) noexcept { std::allocator<T>{}.deallocate(p, n); }
+    template <class U>
+    bool operator==(const exact_memory<U>&) const noexcept {
+        return true;
+    }
+};
+
+// A session's own handler.
+template <class Function>
+struct own_handler {
+    using allocator_type = exact_memory<std::byte>;
+
+    explicit own_handler(Function f) : function(std::move(f)) {}
+    allocator_type get_allocator() const noexcept { return {}; }
+    template <class... Args>
+    void operator()(Args&&... args) {
+        function(std::forward<Args>(args)...);
+    }
+
+    Function function;
+};
+
+// `Self`, a composed operation that waits for a timer: called on the timer's executor, whatever its
+// own is. Binding it to that one would keep two more copies of it.
+template <class Self>
+struct on_timer {
+    using allocator_type = ::asio::associated_allocator_t<Self>;
+    using cancellation_slot_type = ::asio::associated_cancellation_slot_t<Self>;
+
+    explicit on_timer(Self&& s) : self(std::move(s)) {}
+    allocator_type get_allocator() const noexcept { return ::asio::get_associated_allocator(self); }
+    cancellation_slot_type get_cancellation_slot() const noexcept {
+        return ::asio::get_associated_cancellation_slot(self);
+    }
+    void operator()(std::error_code ec) { self(ec); }
+
+    Self self;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAITING_HANDLER_HPP
+
 // ==== sansocket_asio/detail/write_buffers.hpp ====================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WRITE_BUFFERS_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WRITE_BUFFERS_HPP
@@ -13078,8 +13142,10 @@ private:
     std::error_code transport_error_;
     std::optional<io> io_;             // nothing once the execution context is gone
     std::vector<std::byte> leftover_;  // read, and not yet taken by the core
-    read_buffer buffer_;               // of a stream that cannot wait
     std::shared_ptr<outbox> outbox_;   // once somebody asked for it
+    struct no_buffer {};
+    SANSOCKET_NO_UNIQUE_ADDRESS std::conditional_t<waitable<Stream>, no_buffer, read_buffer>
+        buffer_;
 };
 
 // The connection ends here, whatever it was doing. Who waits is destroyed by the context.
@@ -13119,10 +13185,11 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::write() {
     if (writing_ || !core_->wants_write()) return;
     writing_ = true;
-    stream().async_write_some(write_buffers{core_->output()},
-                              [self = this->shared_from_this()](std::error_code ec, std::size_t n) {
-                                  self->written(ec, n);
-                              });
+    stream().async_write_some(
+        write_buffers{core_->output()},
+        own_handler{[self = this->shared_from_this()](std::error_code ec, std::size_t n) {
+            self->written(ec, n);
+        }});
 }
 
 template <class Stream, class Connection>
@@ -13178,25 +13245,27 @@ void session<Stream, Connection>::read() {
     reading_ = true;
     if (waits(stream())) return wait_to_read();
     if constexpr (!waitable<Stream>)
-        stream().async_read_some(buffer_.prepare(), [self = this->shared_from_this()](
-                                                        std::error_code ec, std::size_t n) {
-            self->reading_ = false;
-            if (!self->attached()) return;
-            self->has_read(self->buffer_.filled(n), ec);
-            self->drive();
-        });
+        stream().async_read_some(
+            buffer_.prepare(),
+            own_handler{[self = this->shared_from_this()](std::error_code ec, std::size_t n) {
+                self->reading_ = false;
+                if (!self->attached()) return;
+                self->has_read(self->buffer_.filled(n), ec);
+                self->drive();
+            }});
 }
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::wait_to_read() {
     if constexpr (maybe_waitable<Stream>)
-        waiting_socket(stream()).async_wait(::asio::socket_base::wait_read,
-                                            [self = this->shared_from_this()](std::error_code) {
-                                                self->reading_ = false;
-                                                if (!self->attached()) return;
-                                                self->read_now();
-                                                self->drive();
-                                            });
+        waiting_socket(stream()).async_wait(
+            ::asio::socket_base::wait_read,
+            own_handler{[self = this->shared_from_this()](std::error_code) {
+                self->reading_ = false;
+                if (!self->attached()) return;
+                self->read_now();
+                self->drive();
+            }});
 }
 
 // Takes what a socket holds, as long as the core wants it. A read that does not fill the buffer has
@@ -13258,13 +13327,13 @@ void session<Stream, Connection>::arm_timer() {
     if (due >= armed_) return;
     armed_ = due;
     io_->deadline.expires_at(due);
-    io_->deadline.async_wait([weak = this->weak_from_this()](std::error_code ec) {
+    io_->deadline.async_wait(own_handler{[weak = this->weak_from_this()](std::error_code ec) {
         const auto self = weak.lock();
         if (ec || !self || self->armed_ == sansocket::never) return;
         self->armed_ = sansocket::never;
         self->core_->advance(now());
         self->drive();
-    });
+    }});
 }
 
 }  // namespace sansocket_asio::detail
@@ -13587,11 +13656,10 @@ private:
     void wait(Self& self) {
         state_ = state::waiting;
         auto& timer = operation_.timer(*session_);
-        const auto executor = timer.get_executor();
         if constexpr (requires { operation_.at_once; })
             if (std::exchange(operation_.at_once, false))
-                return ::asio::post(::asio::bind_executor(executor, std::move(self)));
-        timer.async_wait(::asio::bind_executor(executor, std::move(self)));
+                return ::asio::post(::asio::bind_executor(timer.get_executor(), std::move(self)));
+        timer.async_wait(on_timer<Self>{std::move(self)});
     }
 
     template <class Self>

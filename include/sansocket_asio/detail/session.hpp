@@ -25,6 +25,7 @@
 #include <sansocket_asio/detail/outbox.hpp>
 #include <sansocket_asio/detail/read_buffer.hpp>
 #include <sansocket_asio/detail/stream_traits.hpp>
+#include <sansocket_asio/detail/waiting_handler.hpp>
 #include <sansocket_asio/detail/write_buffers.hpp>
 #include <sansocket_asio/when_full.hpp>
 
@@ -46,6 +47,7 @@
 #include <optional>
 #include <span>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -300,8 +302,10 @@ private:
     std::error_code transport_error_;
     std::optional<io> io_;             // nothing once the execution context is gone
     std::vector<std::byte> leftover_;  // read, and not yet taken by the core
-    read_buffer buffer_;               // of a stream that cannot wait
     std::shared_ptr<outbox> outbox_;   // once somebody asked for it
+    struct no_buffer {};
+    SANSOCKET_NO_UNIQUE_ADDRESS std::conditional_t<waitable<Stream>, no_buffer, read_buffer>
+        buffer_;
 };
 
 // The connection ends here, whatever it was doing. Who waits is destroyed by the context.
@@ -341,10 +345,11 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::write() {
     if (writing_ || !core_->wants_write()) return;
     writing_ = true;
-    stream().async_write_some(write_buffers{core_->output()},
-                              [self = this->shared_from_this()](std::error_code ec, std::size_t n) {
-                                  self->written(ec, n);
-                              });
+    stream().async_write_some(
+        write_buffers{core_->output()},
+        own_handler{[self = this->shared_from_this()](std::error_code ec, std::size_t n) {
+            self->written(ec, n);
+        }});
 }
 
 template <class Stream, class Connection>
@@ -400,25 +405,27 @@ void session<Stream, Connection>::read() {
     reading_ = true;
     if (waits(stream())) return wait_to_read();
     if constexpr (!waitable<Stream>)
-        stream().async_read_some(buffer_.prepare(), [self = this->shared_from_this()](
-                                                        std::error_code ec, std::size_t n) {
-            self->reading_ = false;
-            if (!self->attached()) return;
-            self->has_read(self->buffer_.filled(n), ec);
-            self->drive();
-        });
+        stream().async_read_some(
+            buffer_.prepare(),
+            own_handler{[self = this->shared_from_this()](std::error_code ec, std::size_t n) {
+                self->reading_ = false;
+                if (!self->attached()) return;
+                self->has_read(self->buffer_.filled(n), ec);
+                self->drive();
+            }});
 }
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::wait_to_read() {
     if constexpr (maybe_waitable<Stream>)
-        waiting_socket(stream()).async_wait(::asio::socket_base::wait_read,
-                                            [self = this->shared_from_this()](std::error_code) {
-                                                self->reading_ = false;
-                                                if (!self->attached()) return;
-                                                self->read_now();
-                                                self->drive();
-                                            });
+        waiting_socket(stream()).async_wait(
+            ::asio::socket_base::wait_read,
+            own_handler{[self = this->shared_from_this()](std::error_code) {
+                self->reading_ = false;
+                if (!self->attached()) return;
+                self->read_now();
+                self->drive();
+            }});
 }
 
 // Takes what a socket holds, as long as the core wants it. A read that does not fill the buffer has
@@ -480,13 +487,13 @@ void session<Stream, Connection>::arm_timer() {
     if (due >= armed_) return;
     armed_ = due;
     io_->deadline.expires_at(due);
-    io_->deadline.async_wait([weak = this->weak_from_this()](std::error_code ec) {
+    io_->deadline.async_wait(own_handler{[weak = this->weak_from_this()](std::error_code ec) {
         const auto self = weak.lock();
         if (ec || !self || self->armed_ == sansocket::never) return;
         self->armed_ = sansocket::never;
         self->core_->advance(now());
         self->drive();
-    });
+    }});
 }
 
 }  // namespace sansocket_asio::detail

@@ -17,6 +17,8 @@
 //     result value                         unless void
 #pragma once
 
+#include <sansocket_asio/detail/waiting_handler.hpp>
+
 #include <sansocket/wire/error.hpp>
 
 #include <asio/associated_executor.hpp>
@@ -79,11 +81,10 @@ private:
     void wait(Self& self) {
         state_ = state::waiting;
         auto& timer = operation_.timer(*session_);
-        const auto executor = timer.get_executor();
         if constexpr (requires { operation_.at_once; })
             if (std::exchange(operation_.at_once, false))
-                return ::asio::post(::asio::bind_executor(executor, std::move(self)));
-        timer.async_wait(::asio::bind_executor(executor, std::move(self)));
+                return ::asio::post(::asio::bind_executor(timer.get_executor(), std::move(self)));
+        timer.async_wait(on_timer<Self>{std::move(self)});
     }
 
     template <class Self>
