@@ -10262,6 +10262,7 @@ struct append_operation {
     std::span<const std::byte> rest;
     bool fin;
     std::size_t value = 0;  // bytes that were taken
+    bool at_once = false;   // whether there is nothing to wait for
     std::optional<typename Session::place> place{};
 
     auto& timer(Session&) const noexcept { return **place; }
@@ -10272,7 +10273,8 @@ struct append_operation {
         if (ec == sansocket::errc::backpressure) {
             if (!place) place = s.line_up(line::front);
             s.appending_ = true;
-            s.drive();  // a part was taken
+            s.drive();                          // a part was taken
+            at_once = !s.core_->output_full();  // and is written already
             return std::nullopt;
         }
         leave(s);
@@ -10515,6 +10517,11 @@ void abort(Stream& stream) noexcept {
     if constexpr (requires { socket.set_option(at_once, ignored); })
         socket.set_option(at_once, ignored);
     detail::close(stream);
+}
+
+// Whether a socket that does not block has, or takes, nothing for now.
+inline bool would_block(const std::error_code& ec) noexcept {
+    return ec == ::asio::error::would_block || ec == ::asio::error::try_again;
 }
 
 // A TLS stream that ended without close_notify. Named by its category, so that nothing of TLS need be
@@ -11574,7 +11581,11 @@ private:
     void secured(std::error_code ec);
     void handshake_failed(std::error_code ec);
     void attach();
+    bool gathers() const noexcept;
+    void gather(std::size_t left, int idle);
     void write();
+    void write_gathered();
+    bool write_some();
     void written(std::error_code ec, std::size_t n);
     void shut_down();
     void linger();
@@ -11615,6 +11626,7 @@ private:
     transport transport_ = transport::connecting;
     bool reading_ = false;
     bool writing_ = false;
+    bool gathering_ = false;  // what is to be written waits for what may follow
     bool half_closed_ = false;
     bool dropped_ = false;
     int corks_ = 0;
@@ -11664,28 +11676,6 @@ void session<Stream, Connection>::attach() {
     if constexpr (maybe_waitable<Stream>)
         if (waits(stream())) waiting_socket(stream()).non_blocking(true, ignored);
     transport_ = transport::attached;
-    drive();
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::write() {
-    if (writing_ || !core_->wants_write()) return;
-    writing_ = true;
-    stream().async_write_some(
-        write_buffers{core_->output()},
-        own_handler{[self = this->shared_from_this()](std::error_code ec, std::size_t n) {
-            self->written(ec, n);
-        }});
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::written(std::error_code ec, std::size_t n) {
-    writing_ = false;
-    core_->consume_output(n, now());
-    if (ec && attached()) {
-        note(ec);
-        core_->output_lost(now());  // what arrived before the loss is read first
-    }
     drive();
 }
 
@@ -11766,7 +11756,7 @@ void session<Stream, Connection>::read_now() {
             if (!leftover_.empty() || !core_->wants_read()) return;
             std::error_code ec;
             n = waiting_socket(stream()).read_some(buffer, ec);
-            if (ec == ::asio::error::would_block || ec == ::asio::error::try_again) return;
+            if (would_block(ec)) return;
             has_read({static_cast<std::byte*>(buffer.data()), n}, ec);
         }
     }
@@ -11774,6 +11764,7 @@ void session<Stream, Connection>::read_now() {
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::error_code ec) {
+    if (gathering_) write_gathered();  // for a Close would throw it away
     if (!bytes.empty()) feed(bytes);
     hand_over();
     while (!leftover_.empty() && core_->wants_read()) {  // what was handed over has made room
@@ -11944,7 +11935,7 @@ void session<Stream, Connection>::empty_outbox() {
     }
     const auto pass_on = [this](Connection& core) {  // the operation keeps the session
         const auto ec = outbox_->pass_on(core, now());
-        if (ec == sansocket::errc::backpressure) write();  // a part was taken
+        if (ec == sansocket::errc::backpressure) gather(0, 0);  // a part was taken: once this waits
         return ec;
     };
     wait_in_background(this->shared_from_this(),
@@ -12045,7 +12036,7 @@ void session<Stream, Connection>::discard_input() {
             ::asio::socket_base::wait_read, [self = this->shared_from_this()](std::error_code ec) {
                 if (self->transport_ != transport::lingering) return;
                 if (!ec) waiting_socket(self->stream()).read_some(thread_read_buffer(), ec);
-                if (!ec || ec == ::asio::error::would_block) return self->discard_input();
+                if (!ec || would_block(ec)) return self->discard_input();
                 self->core_->receive_end(self->now());
                 self->drive();
             });
@@ -12076,6 +12067,95 @@ void session<Stream, Connection>::cut_off() {
 
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_TLS_HPP
+
+// ==== sansocket_asio/detail/session_writes.hpp ===================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_WRITES_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_WRITES_HPP
+// session_writes.hpp
+//
+// How a session writes what its core has to send: what a socket takes is written
+// at once, and the answers to messages that wait here together go out together.
+// Its class is in session.hpp.
+
+namespace sansocket_asio::detail {
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::write() {
+    if (writing_ || !core_->wants_write()) return;
+    const bool more_to_come = gathering_ || core_->messages().size() != 0;
+    if (more_to_come && gathers()) gather(core_->messages().size(), 0);
+    else write_gathered();
+}
+
+// Whether what is to be written may wait for what follows: who takes messages one by one, and has
+// answered one, will answer the next.
+template <class Stream, class Connection>
+bool session<Stream, Connection>::gathers() const noexcept {
+    constexpr std::size_t enough = 16 * 1024;  // bytes that are worth a write
+    return core_->state() == sansocket::connection_state::open && core_->output_bytes() < enough &&
+           !core_->output_full();
+}
+
+// It waits from turn to turn of the executor, until all messages that are here were taken, or none for
+// some turns. A loop that awaits each receive and each send takes one in every second turn. `left`: how
+// many were here at the last turn, and `idle` turns before.
+template <class Stream, class Connection>
+void session<Stream, Connection>::gather(std::size_t left, int idle) {
+    constexpr int patience = 4;
+    if (std::exchange(gathering_, true)) return;
+    ::asio::post(stream().get_executor(), [self = this->shared_from_this(), left, idle] {
+        self->gathering_ = false;
+        if (!self->attached() || self->writing_ || !self->core_->wants_write()) return;
+        const std::size_t now_left = self->core_->messages().size();
+        const int now_idle = now_left == left ? idle + 1 : 0;
+        if (now_left != 0 && now_idle != patience && self->gathers())
+            return self->gather(now_left, now_idle);
+        self->write_gathered();
+        self->drive();
+    });
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::write_gathered() {
+    if (writing_) return;
+    while (core_->wants_write() && write_some()) {}
+    if (!core_->wants_write()) return;
+    writing_ = true;
+    stream().async_write_some(
+        write_buffers{core_->output()},
+        own_handler{[self = this->shared_from_this()](std::error_code ec, std::size_t n) {
+            self->writing_ = false;
+            self->written(ec, n);
+            self->drive();
+        }});
+}
+
+// What a socket takes at once needs no operation, and no turn of the executor. False where that is not
+// all of it.
+template <class Stream, class Connection>
+bool session<Stream, Connection>::write_some() {
+    if constexpr (maybe_waitable<Stream>) {
+        if (!waits(stream())) return false;
+        const auto out = core_->output();
+        std::error_code ec;
+        const std::size_t n = waiting_socket(stream()).write_some(write_buffers{out}, ec);
+        if (would_block(ec)) return false;
+        written(ec, n);
+        return n == out.bytes();
+    }
+    return false;
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::written(std::error_code ec, std::size_t n) {
+    core_->consume_output(n, now());
+    if (!ec || !attached()) return;
+    note(ec);
+    core_->output_lost(now());  // what arrived before the loss is read first
+}
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_WRITES_HPP
 
 // ==== sansocket_asio/detail/wait_op.hpp ==========================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAIT_OP_HPP

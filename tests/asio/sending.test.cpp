@@ -3,12 +3,20 @@
 #include <sansocket_asio/websocket.hpp>
 
 #include "support/asio_loop.hpp"
+#include "support/counting_stream.hpp"
 
+#include <asio/awaitable.hpp>
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <memory>
+#include <span>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -47,6 +55,112 @@ struct blocked {
     }
     raw_client_pair p;
 };
+
+// A server over a stream that counts its writes; and its peer.
+struct counted {
+    explicit counted(loop& l) : counted(l, tcp_pair{l.io}) {}
+    counted(loop& l, tcp_pair sockets)
+        : peer(l, std::move(sockets.a)), server(counting_stream(std::move(sockets.b), writes)) {
+        const result accepted;
+        server.async_accept(accepted);
+        peer.send(bytes(upgrade_request));
+        peer.read_head();
+        l.until(accepted);
+        l.poll();
+        writes = 0;
+    }
+    // In one read.
+    void bring(int messages) {
+        byte_vector all;
+        for (int i = 0; i != messages; ++i) {
+            const auto one = to_server(opcode::text, bytes("ask"));
+            all.insert(all.end(), one.begin(), one.end());
+        }
+        peer.send(all);
+    }
+    int writes = 0;
+    raw_peer peer;
+    sansocket_asio::websocket<role::server, counting_stream> server;
+};
+
+TEST_CASE("sending: a loop that awaits each receive and each send answers one read in one write") {
+    loop l;
+    counted c(l);
+    asio::co_spawn(
+        l.io,
+        [&]() -> asio::awaitable<void> {
+            std::error_code ended;
+            const auto token = [&ended] {
+                return asio::redirect_error(asio::use_awaitable, ended);
+            };
+            while (!ended) {
+                message m = co_await c.server.async_receive(token());
+                if (!ended) co_await c.server.async_send(std::move(m), token());
+            }
+        },
+        asio::detached);
+    c.bring(16);
+    CHECK(c.peer.read(16 * 5).size() == 16 * 5);
+    CHECK(c.writes == 1);
+    c.server.abort();
+    l.poll();
+}
+
+TEST_CASE("sending: a loop of try_receive and try_send answers one read in one write") {
+    loop l;
+    counted c(l);
+    c.bring(16);
+    l.until([&] { return c.server.connection()->messages().size() == 16; });
+    while (const auto m = c.server.try_receive())
+        CHECK(c.server.try_send(m->kind, m->bytes) == errc::ok);
+    CHECK(c.peer.read(16 * 5).size() == 16 * 5);
+    CHECK(c.writes == 1);
+    c.server.abort();
+}
+
+TEST_CASE(
+    "sending: an answer waits no longer for messages that nobody takes, nor a large one at all") {
+    loop l;
+    counted c(l);
+    c.bring(3);
+    l.until([&] { return c.server.connection()->messages().size() == 3; });
+    CHECK(c.server.try_send(message_kind::text, {}) == errc::ok);
+    CHECK(c.writes == 0);
+    CHECK(c.peer.read(2) == to_client(opcode::text, {}));
+    l.poll();
+    const std::string large(16 * 1024, 'l');
+    CHECK(c.server.try_send(message_kind::text, std::as_bytes(std::span{large})) == errc::ok);
+    CHECK(c.writes == 2);
+    c.server.abort();
+}
+
+TEST_CASE("sending: an answer that waits for others is written before a Close is read, or sent") {
+    for (const bool by_peer : {true, false}) {
+        CAPTURE(by_peer);
+        loop l;
+        raw_client_pair p(l);
+        for (int i = 0; i != 3; ++i) p.peer.send(to_server(opcode::text, bytes("ask")));
+        l.until([&] { return p.server.connection()->messages().size() == 3; });
+        if (by_peer) p.peer.send(to_server(opcode::close, hex("03e8")));
+        CHECK(p.server.try_send(message_kind::text, std::as_bytes(std::span{"answer", 6})) ==
+              errc::ok);
+        const result closed;
+        if (!by_peer) p.server.async_close(close_code::normal, {}, closed);
+        CHECK(p.peer.read(8) == to_client(opcode::text, bytes("answer")));
+        CHECK(p.peer.read(4) == to_client(opcode::close, hex("03e8")));
+        p.server.abort();
+        l.poll();
+    }
+}
+
+TEST_CASE("sending: what a socket takes at once needs no turn of the executor") {
+    loop l;
+    raw_client_pair p(l);
+    CHECK(p.server.try_send(message_kind::text, std::as_bytes(std::span{"once", 4})) == errc::ok);
+    CHECK(p.server.connection()->output_bytes() == 0);
+    CHECK(p.peer.read(6) == to_client(opcode::text, bytes("once")));
+    p.server.abort();
+}
 
 TEST_CASE("sending: post sends at once where there is room") {
     loop l;

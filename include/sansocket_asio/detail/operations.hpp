@@ -246,6 +246,7 @@ struct append_operation {
     std::span<const std::byte> rest;
     bool fin;
     std::size_t value = 0;  // bytes that were taken
+    bool at_once = false;   // whether there is nothing to wait for
     std::optional<typename Session::place> place{};
 
     auto& timer(Session&) const noexcept { return **place; }
@@ -256,7 +257,8 @@ struct append_operation {
         if (ec == sansocket::errc::backpressure) {
             if (!place) place = s.line_up(line::front);
             s.appending_ = true;
-            s.drive();  // a part was taken
+            s.drive();                          // a part was taken
+            at_once = !s.core_->output_full();  // and is written already
             return std::nullopt;
         }
         leave(s);

@@ -248,7 +248,11 @@ private:
     void secured(std::error_code ec);
     void handshake_failed(std::error_code ec);
     void attach();
+    bool gathers() const noexcept;
+    void gather(std::size_t left, int idle);
     void write();
+    void write_gathered();
+    bool write_some();
     void written(std::error_code ec, std::size_t n);
     void shut_down();
     void linger();
@@ -289,6 +293,7 @@ private:
     transport transport_ = transport::connecting;
     bool reading_ = false;
     bool writing_ = false;
+    bool gathering_ = false;  // what is to be written waits for what may follow
     bool half_closed_ = false;
     bool dropped_ = false;
     int corks_ = 0;
@@ -338,28 +343,6 @@ void session<Stream, Connection>::attach() {
     if constexpr (maybe_waitable<Stream>)
         if (waits(stream())) waiting_socket(stream()).non_blocking(true, ignored);
     transport_ = transport::attached;
-    drive();
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::write() {
-    if (writing_ || !core_->wants_write()) return;
-    writing_ = true;
-    stream().async_write_some(
-        write_buffers{core_->output()},
-        own_handler{[self = this->shared_from_this()](std::error_code ec, std::size_t n) {
-            self->written(ec, n);
-        }});
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::written(std::error_code ec, std::size_t n) {
-    writing_ = false;
-    core_->consume_output(n, now());
-    if (ec && attached()) {
-        note(ec);
-        core_->output_lost(now());  // what arrived before the loss is read first
-    }
     drive();
 }
 
@@ -440,7 +423,7 @@ void session<Stream, Connection>::read_now() {
             if (!leftover_.empty() || !core_->wants_read()) return;
             std::error_code ec;
             n = waiting_socket(stream()).read_some(buffer, ec);
-            if (ec == ::asio::error::would_block || ec == ::asio::error::try_again) return;
+            if (would_block(ec)) return;
             has_read({static_cast<std::byte*>(buffer.data()), n}, ec);
         }
     }
@@ -448,6 +431,7 @@ void session<Stream, Connection>::read_now() {
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::error_code ec) {
+    if (gathering_) write_gathered();  // for a Close would throw it away
     if (!bytes.empty()) feed(bytes);
     hand_over();
     while (!leftover_.empty() && core_->wants_read()) {  // what was handed over has made room
@@ -500,3 +484,4 @@ void session<Stream, Connection>::arm_timer() {
 
 #include <sansocket_asio/detail/session_messages.hpp>
 #include <sansocket_asio/detail/session_tls.hpp>
+#include <sansocket_asio/detail/session_writes.hpp>

@@ -117,7 +117,7 @@ void session<Stream, Connection>::empty_outbox() {
     }
     const auto pass_on = [this](Connection& core) {  // the operation keeps the session
         const auto ec = outbox_->pass_on(core, now());
-        if (ec == sansocket::errc::backpressure) write();  // a part was taken
+        if (ec == sansocket::errc::backpressure) gather(0, 0);  // a part was taken: once this waits
         return ec;
     };
     wait_in_background(this->shared_from_this(),

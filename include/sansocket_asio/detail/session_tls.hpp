@@ -62,7 +62,7 @@ void session<Stream, Connection>::discard_input() {
             ::asio::socket_base::wait_read, [self = this->shared_from_this()](std::error_code ec) {
                 if (self->transport_ != transport::lingering) return;
                 if (!ec) waiting_socket(self->stream()).read_some(thread_read_buffer(), ec);
-                if (!ec || ec == ::asio::error::would_block) return self->discard_input();
+                if (!ec || would_block(ec)) return self->discard_input();
                 self->core_->receive_end(self->now());
                 self->drive();
             });

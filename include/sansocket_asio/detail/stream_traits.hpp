@@ -136,6 +136,11 @@ void abort(Stream& stream) noexcept {
     detail::close(stream);
 }
 
+// Whether a socket that does not block has, or takes, nothing for now.
+inline bool would_block(const std::error_code& ec) noexcept {
+    return ec == ::asio::error::would_block || ec == ::asio::error::try_again;
+}
+
 // A TLS stream that ended without close_notify. Named by its category, so that nothing of TLS need be
 // included.
 inline bool is_truncation(const std::error_code& ec) noexcept {
