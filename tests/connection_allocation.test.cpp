@@ -63,6 +63,7 @@ const std::string long_reason(100, 'r');
 sansocket::options no_keepalive() {
     sansocket::options options;
     options.keepalive.ping_interval = options.keepalive.pong_timeout = sansocket::duration::zero();
+    options.keepalive.write_timeout = sansocket::duration::zero();
     options.sending.control_bytes = 1;  // so that the latest Pong is kept apart
     return options;
 }

@@ -120,7 +120,7 @@ void live(subject<Role>& s) {
     c.shrink();
     c.messages().clear();
     CHECK_FALSE(c.messages().pop());
-    s.now += 30s;
+    s.now += 25s;
     c.advance(s.now);
     s.sent();
     CHECK(c.close(close_code::normal, "bye", s.now) == errc::ok);
