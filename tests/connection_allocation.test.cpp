@@ -115,6 +115,7 @@ std::vector<call_told<Role>> calls() {
         {"consume",
          [](auto& s) { s.connection.consume_output(s.connection.output().bytes(), s.now); }},
         {"advance", [](auto& s) { s.connection.advance(s.now); }},
+        {"advance much", [](auto& s) { s.connection.advance(s.now + 1h); }},  // ends a message
         {"receive_end", [](auto& s) { s.connection.receive_end(s.now); }},
         {"transport_lost", [](auto& s) { s.connection.transport_lost(s.now); }},
         {"abort", [](auto& s) { s.connection.abort(); }},

@@ -105,7 +105,7 @@ public:
     /// From the last Ping of this machine to its Pong; nothing before the first.
     [[nodiscard]] std::optional<duration> round_trip() const noexcept { return round_trip_; }
     /// When the last byte came, the connection opened, or reading went on.
-    [[nodiscard]] time_point last_received() const noexcept { return heard_; }
+    [[nodiscard]] const time_point& last_received() const noexcept { return heard_; }
     /// Since when the transport has taken none of the output waiting, as far as was told; or `never`.
     [[nodiscard]] time_point write_stalled_since() const noexcept {
         return stalls_ ? written_ : never;
