@@ -595,8 +595,8 @@ void wait_in_background(std::shared_ptr<Session> session, Operation operation,
 // when_full.hpp
 //
 // What becomes of messages for a peer that takes them more slowly than they are
-// made, where nobody is to wait for it: which of them go, within what limits,
-// and how many went.
+// made: how many may wait for it, which of them go where nobody is to wait, and
+// how many went.
 
 namespace sansocket_asio {
 
@@ -617,6 +617,15 @@ struct backlog_limits {
     std::size_t bytes = std::size_t{1} << 20U;
     /// Messages at which no further one is taken. Default 4096.
     std::size_t count = 4096;
+};
+
+/// Which of a connection's sends may wait for room at a time: `async_send` and its kind.
+struct sender_limits {
+    /// Bytes of the messages given to those that wait at which no further one does. One that does may
+    /// pass it. What is not given, but stays the caller's, does not count. Default 16 MiB.
+    std::size_t bytes = std::size_t{16} << 20U;
+    /// Sends that wait at which no further one does. 0: none ever waits. Default 16384.
+    std::size_t count = 16384;
 };
 
 /// How often `when_full` was applied.
@@ -12093,6 +12102,67 @@ std::shared_ptr<message_handler> make_message_handler(Handler&& handler) {
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_MESSAGE_HANDLER_HPP
 
+// ==== sansocket_asio/detail/sender_line.hpp ======================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SENDER_LINE_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SENDER_LINE_HPP
+// sender_line.hpp
+//
+// Those that wait for room to send, in order: each with a timer that wakes it, and
+// the bytes that it was given, which are limited in all.
+
+namespace sansocket_asio::detail {
+
+// Where in the line of those that wait for room.
+enum class line : std::uint8_t { front, back };
+
+template <class Timer>
+class sender_line {
+    struct sender {
+        sender(const typename Timer::executor_type& executor, std::size_t given)
+            : timer(executor, sansocket::never), bytes(given) {}
+        Timer timer;
+        std::size_t bytes;
+    };
+
+public:
+    using place = typename std::list<sender>::iterator;
+
+    void limit(const sender_limits& limits) noexcept { limits_ = limits; }
+    bool empty() const noexcept { return senders_.empty(); }
+    // Whether one more may wait.
+    bool has_room() const noexcept {
+        return senders_.size() < limits_.count && bytes_ < limits_.bytes;
+    }
+    bool is_first(place at) noexcept { return at == senders_.begin(); }
+
+    // `given`: bytes that count towards the limit.
+    place add(line where, const typename Timer::executor_type& executor, std::size_t given) {
+        const auto before = where == line::front ? senders_.begin() : senders_.end();
+        const auto at = senders_.emplace(before, executor, given);
+        bytes_ += given;
+        return at;
+    }
+    void remove(place at) noexcept {
+        bytes_ -= at->bytes;
+        senders_.erase(at);
+    }
+
+    void wake_first() {
+        if (!empty()) senders_.front().timer.cancel();
+    }
+    void wake_all() {
+        for (auto& s : senders_) s.timer.cancel();
+    }
+
+private:
+    std::list<sender> senders_;
+    std::size_t bytes_ = 0;
+    sender_limits limits_;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SENDER_LINE_HPP
+
 // ==== sansocket_asio/detail/operations.hpp =======================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OPERATIONS_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OPERATIONS_HPP
@@ -12272,25 +12342,27 @@ struct run_operation {
     }
 };
 
-// Where in the line of those that wait for room.
-enum class line : std::uint8_t { front, back };
-
-// Room for what `Send` sends. Senders that wait go on in the order in which they came.
+// Room for what `Send` sends. Senders that wait go on in the order in which they came; where too many
+// do, no other begins to, but for the adapter's own.
 template <class Send, class Session>
 struct send_operation {
     using result = void;
 
-    Send send;  // errc(connection&)
+    Send send;                           // errc(connection&)
+    std::optional<std::size_t> given{};  // bytes that it holds; nothing: the adapter's own
     std::optional<typename Session::place> place{};
 
-    auto& timer(Session&) const noexcept { return **place; }
+    auto& timer(Session&) const noexcept { return (*place)->timer; }
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
         const bool open = s.core_->state() == sansocket::connection_state::open;
         sansocket::errc ec = sansocket::errc::backpressure;
         if (!open || s.is_first(place)) ec = attempt(s);
         if (waits(ec)) {
-            if (!place) place = s.line_up(line::back);
+            if (!place) {
+                if (given && !s.senders().has_room()) return sansocket::errc::backpressure;
+                place = s.line_up(line::back, given.value_or(0));
+            }
             return std::nullopt;
         }
         leave(s);
@@ -12327,7 +12399,7 @@ struct append_operation {
     std::size_t value = 0;  // bytes that were taken
     std::optional<typename Session::place> place{};
 
-    auto& timer(Session&) const noexcept { return **place; }
+    auto& timer(Session&) const noexcept { return (*place)->timer; }
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
         if (!place && s.appending_) return sansocket::errc::operation_in_progress;
@@ -12785,8 +12857,8 @@ public:
     using timer_type =
         ::asio::basic_waitable_timer<std::chrono::steady_clock,
                                      ::asio::wait_traits<std::chrono::steady_clock>, executor_type>;
-    // A sender's place in the line of those that wait for room; its timer wakes it.
-    using place = typename std::list<timer_type>::iterator;
+    // A sender's place in the line of those that wait for room.
+    using place = typename sender_line<timer_type>::place;
 
     explicit session(Stream stream) : io_(std::in_place, std::move(stream)) {
         this->watch(context_of(io_->stream.get_executor()));
@@ -12848,22 +12920,23 @@ public:
     void stop_run() noexcept { run_.reset(); }
     bool runs() const noexcept { return !run_.expired(); }
 
+    sender_line<timer_type>& senders() noexcept { return io_->senders; }
     // Whether somebody waits for room to send.
     bool senders_wait() const noexcept { return io_ && !io_->senders.empty(); }
     bool is_first(const std::optional<place>& at) noexcept {
-        return io_->senders.empty() || (at && *at == io_->senders.begin());
+        return io_->senders.empty() || (at && io_->senders.is_first(*at));
     }
-    // `where`: the line's end, or its front.
-    place line_up(line where) {
-        auto& senders = io_->senders;
-        const auto before = where == line::front ? senders.begin() : senders.end();
-        return senders.emplace(before, stream().get_executor(), sansocket::never);
+    void limit_senders(const sender_limits& limits) noexcept {
+        if (io_) io_->senders.limit(limits);
+    }
+    place line_up(line where, std::size_t given = 0) {
+        return io_->senders.add(where, stream().get_executor(), given);
     }
     // Out of the line. The next goes on while there is room.
     void step_out(place at) {
-        io_->senders.erase(at);
+        io_->senders.remove(at);
         if (senders_wait()) {
-            if (!core_->output_full()) wake_first();
+            if (!core_->output_full()) io_->senders.wake_first();
             return;
         }
         wake_others();
@@ -12943,7 +13016,7 @@ private:
         Stream stream;
         timer_type deadline;
         timer_type waiting;
-        std::list<timer_type> senders;  // who waits for room, in order
+        sender_line<timer_type> senders;
     };
     // While there is one, `drive` does nothing: whoever made it drives afterwards.
     struct corked {
@@ -12981,9 +13054,6 @@ private:
     void feed(std::span<std::byte> bytes);
     void arm_timer();
     void wake();
-    void wake_first() noexcept {
-        if (senders_wait()) io_->senders.front().cancel();
-    }
     void wake_senders() noexcept;
     bool brings_something() const noexcept;
     bool may_hand_over() noexcept;
@@ -13245,9 +13315,8 @@ sansocket::errc session<Stream, Connection>::answer() const noexcept {
 template <class Stream, class Connection>
 void session<Stream, Connection>::wake_senders() noexcept {
     if (!senders_wait()) return;
-    if (core_->state() != sansocket::connection_state::open || dropped_)
-        for (auto& sender : io_->senders) sender.cancel();
-    else if (core_->output_drained()) wake_first();
+    if (core_->state() != sansocket::connection_state::open || dropped_) io_->senders.wake_all();
+    else if (core_->output_drained()) io_->senders.wake_first();
 }
 
 // To whoever waits for messages.
@@ -13747,7 +13816,8 @@ class websocket_sends {
 
 public:
     /// Sends a text message. Completes once the connection has taken it, at the latest when there is
-    /// room; `text` must stay as it is until then. errc::text_not_utf8, errc::closing, errc::closed.
+    /// room; `text` must stay as it is until then. errc::text_not_utf8, errc::closing, errc::closed;
+    /// errc::backpressure where it would wait and `sender_limits` say that too many do.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send_text(std::string_view text, Token&& token = Token{}) {
         return async_send(sansocket::message_kind::text, std::as_bytes(std::span{text}),
@@ -13775,18 +13845,20 @@ public:
     /// Sends a message that is given away; a large one is not copied.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send(sansocket::message message, Token&& token = Token{}) {
+        const std::size_t given = message.data.size();
         return send_with(
             [message = std::move(message)](auto& core) mutable {
                 return core.send(std::move(message));  // unchanged if it is not taken
             },
-            std::forward<Token>(token));
+            std::forward<Token>(token), given);
     }
     /// Sends a message that is made once for many connections.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send(sansocket::prepared_message prepared, Token&& token = Token{}) {
+        const std::size_t given = prepared.payload().size();
         return send_with(
             [prepared = std::move(prepared)](auto& core) { return core.send(prepared); },
-            std::forward<Token>(token));
+            std::forward<Token>(token), given);
     }
     /// Sends a message in frames of at most `send_limits::fragment_bytes`, so that Pings, Pongs and a
     /// Close need not wait for all of it. It is copied, and taken at once.
@@ -13860,6 +13932,11 @@ public:
         if (session()) session()->shared_outbox()->limit(limits);
     }
 
+    /// Limits the sends that wait for room. From now on: what waits already goes on waiting.
+    void limit_senders(const sender_limits& limits) {
+        if (session()) session()->limit_senders(limits);
+    }
+
     /// Completes once what waits to be sent is at or under `send_limits::low_bytes` and no sender
     /// waits; if that is so, at once. Else with what ended the connection. Cancellation, total.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
@@ -13902,9 +13979,10 @@ private:
         return self.change(send);
     }
     template <class Send, class Token>
-    auto send_with(Send send, Token&& token) {
-        return run<void(std::error_code)>(detail::send_operation<Send, Session>{std::move(send)},
-                                          std::forward<Token>(token));
+    auto send_with(Send send, Token&& token, std::size_t given = 0) {
+        return run<void(std::error_code)>(
+            detail::send_operation<Send, Session>{std::move(send), given},
+            std::forward<Token>(token));
     }
     template <class Token>
     auto append(std::span<const std::byte> part, bool fin, Token&& token) {
@@ -13931,8 +14009,8 @@ private:
 // sansocket::connection.
 //
 // One object, one executor: call its functions, and destroy it, on the stream's
-// executor (a strand where several threads run it); `sender()` is for other threads. Any number of sends may
-// wait at a time, one receive may, and close may be called whatever else waits.
+// executor (a strand where several threads run it); `sender()` is for other threads. Many sends may wait at
+// a time (`limit_senders`), one receive may, and close may be called whatever else waits.
 //
 // Per-operation cancellation, total, for each operation:
 //   async_receive, async_send_*, async_ping   nothing is lost and nothing was
