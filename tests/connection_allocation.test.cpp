@@ -63,6 +63,7 @@ const std::string long_reason(100, 'r');
 sansocket::options no_keepalive() {
     sansocket::options options;
     options.keepalive.ping_interval = options.keepalive.pong_timeout = sansocket::duration::zero();
+    options.keepalive.write_timeout = sansocket::duration::zero();
     options.sending.control_bytes = 1;  // so that the latest Pong is kept apart
     return options;
 }
@@ -114,6 +115,7 @@ std::vector<call_told<Role>> calls() {
         {"consume",
          [](auto& s) { s.connection.consume_output(s.connection.output().bytes(), s.now); }},
         {"advance", [](auto& s) { s.connection.advance(s.now); }},
+        {"advance much", [](auto& s) { s.connection.advance(s.now + 1h); }},  // ends a message
         {"receive_end", [](auto& s) { s.connection.receive_end(s.now); }},
         {"transport_lost", [](auto& s) { s.connection.transport_lost(s.now); }},
         {"abort", [](auto& s) { s.connection.abort(); }},

@@ -485,7 +485,7 @@ TEST_CASE("close: a transport that takes no output for the write timeout is give
         e.open();
         e.connection.consume_output(0, e.now);
         CHECK(e.connection.send_binary(byte_vector(10'000)) == errc::ok);
-        CHECK(e.connection.next_deadline() == sansocket::immediately);
+        CHECK(e.connection.next_deadline() == e.now + 3s);
         e.pass(0s);
         CHECK(e.connection.next_deadline() == e.now + 3s);
         e.now += 2s;
@@ -494,6 +494,53 @@ TEST_CASE("close: a transport that takes no output for the write timeout is give
         e.pass(3s);
         CHECK(e.connection.close_info().cause == errc::write_timeout);
         CHECK(e.connection.wants_shutdown() == shutdown_request::abort);
+    });
+}
+
+TEST_CASE("close: by default nobody is held who sends, and reads nothing for 30 seconds (10.4)") {
+    in_both_roles([]<role Role> {
+        endpoint<Role> e;
+        e.open();
+        CHECK(e.connection.send_binary(byte_vector(10'000)) == errc::ok);
+        e.sent(100);  // and then no more
+        const auto stuck = e.now;
+        const auto message = frame<Role>(opcode::text, bytes("more"));
+        while (e.connection.wants_read()) {  // nobody takes them: the queue fills
+            e.now += 1ms;
+            e.receive(message);
+        }
+        CHECK(e.connection.next_deadline() == stuck + 30s);
+        e.now = stuck + 30s - 1ms;
+        e.pass(0s);
+        CHECK(e.connection.state() == connection_state::open);
+        e.pass(1ms);
+        CHECK(e.connection.close_info().cause == errc::write_timeout);
+        CHECK(e.connection.close_info().code() == close_code::abnormal);
+        CHECK(e.connection.wants_shutdown() == shutdown_request::abort);
+        CHECK_FALSE(e.messages().empty());  // what came is readable
+    });
+}
+
+TEST_CASE("close: a reader that is slow lives on, and so does one that nothing waits for") {
+    in_both_roles([]<role Role> {
+        endpoint<Role> e;
+        e.open();
+        while (e.connection.send_binary(byte_vector(10'000)) == errc::ok) {}
+        for (int i = 0; i != 1000; ++i) {
+            e.now += 29s;
+            e.sent(10);
+            e.receive(frame<Role>(opcode::pong, {}));
+            e.pass(0s);
+            REQUIRE(e.connection.state() == connection_state::open);
+        }
+        e.sent();
+        for (int i = 0; i != 1000; ++i) {
+            e.now += 19s;
+            e.receive(frame<Role>(opcode::pong, {}));
+            e.pass(0s);
+        }
+        CHECK(e.connection.state() == connection_state::open);
+        e.connection.abort();
     });
 }
 

@@ -242,6 +242,26 @@ TEST_CASE("deflate: fragments are counted against what comes out of them (RFC 64
     });
 }
 
+TEST_CASE("deflate: the time of a message is limited, however it comes (RFC 6455 10.4)") {
+    in_both_roles([]<role Role> {
+        deflating<Role> e(with_deflate());
+        e.open(agreed);
+        const auto begun = e.now;
+        e.receive(compressed_frame<Role>(opcode::text, stored("abc", false), false));
+        CHECK(e.connection.next_deadline() == begun + 20s);  // of the Ping
+        for (int i = 0; i != 39; ++i) {
+            e.now += 15s;
+            e.receive(frame<Role>(opcode::continuation, stored("def", false), false));
+            e.pass(0s);
+            REQUIRE(e.connection.state() == connection_state::open);
+        }
+        CHECK(e.connection.next_deadline() == begun + 10min);
+        e.pass(15s);
+        CHECK(e.connection.close_info().cause == errc::message_too_slow);
+        CHECK(e.connection.close_info().sent->code == close_code::policy_violation);
+    });
+}
+
 TEST_CASE("deflate: what is sent compressed, and what is not (RFC 7692 6.1)") {
     in_both_roles([]<role Role> {
         deflating<Role> e(with_deflate(4));

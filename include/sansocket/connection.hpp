@@ -365,7 +365,7 @@ private:
     struct unless_done {
         connection& c;
         bool done = false;
-        ~unless_done() {
+        SANSOCKET_ALWAYS_INLINE ~unless_done() {
             if (!done) c.give_up(errc::aborted);
         }
     };

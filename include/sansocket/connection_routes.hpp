@@ -182,8 +182,9 @@ SANSOCKET_ALWAYS_INLINE void connection<Role, Queue, Keys, Diagnostics, Deflate>
         }
     }
     errc ec{};
-    if constexpr (deflates) ec = messages_.receive(piece, queue_, inflater_);
-    else ec = messages_.receive(piece, queue_);
+    if constexpr (deflates)
+        ec = messages_.receive(piece, queue_, inflater_, keepalive_.last_received());
+    else ec = messages_.receive(piece, queue_, keepalive_.last_received());
     if (ec != errc::ok) [[unlikely]]
         fail(ec, now);
 }
@@ -365,20 +366,30 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now
             end(opening() ? unless_refused(errc::opening_timeout) : errc::close_timeout);
         return;
     }
-    if (!queue_.paused()) keepalive_.resume(now);
+    if (keepalive_.state() == keepalive_state::suspended && !queue_.paused()) {
+        keepalive_.resume(now);
+        messages_.resume(now);
+    }
     const auto [ping, ec] = keepalive_.advance(now, !out_.empty());
     if (ping) {
         shrink();  // so long a silence is idleness
         if (out_.push_control(opcode::ping, keepalive_.payload(), key_source()()) == errc::ok)
             ++counters_.pings_sent;
     }
-    if (ec != errc::ok) give_up(ec);
+    if (ec != errc::ok) return give_up(ec);
+    if (close_.state() != close_state::open || now < messages_.deadline(queue_)) return;
+    unless_done given_up{*this};
+    fail(errc::message_too_slow, now);
+    given_up.done = true;
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 time_point connection<Role, Queue, Keys, Diagnostics, Deflate>::next_deadline() const noexcept {
     if (keepalive_.state() == keepalive_state::suspended && !queue_.paused()) return immediately;
-    return (std::min)(shutdown_.deadline(), keepalive_.next_deadline(!out_.empty()));
+    time_point due = (std::min)(shutdown_.deadline(), keepalive_.next_deadline(!out_.empty()));
+    if (messages_.inside_message() && close_.state() == close_state::open) [[unlikely]]
+        due = (std::min)(due, messages_.deadline(queue_));
+    return due;
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>

@@ -5,8 +5,8 @@
 // sansocket::connection.
 //
 // One object, one executor: call its functions, and destroy it, on the stream's
-// executor (a strand where several threads run it); `sender()` is for other threads. Any number of sends may
-// wait at a time, one receive may, and close may be called whatever else waits.
+// executor (a strand where several threads run it); `sender()` is for other threads. Many sends may wait at
+// a time (`limit_senders`), one receive may, and close may be called whatever else waits.
 //
 // Per-operation cancellation, total, for each operation:
 //   async_receive, async_receive_some, async_run, async_send_*, async_start,

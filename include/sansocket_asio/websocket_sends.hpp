@@ -37,7 +37,8 @@ class websocket_sends {
 
 public:
     /// Sends a text message. Completes once the connection has taken it, at the latest when there is
-    /// room; `text` must stay as it is until then. errc::text_not_utf8, errc::closing, errc::closed.
+    /// room; `text` must stay as it is until then. errc::text_not_utf8, errc::closing, errc::closed;
+    /// errc::backpressure where it would wait and `sender_limits` say that too many do.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send_text(std::string_view text, Token&& token = Token{}) {
         return async_send(sansocket::message_kind::text, std::as_bytes(std::span{text}),
@@ -65,18 +66,20 @@ public:
     /// Sends a message that is given away; a large one is not copied.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send(sansocket::message message, Token&& token = Token{}) {
+        const std::size_t given = message.data.size();
         return send_with(
             [message = std::move(message)](auto& core) mutable {
                 return core.send(std::move(message));  // unchanged if it is not taken
             },
-            std::forward<Token>(token));
+            std::forward<Token>(token), given);
     }
     /// Sends a message that is made once for many connections.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send(sansocket::prepared_message prepared, Token&& token = Token{}) {
+        const std::size_t given = prepared.payload().size();
         return send_with(
             [prepared = std::move(prepared)](auto& core) { return core.send(prepared); },
-            std::forward<Token>(token));
+            std::forward<Token>(token), given);
     }
     /// Sends a message in frames of at most `send_limits::fragment_bytes`, so that Pings, Pongs and a
     /// Close need not wait for all of it. It is copied, and taken at once.
@@ -150,6 +153,11 @@ public:
         if (session()) session()->shared_outbox()->limit(limits);
     }
 
+    /// Limits the sends that wait for room. From now on: what waits already goes on waiting.
+    void limit_senders(const sender_limits& limits) {
+        if (session()) session()->limit_senders(limits);
+    }
+
     /// Completes once what waits to be sent is at or under `send_limits::low_bytes` and no sender
     /// waits; if that is so, at once. Else with what ended the connection. Cancellation, total.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
@@ -192,9 +200,10 @@ private:
         return self.change(send);
     }
     template <class Send, class Token>
-    auto send_with(Send send, Token&& token) {
-        return run<void(std::error_code)>(detail::send_operation<Send, Session>{std::move(send)},
-                                          std::forward<Token>(token));
+    auto send_with(Send send, Token&& token, std::size_t given = 0) {
+        return run<void(std::error_code)>(
+            detail::send_operation<Send, Session>{std::move(send), given},
+            std::forward<Token>(token));
     }
     template <class Token>
     auto append(std::span<const std::byte> part, bool fin, Token&& token) {

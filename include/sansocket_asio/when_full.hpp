@@ -1,8 +1,8 @@
 // when_full.hpp
 //
 // What becomes of messages for a peer that takes them more slowly than they are
-// made, where nobody is to wait for it: which of them go, within what limits,
-// and how many went.
+// made: how many may wait for it, which of them go where nobody is to wait, and
+// how many went.
 #pragma once
 
 #include <cstddef>
@@ -27,6 +27,15 @@ struct backlog_limits {
     std::size_t bytes = std::size_t{1} << 20U;
     /// Messages at which no further one is taken. Default 4096.
     std::size_t count = 4096;
+};
+
+/// Which of a connection's sends may wait for room at a time: `async_send` and its kind.
+struct sender_limits {
+    /// Bytes of the messages given to those that wait at which no further one does. One that does may
+    /// pass it. What is not given, but stays the caller's, does not count. Default 16 MiB.
+    std::size_t bytes = std::size_t{16} << 20U;
+    /// Sends that wait at which no further one does. 0: none ever waits. Default 16384.
+    std::size_t count = 16384;
 };
 
 /// How often `when_full` was applied.

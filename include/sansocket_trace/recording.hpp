@@ -316,7 +316,7 @@ void choices(Archive& a, sansocket::deflate_options& o) {
 template <class Archive>
 void choices(Archive& a, sansocket::options& o) {
     values(a, o.messages.size, o.messages.fragments, o.messages.bytes_per_fragment,
-           o.messages.validate_utf8);
+           o.messages.time, o.messages.validate_utf8);
     values(a, o.queue.high_bytes, o.queue.low_bytes, o.queue.high_count, o.queue.low_count);
     values(a, o.sending.high_bytes, o.sending.low_bytes, o.sending.high_count,
            o.sending.fragment_bytes, o.sending.control_bytes);
@@ -406,7 +406,7 @@ void contents(Archive& a, record& r, sansocket::time_point last) {
 }
 
 inline constexpr std::string_view magic = "sansocket trace\n";
-inline constexpr std::byte form{3};
+inline constexpr std::byte form{4};
 
 }  // namespace detail
 

@@ -250,6 +250,7 @@ enum class errc : std::uint8_t {
     // limits: within the RFC, past an option
     message_too_big,     // 10.4
     too_many_fragments,  // 10.4
+    message_too_slow,    // 10.4
     queue_full,          // 10.4
     deflate_work,        // 10.4
     deflate_memory,      // 10.4
@@ -392,6 +393,7 @@ inline constexpr auto error_table = std::to_array<error_row>({
     // limits: within the RFC, past an option
     {errc::message_too_big, error_kind::limit, close_code::message_too_big, "a message is larger than the limit"},
     {errc::too_many_fragments, error_kind::limit, close_code::policy_violation, "a message is cut into more fragments than its size allows"},
+    {errc::message_too_slow, error_kind::limit, close_code::policy_violation, "a message takes longer to arrive than the limit"},
     {errc::queue_full, error_kind::limit, close_code::policy_violation, "the message queue is full"},
     {errc::deflate_work, error_kind::limit, close_code::policy_violation, "a compressed message has too many deflate blocks for its size"},
     {errc::deflate_memory, error_kind::limit, close_code::internal_error, "there is no memory to decompress with"},
@@ -4526,8 +4528,11 @@ struct keepalive_options {
     /// Silence that ends the connection with errc::idle_timeout; Pongs are no silence. Default off.
     duration idle_timeout = duration::zero();
     /// Time in which the transport takes none of the output waiting that ends the connection with
-    /// errc::write_timeout. Default off.
-    duration write_timeout = duration::zero();
+    /// errc::write_timeout; noticed within twice that time. Whoever takes any of it, however slowly,
+    /// begins it anew, as far as the transport shows that: Linux says that a socket takes more once a
+    /// third of its buffer is free. A peer that reads nothing for so long on purpose needs more, or 0.
+    /// Default 30 seconds.
+    duration write_timeout = std::chrono::seconds{30};
 };
 
 /// Where the check on the peer stands.
@@ -4556,7 +4561,7 @@ public:
     /// The connection opened.
     void start(time_point now) noexcept {
         state_ = keepalive_state::quiet;
-        heard_ = told_ = now;
+        heard_ = told_ = written_ = now;
     }
     /// It is closing: nothing runs any more.
     void stop() noexcept { state_ = keepalive_state::stopped; }
@@ -4584,7 +4589,10 @@ public:
     void told(time_point now) noexcept { told_ = now; }
 
     /// The transport took output, or none waits.
-    void written(bool waiting, time_point now) noexcept { write_since_ = waiting ? now : never; }
+    void written(bool waiting, time_point now) noexcept {
+        written_ = now;
+        stalls_ = waiting;
+    }
 
     /// Time has passed. `waiting`: output waits for the transport.
     [[nodiscard]] action advance(time_point now, bool waiting) noexcept;
@@ -4600,13 +4608,15 @@ public:
         return round_trip_ < duration::zero() ? std::nullopt : std::optional{round_trip_};
     }
     /// When the last byte came, the connection opened, or reading went on.
-    [[nodiscard]] time_point last_received() const noexcept { return heard_; }
+    [[nodiscard]] const time_point& last_received() const noexcept { return heard_; }
     /// From then to the last time that was told; 0 before the first byte.
     [[nodiscard]] duration silence() const noexcept {
         return heard_ == time_point{} ? duration::zero() : told_ - heard_;
     }
     /// Since when the transport has taken none of the output waiting, as far as was told; or `never`.
-    [[nodiscard]] time_point write_stalled_since() const noexcept { return write_since_; }
+    [[nodiscard]] time_point write_stalled_since() const noexcept {
+        return stalls_ ? written_ : never;
+    }
 
 private:
     bool awaits_pong() const noexcept {
@@ -4618,11 +4628,12 @@ private:
     keepalive_state state_ = keepalive_state::stopped;
     // Facts that decide no transition.
     bool unanswered_ = false;  // the last Ping
+    bool stalls_ = false;  // output waits untaken since `written_`, as far as was told
     keepalive_options options_;
     time_point heard_{};
     time_point told_{};
     time_point pinged_{};
-    time_point write_since_ = never;
+    time_point written_{};  // no output waited untaken before
     std::uint64_t number_ = 0;
     duration round_trip_{-1};  // negative: none was measured
 };
@@ -4645,8 +4656,7 @@ inline std::optional<duration> keepalive::pong(std::span<const std::byte> payloa
 }
 
 inline keepalive::action keepalive::advance(time_point now, bool waiting) noexcept {
-    if (!waiting) write_since_ = never;
-    else if (write_since_ == never) write_since_ = now;
+    if (!waiting || !stalls_) written(waiting, now);  // a send tells no time: it counts from here
     if (state_ == keepalive_state::stopped) return {};
     if (now >= write_deadline(waiting)) return {false, errc::write_timeout};
     if (state_ == keepalive_state::suspended) return {};
@@ -4679,8 +4689,7 @@ inline time_point keepalive::ping_deadline() const noexcept {
 }
 
 inline time_point keepalive::write_deadline(bool waiting) const noexcept {
-    if (!waiting || options_.write_timeout <= duration::zero()) return never;
-    return write_since_ == never ? immediately : after(write_since_, options_.write_timeout);
+    return waiting ? after(written_, options_.write_timeout) : never;
 }
 
 }  // namespace sansocket
@@ -5396,6 +5405,7 @@ concept poppable_message_queue = message_queue_for_connection<Q> && detail::has_
 /// |---|---|
 /// | `pop_piece() -> std::optional<message_piece_view>` | what is there of the oldest message, valid until the next call; or nothing. The room is given back |
 /// | `piece_ready()` | whether it would give something |
+/// | `gives_pieces()`, optional | whether the last call was no `pop` that found nothing: the time of a message is limited otherwise |
 ///
 /// From a `pop_piece` to a `pop` that finds nothing, `paused()` may be true while a message is
 /// unfinished, and is false once its pieces were taken.
@@ -5573,6 +5583,8 @@ public:
     ///
     /// @return a view that stays valid as that of `pop` does; nothing where no byte is there.
     [[nodiscard]] std::optional<message_piece_view> pop_piece() noexcept;
+    /// Whether messages are taken in pieces: nothing of an unfinished one piles up over the high mark.
+    [[nodiscard]] bool gives_pieces() const noexcept { return streams_; }
     /// Whether `pop_piece` would give something.
     [[nodiscard]] bool piece_ready() const noexcept {
         return size() != 0 || (partial_ != none && unfinished() != 0);
@@ -6086,7 +6098,7 @@ private:
 // message_reader.hpp
 //
 // Pieces of frames into messages: the order of fragments, text that must be
-// UTF-8 from its first byte on, and what a message may cost. RFC 6455 5.4, 5.6,
+// UTF-8 from its first byte on, and what a message may cost, in time too. RFC 6455 5.4, 5.6,
 // 6.2, 8.1, 10.4.
 //
 // Control frames may stand between the fragments of a message and leave the
@@ -6113,6 +6125,12 @@ struct message_limits {
     /// the connection with 1008: a flood of empty or tiny ones ends soon, and 4 MiB in pieces of 64
     /// bytes pass. 0 takes any number. Default 32 bytes.
     std::uint64_t bytes_per_fragment = 32;
+    /// Time from a message's first frame to its end. What has come is held meanwhile, so one that takes
+    /// longer, however steadily it comes, fails the connection with errc::message_too_slow, 1008. It
+    /// does not run while this endpoint is not reading, nor where pieces are taken as they come
+    /// (`pop_piece`), for nothing piles up then. 0: no limit. Default 10 minutes, in which 16 MiB come
+    /// at 28 KB a second; where messages may be larger, raise it with `size`.
+    duration time = std::chrono::minutes{10};
     /// Whether text is checked to be UTF-8. 8.1 demands it; switch it off only where whoever takes
     /// the messages checks them. Default on.
     bool validate_utf8 = true;
@@ -6132,21 +6150,23 @@ public:
     [[nodiscard]] static constexpr std::optional<fragment_state> next(fragment_state from,
                                                                       opcode op, bool fin) noexcept;
 
-    /// Takes a piece of a data frame and puts what it completes into `queue`.
+    /// Takes a piece of a data frame, which came at `now`, and puts what it completes into `queue`.
     ///
     /// @return success; errc::unexpected_continuation, errc::expected_continuation (5.4);
     ///         errc::message_too_big, errc::too_many_fragments (10.4); errc::invalid_utf8 at the first
     ///         byte that cannot stand there (8.1); errc::queue_full where the queue had no room.
     ///         After an error the unfinished message is gone from the queue.
     template <class Queue>
-    [[nodiscard]] SANSOCKET_ALWAYS_INLINE errc receive(const frame_piece& piece, Queue& queue);
+    [[nodiscard]] SANSOCKET_ALWAYS_INLINE errc receive(const frame_piece& piece, Queue& queue,
+                                                       const time_point& now);
 
     /// The same where a message may be compressed: `inflater` decompresses it into `queue`. Sizes
     /// are those of what comes out. RFC 7692 6.2.
     ///
     /// @return also what `message_inflater` names.
     template <class Queue, class Inflater>
-    [[nodiscard]] errc receive(const compressible_piece& piece, Queue& queue, Inflater& inflater);
+    [[nodiscard]] errc receive(const compressible_piece& piece, Queue& queue, Inflater& inflater,
+                               const time_point& now);
 
     /// Takes a piece of a control frame.
     ///
@@ -6170,6 +6190,15 @@ public:
         return state_ != fragment_state::between || inside_frame_;
     }
 
+    /// When the message that has begun must be complete; `never` where nothing of it piles up.
+    template <class Queue>
+    [[nodiscard]] time_point deadline(const Queue& queue) const noexcept {
+        if (!inside_message() || queue.paused() || gives_pieces(queue)) return never;
+        return after(begun_, limits_.time);
+    }
+    /// Reading goes on after a pause: the message that has begun has all its time again.
+    void resume(time_point now) noexcept { begun_ = now; }
+
     /// Messages that were complete.
     [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
 
@@ -6183,7 +6212,8 @@ private:
     static constexpr std::uint64_t trust = 16;
 
     template <class Queue>
-    SANSOCKET_NOINLINE errc receive_slowly(const frame_piece& piece, Queue& queue);
+    SANSOCKET_NOINLINE errc receive_slowly(const frame_piece& piece, Queue& queue,
+                                           const time_point& now);
     template <class Queue>
     errc begin_frame(const frame_piece& piece, Queue& queue, std::uint64_t most,
                      std::uint64_t made);
@@ -6201,6 +6231,16 @@ private:
         if constexpr (requires { Queue::max_message; })
             return (std::min)(limits_.size, std::uint64_t{Queue::max_message});
         else return limits_.size;
+    }
+    // Of a message whose pieces are taken as they come, the time begins with each.
+    template <class Queue>
+    void note_time(const Queue& queue, time_point now) noexcept {
+        if (!inside_message() || gives_pieces(queue)) begun_ = now;
+    }
+    template <class Queue>
+    static bool gives_pieces(const Queue& queue) noexcept {
+        if constexpr (requires { queue.gives_pieces(); }) return queue.gives_pieces();
+        else return false;
     }
     bool must_be_utf8() const noexcept {
         return kind_ == message_kind::text && limits_.validate_utf8;
@@ -6220,6 +6260,7 @@ private:
     std::uint64_t size_ = 0;         // bytes of the message, as its frames' headers announce them
     std::uint64_t fragments_ = 0;    // frames of the message
     message_limits limits_;
+    time_point begun_{};  // of the message, its time
     std::uint64_t count_ = 0;
     // Of a control frame that came in pieces: most never do.
     std::unique_ptr<std::array<std::byte, max_control_payload>> control_;
@@ -6237,13 +6278,14 @@ constexpr std::optional<fragment_state> message_reader<Role>::next(fragment_stat
 
 template <role Role>
 template <class Queue>
-SANSOCKET_ALWAYS_INLINE errc message_reader<Role>::receive(const frame_piece& piece, Queue& queue) {
+SANSOCKET_ALWAYS_INLINE errc message_reader<Role>::receive(const frame_piece& piece, Queue& queue,
+                                                           const time_point& now) {
     const bool whole = piece.first && piece.last && piece.fin;
     if (!whole || piece.opcode == opcode::continuation || state_ != fragment_state::between)
         [[unlikely]]
-        return receive_slowly(piece, queue);
+        return receive_slowly(piece, queue, now);
     if constexpr (requires { Queue::copies; })
-        if (piece.payload.size() >= straight_into_queue) return receive_slowly(piece, queue);
+        if (piece.payload.size() >= straight_into_queue) return receive_slowly(piece, queue, now);
     if (piece.payload.size() > most<Queue>()) [[unlikely]]
         return errc::message_too_big;
     const bool text = piece.opcode == opcode::text;
@@ -6257,7 +6299,9 @@ SANSOCKET_ALWAYS_INLINE errc message_reader<Role>::receive(const frame_piece& pi
 
 template <role Role>
 template <class Queue>
-errc message_reader<Role>::receive_slowly(const frame_piece& piece, Queue& queue) {
+errc message_reader<Role>::receive_slowly(const frame_piece& piece, Queue& queue,
+                                          const time_point& now) {
+    note_time(queue, now);
     errc ec = piece.first ? begin_frame(piece, queue, most<Queue>(), 0) : errc::ok;
     if (ec == errc::ok && !piece.payload.empty()) ec = append(piece, queue);
     if (ec == errc::ok && piece.last) ec = end_frame(queue);
@@ -6268,10 +6312,11 @@ errc message_reader<Role>::receive_slowly(const frame_piece& piece, Queue& queue
 template <role Role>
 template <class Queue, class Inflater>
 errc message_reader<Role>::receive(const compressible_piece& piece, Queue& queue,
-                                   Inflater& inflater) {
+                                   Inflater& inflater, const time_point& now) {
     const bool begins = piece.first && piece.compressed;
     if (!begins && !inflater.inside()) [[likely]]
-        return receive(static_cast<const frame_piece&>(piece), queue);
+        return receive(static_cast<const frame_piece&>(piece), queue, now);
+    note_time(queue, now);
     const auto valid = [this](std::span<const std::byte> made) {
         return !must_be_utf8() || (utf8_.complete() && is_ascii(made)) || utf8_.receive(made);
     };
@@ -8630,7 +8675,7 @@ private:
     struct unless_done {
         connection& c;
         bool done = false;
-        ~unless_done() {
+        SANSOCKET_ALWAYS_INLINE ~unless_done() {
             if (!done) c.give_up(errc::aborted);
         }
     };
@@ -8949,8 +8994,9 @@ SANSOCKET_ALWAYS_INLINE void connection<Role, Queue, Keys, Diagnostics, Deflate>
         }
     }
     errc ec{};
-    if constexpr (deflates) ec = messages_.receive(piece, queue_, inflater_);
-    else ec = messages_.receive(piece, queue_);
+    if constexpr (deflates)
+        ec = messages_.receive(piece, queue_, inflater_, keepalive_.last_received());
+    else ec = messages_.receive(piece, queue_, keepalive_.last_received());
     if (ec != errc::ok) [[unlikely]]
         fail(ec, now);
 }
@@ -9132,20 +9178,30 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now
             end(opening() ? unless_refused(errc::opening_timeout) : errc::close_timeout);
         return;
     }
-    if (!queue_.paused()) keepalive_.resume(now);
+    if (keepalive_.state() == keepalive_state::suspended && !queue_.paused()) {
+        keepalive_.resume(now);
+        messages_.resume(now);
+    }
     const auto [ping, ec] = keepalive_.advance(now, !out_.empty());
     if (ping) {
         shrink();  // so long a silence is idleness
         if (out_.push_control(opcode::ping, keepalive_.payload(), key_source()()) == errc::ok)
             ++counters_.pings_sent;
     }
-    if (ec != errc::ok) give_up(ec);
+    if (ec != errc::ok) return give_up(ec);
+    if (close_.state() != close_state::open || now < messages_.deadline(queue_)) return;
+    unless_done given_up{*this};
+    fail(errc::message_too_slow, now);
+    given_up.done = true;
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 time_point connection<Role, Queue, Keys, Diagnostics, Deflate>::next_deadline() const noexcept {
     if (keepalive_.state() == keepalive_state::suspended && !queue_.paused()) return immediately;
-    return (std::min)(shutdown_.deadline(), keepalive_.next_deadline(!out_.empty()));
+    time_point due = (std::min)(shutdown_.deadline(), keepalive_.next_deadline(!out_.empty()));
+    if (messages_.inside_message() && close_.state() == close_state::open) [[unlikely]]
+        due = (std::min)(due, messages_.deadline(queue_));
+    return due;
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>

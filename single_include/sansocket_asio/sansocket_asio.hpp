@@ -222,6 +222,7 @@ enum class errc : std::uint8_t {
     // limits: within the RFC, past an option
     message_too_big,     // 10.4
     too_many_fragments,  // 10.4
+    message_too_slow,    // 10.4
     queue_full,          // 10.4
     deflate_work,        // 10.4
     deflate_memory,      // 10.4
@@ -364,6 +365,7 @@ inline constexpr auto error_table = std::to_array<error_row>({
     // limits: within the RFC, past an option
     {errc::message_too_big, error_kind::limit, close_code::message_too_big, "a message is larger than the limit"},
     {errc::too_many_fragments, error_kind::limit, close_code::policy_violation, "a message is cut into more fragments than its size allows"},
+    {errc::message_too_slow, error_kind::limit, close_code::policy_violation, "a message takes longer to arrive than the limit"},
     {errc::queue_full, error_kind::limit, close_code::policy_violation, "the message queue is full"},
     {errc::deflate_work, error_kind::limit, close_code::policy_violation, "a compressed message has too many deflate blocks for its size"},
     {errc::deflate_memory, error_kind::limit, close_code::internal_error, "there is no memory to decompress with"},
@@ -731,6 +733,155 @@ std::shared_ptr<message_handler> make_message_handler(Handler&& handler) {
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_MESSAGE_HANDLER_HPP
 
+// ==== sansocket_asio/when_full.hpp ===============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
+// when_full.hpp
+//
+// What becomes of messages for a peer that takes them more slowly than they are
+// made: how many may wait for it, which of them go where nobody is to wait, and
+// how many went.
+
+namespace sansocket_asio {
+
+/// What becomes of a message that there is no room for. `async_send` is what waits.
+enum class when_full : std::uint8_t {
+    drop_new,  ///< It is not sent: errc::backpressure.
+    /// The oldest message of that kind that the connection has not taken makes room for it: the newest
+    /// win. For what replaces what came before: positions, prices.
+    drop_old,
+    /// It is not sent, and the connection is closed with 1008, "policy violation": errc::backpressure.
+    close,
+};
+
+/// What may wait in front of a connection's send queue, which has limits of its own.
+struct backlog_limits {
+    /// Bytes of payload, and 64 for each message, at which no further one is taken. One that is taken
+    /// may pass it. Default 1 MiB.
+    std::size_t bytes = std::size_t{1} << 20U;
+    /// Messages at which no further one is taken. Default 4096.
+    std::size_t count = 4096;
+};
+
+/// Which of a connection's sends may wait for room at a time: `async_send` and its kind.
+struct sender_limits {
+    /// Bytes of the messages given to those that wait at which no further one does. One that does may
+    /// pass it. What is not given, but stays the caller's, does not count. Default 16 MiB.
+    std::size_t bytes = std::size_t{16} << 20U;
+    /// Sends that wait at which no further one does. 0: none ever waits. Default 16384.
+    std::size_t count = 16384;
+};
+
+/// How often `when_full` was applied.
+struct drop_counters {
+    std::uint64_t dropped_new = 0;  ///< Messages not sent for want of room.
+    std::uint64_t dropped_old = 0;  ///< Messages that made room for newer ones.
+    std::uint64_t closed = 0;       ///< Closes with 1008: of one connection, 0 or 1.
+
+    /// Adds those of another.
+    drop_counters& operator+=(const drop_counters& other) noexcept {
+        dropped_new += other.dropped_new;
+        dropped_old += other.dropped_old;
+        closed += other.closed;
+        return *this;
+    }
+};
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
+
+// ==== sansocket/wire/time.hpp ====================================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
+// time.hpp
+//
+// The library's words for time. It never asks a clock: who calls says what time
+// it is, on any clock that does not go back, as points of std::chrono::steady_clock.
+
+namespace sansocket {
+
+/// A moment, as the caller tells it.
+using time_point = std::chrono::steady_clock::time_point;
+
+/// A span of time.
+using duration = std::chrono::steady_clock::duration;
+
+/// No deadline.
+inline constexpr time_point never = (time_point::max)();
+
+/// A deadline that has passed whatever the time is.
+inline constexpr time_point immediately = (time_point::min)();
+
+/// `now + span`, or `never` where `span` is 0 or would pass it.
+[[nodiscard]] constexpr time_point after(time_point now, duration span) noexcept {
+    if (span <= duration::zero() || (now >= time_point{} && span >= never - now)) return never;
+    return now + span;
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
+
+// ==== sansocket_asio/detail/sender_line.hpp ======================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SENDER_LINE_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SENDER_LINE_HPP
+// sender_line.hpp
+//
+// Those that wait for room to send, in order: each with a timer that wakes it, and
+// the bytes that it was given, which are limited in all.
+
+namespace sansocket_asio::detail {
+
+// Where in the line of those that wait for room.
+enum class line : std::uint8_t { front, back };
+
+template <class Timer>
+class sender_line {
+    struct sender {
+        sender(const typename Timer::executor_type& executor, std::size_t given)
+            : timer(executor, sansocket::never), bytes(given) {}
+        Timer timer;
+        std::size_t bytes;
+    };
+
+public:
+    using place = typename std::list<sender>::iterator;
+
+    void limit(const sender_limits& limits) noexcept { limits_ = limits; }
+    bool empty() const noexcept { return senders_.empty(); }
+    // Whether one more may wait.
+    bool has_room() const noexcept {
+        return senders_.size() < limits_.count && bytes_ < limits_.bytes;
+    }
+    bool is_first(place at) noexcept { return at == senders_.begin(); }
+
+    // `given`: bytes that count towards the limit.
+    place add(line where, const typename Timer::executor_type& executor, std::size_t given) {
+        const auto before = where == line::front ? senders_.begin() : senders_.end();
+        const auto at = senders_.emplace(before, executor, given);
+        bytes_ += given;
+        return at;
+    }
+    void remove(place at) noexcept {
+        bytes_ -= at->bytes;
+        senders_.erase(at);
+    }
+
+    void wake_first() {
+        if (!empty()) senders_.front().timer.cancel();
+    }
+    void wake_all() {
+        for (auto& s : senders_) s.timer.cancel();
+    }
+
+private:
+    std::list<sender> senders_;
+    std::size_t bytes_ = 0;
+    sender_limits limits_;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SENDER_LINE_HPP
+
 // ==== sansocket/detail/config.hpp ================================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_CONFIG_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_DETAIL_CONFIG_HPP
@@ -996,37 +1147,6 @@ enum class role : std::uint8_t { client, server };
 
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_ROLE_HPP
-
-// ==== sansocket/wire/time.hpp ====================================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
-// time.hpp
-//
-// The library's words for time. It never asks a clock: who calls says what time
-// it is, on any clock that does not go back, as points of std::chrono::steady_clock.
-
-namespace sansocket {
-
-/// A moment, as the caller tells it.
-using time_point = std::chrono::steady_clock::time_point;
-
-/// A span of time.
-using duration = std::chrono::steady_clock::duration;
-
-/// No deadline.
-inline constexpr time_point never = (time_point::max)();
-
-/// A deadline that has passed whatever the time is.
-inline constexpr time_point immediately = (time_point::min)();
-
-/// `now + span`, or `never` where `span` is 0 or would pass it.
-[[nodiscard]] constexpr time_point after(time_point now, duration span) noexcept {
-    if (span <= duration::zero() || (now >= time_point{} && span >= never - now)) return never;
-    return now + span;
-}
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
 
 // ==== sansocket/machine/transport_shutdown.hpp ===================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_MACHINE_TRANSPORT_SHUTDOWN_HPP
@@ -4781,8 +4901,11 @@ struct keepalive_options {
     /// Silence that ends the connection with errc::idle_timeout; Pongs are no silence. Default off.
     duration idle_timeout = duration::zero();
     /// Time in which the transport takes none of the output waiting that ends the connection with
-    /// errc::write_timeout. Default off.
-    duration write_timeout = duration::zero();
+    /// errc::write_timeout; noticed within twice that time. Whoever takes any of it, however slowly,
+    /// begins it anew, as far as the transport shows that: Linux says that a socket takes more once a
+    /// third of its buffer is free. A peer that reads nothing for so long on purpose needs more, or 0.
+    /// Default 30 seconds.
+    duration write_timeout = std::chrono::seconds{30};
 };
 
 /// Where the check on the peer stands.
@@ -4811,7 +4934,7 @@ public:
     /// The connection opened.
     void start(time_point now) noexcept {
         state_ = keepalive_state::quiet;
-        heard_ = told_ = now;
+        heard_ = told_ = written_ = now;
     }
     /// It is closing: nothing runs any more.
     void stop() noexcept { state_ = keepalive_state::stopped; }
@@ -4839,7 +4962,10 @@ public:
     void told(time_point now) noexcept { told_ = now; }
 
     /// The transport took output, or none waits.
-    void written(bool waiting, time_point now) noexcept { write_since_ = waiting ? now : never; }
+    void written(bool waiting, time_point now) noexcept {
+        written_ = now;
+        stalls_ = waiting;
+    }
 
     /// Time has passed. `waiting`: output waits for the transport.
     [[nodiscard]] action advance(time_point now, bool waiting) noexcept;
@@ -4855,13 +4981,15 @@ public:
         return round_trip_ < duration::zero() ? std::nullopt : std::optional{round_trip_};
     }
     /// When the last byte came, the connection opened, or reading went on.
-    [[nodiscard]] time_point last_received() const noexcept { return heard_; }
+    [[nodiscard]] const time_point& last_received() const noexcept { return heard_; }
     /// From then to the last time that was told; 0 before the first byte.
     [[nodiscard]] duration silence() const noexcept {
         return heard_ == time_point{} ? duration::zero() : told_ - heard_;
     }
     /// Since when the transport has taken none of the output waiting, as far as was told; or `never`.
-    [[nodiscard]] time_point write_stalled_since() const noexcept { return write_since_; }
+    [[nodiscard]] time_point write_stalled_since() const noexcept {
+        return stalls_ ? written_ : never;
+    }
 
 private:
     bool awaits_pong() const noexcept {
@@ -4873,11 +5001,12 @@ private:
     keepalive_state state_ = keepalive_state::stopped;
     // Facts that decide no transition.
     bool unanswered_ = false;  // the last Ping
+    bool stalls_ = false;  // output waits untaken since `written_`, as far as was told
     keepalive_options options_;
     time_point heard_{};
     time_point told_{};
     time_point pinged_{};
-    time_point write_since_ = never;
+    time_point written_{};  // no output waited untaken before
     std::uint64_t number_ = 0;
     duration round_trip_{-1};  // negative: none was measured
 };
@@ -4900,8 +5029,7 @@ inline std::optional<duration> keepalive::pong(std::span<const std::byte> payloa
 }
 
 inline keepalive::action keepalive::advance(time_point now, bool waiting) noexcept {
-    if (!waiting) write_since_ = never;
-    else if (write_since_ == never) write_since_ = now;
+    if (!waiting || !stalls_) written(waiting, now);  // a send tells no time: it counts from here
     if (state_ == keepalive_state::stopped) return {};
     if (now >= write_deadline(waiting)) return {false, errc::write_timeout};
     if (state_ == keepalive_state::suspended) return {};
@@ -4934,8 +5062,7 @@ inline time_point keepalive::ping_deadline() const noexcept {
 }
 
 inline time_point keepalive::write_deadline(bool waiting) const noexcept {
-    if (!waiting || options_.write_timeout <= duration::zero()) return never;
-    return write_since_ == never ? immediately : after(write_since_, options_.write_timeout);
+    return waiting ? after(written_, options_.write_timeout) : never;
 }
 
 }  // namespace sansocket
@@ -5570,6 +5697,7 @@ concept poppable_message_queue = message_queue_for_connection<Q> && detail::has_
 /// |---|---|
 /// | `pop_piece() -> std::optional<message_piece_view>` | what is there of the oldest message, valid until the next call; or nothing. The room is given back |
 /// | `piece_ready()` | whether it would give something |
+/// | `gives_pieces()`, optional | whether the last call was no `pop` that found nothing: the time of a message is limited otherwise |
 ///
 /// From a `pop_piece` to a `pop` that finds nothing, `paused()` may be true while a message is
 /// unfinished, and is false once its pieces were taken.
@@ -5747,6 +5875,8 @@ public:
     ///
     /// @return a view that stays valid as that of `pop` does; nothing where no byte is there.
     [[nodiscard]] std::optional<message_piece_view> pop_piece() noexcept;
+    /// Whether messages are taken in pieces: nothing of an unfinished one piles up over the high mark.
+    [[nodiscard]] bool gives_pieces() const noexcept { return streams_; }
     /// Whether `pop_piece` would give something.
     [[nodiscard]] bool piece_ready() const noexcept {
         return size() != 0 || (partial_ != none && unfinished() != 0);
@@ -6260,7 +6390,7 @@ private:
 // message_reader.hpp
 //
 // Pieces of frames into messages: the order of fragments, text that must be
-// UTF-8 from its first byte on, and what a message may cost. RFC 6455 5.4, 5.6,
+// UTF-8 from its first byte on, and what a message may cost, in time too. RFC 6455 5.4, 5.6,
 // 6.2, 8.1, 10.4.
 //
 // Control frames may stand between the fragments of a message and leave the
@@ -6287,6 +6417,12 @@ struct message_limits {
     /// the connection with 1008: a flood of empty or tiny ones ends soon, and 4 MiB in pieces of 64
     /// bytes pass. 0 takes any number. Default 32 bytes.
     std::uint64_t bytes_per_fragment = 32;
+    /// Time from a message's first frame to its end. What has come is held meanwhile, so one that takes
+    /// longer, however steadily it comes, fails the connection with errc::message_too_slow, 1008. It
+    /// does not run while this endpoint is not reading, nor where pieces are taken as they come
+    /// (`pop_piece`), for nothing piles up then. 0: no limit. Default 10 minutes, in which 16 MiB come
+    /// at 28 KB a second; where messages may be larger, raise it with `size`.
+    duration time = std::chrono::minutes{10};
     /// Whether text is checked to be UTF-8. 8.1 demands it; switch it off only where whoever takes
     /// the messages checks them. Default on.
     bool validate_utf8 = true;
@@ -6306,21 +6442,23 @@ public:
     [[nodiscard]] static constexpr std::optional<fragment_state> next(fragment_state from,
                                                                       opcode op, bool fin) noexcept;
 
-    /// Takes a piece of a data frame and puts what it completes into `queue`.
+    /// Takes a piece of a data frame, which came at `now`, and puts what it completes into `queue`.
     ///
     /// @return success; errc::unexpected_continuation, errc::expected_continuation (5.4);
     ///         errc::message_too_big, errc::too_many_fragments (10.4); errc::invalid_utf8 at the first
     ///         byte that cannot stand there (8.1); errc::queue_full where the queue had no room.
     ///         After an error the unfinished message is gone from the queue.
     template <class Queue>
-    [[nodiscard]] SANSOCKET_ALWAYS_INLINE errc receive(const frame_piece& piece, Queue& queue);
+    [[nodiscard]] SANSOCKET_ALWAYS_INLINE errc receive(const frame_piece& piece, Queue& queue,
+                                                       const time_point& now);
 
     /// The same where a message may be compressed: `inflater` decompresses it into `queue`. Sizes
     /// are those of what comes out. RFC 7692 6.2.
     ///
     /// @return also what `message_inflater` names.
     template <class Queue, class Inflater>
-    [[nodiscard]] errc receive(const compressible_piece& piece, Queue& queue, Inflater& inflater);
+    [[nodiscard]] errc receive(const compressible_piece& piece, Queue& queue, Inflater& inflater,
+                               const time_point& now);
 
     /// Takes a piece of a control frame.
     ///
@@ -6344,6 +6482,15 @@ public:
         return state_ != fragment_state::between || inside_frame_;
     }
 
+    /// When the message that has begun must be complete; `never` where nothing of it piles up.
+    template <class Queue>
+    [[nodiscard]] time_point deadline(const Queue& queue) const noexcept {
+        if (!inside_message() || queue.paused() || gives_pieces(queue)) return never;
+        return after(begun_, limits_.time);
+    }
+    /// Reading goes on after a pause: the message that has begun has all its time again.
+    void resume(time_point now) noexcept { begun_ = now; }
+
     /// Messages that were complete.
     [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
 
@@ -6357,7 +6504,8 @@ private:
     static constexpr std::uint64_t trust = 16;
 
     template <class Queue>
-    SANSOCKET_NOINLINE errc receive_slowly(const frame_piece& piece, Queue& queue);
+    SANSOCKET_NOINLINE errc receive_slowly(const frame_piece& piece, Queue& queue,
+                                           const time_point& now);
     template <class Queue>
     errc begin_frame(const frame_piece& piece, Queue& queue, std::uint64_t most,
                      std::uint64_t made);
@@ -6375,6 +6523,16 @@ private:
         if constexpr (requires { Queue::max_message; })
             return (std::min)(limits_.size, std::uint64_t{Queue::max_message});
         else return limits_.size;
+    }
+    // Of a message whose pieces are taken as they come, the time begins with each.
+    template <class Queue>
+    void note_time(const Queue& queue, time_point now) noexcept {
+        if (!inside_message() || gives_pieces(queue)) begun_ = now;
+    }
+    template <class Queue>
+    static bool gives_pieces(const Queue& queue) noexcept {
+        if constexpr (requires { queue.gives_pieces(); }) return queue.gives_pieces();
+        else return false;
     }
     bool must_be_utf8() const noexcept {
         return kind_ == message_kind::text && limits_.validate_utf8;
@@ -6394,6 +6552,7 @@ private:
     std::uint64_t size_ = 0;         // bytes of the message, as its frames' headers announce them
     std::uint64_t fragments_ = 0;    // frames of the message
     message_limits limits_;
+    time_point begun_{};  // of the message, its time
     std::uint64_t count_ = 0;
     // Of a control frame that came in pieces: most never do.
     std::unique_ptr<std::array<std::byte, max_control_payload>> control_;
@@ -6411,13 +6570,14 @@ constexpr std::optional<fragment_state> message_reader<Role>::next(fragment_stat
 
 template <role Role>
 template <class Queue>
-SANSOCKET_ALWAYS_INLINE errc message_reader<Role>::receive(const frame_piece& piece, Queue& queue) {
+SANSOCKET_ALWAYS_INLINE errc message_reader<Role>::receive(const frame_piece& piece, Queue& queue,
+                                                           const time_point& now) {
     const bool whole = piece.first && piece.last && piece.fin;
     if (!whole || piece.opcode == opcode::continuation || state_ != fragment_state::between)
         [[unlikely]]
-        return receive_slowly(piece, queue);
+        return receive_slowly(piece, queue, now);
     if constexpr (requires { Queue::copies; })
-        if (piece.payload.size() >= straight_into_queue) return receive_slowly(piece, queue);
+        if (piece.payload.size() >= straight_into_queue) return receive_slowly(piece, queue, now);
     if (piece.payload.size() > most<Queue>()) [[unlikely]]
         return errc::message_too_big;
     const bool text = piece.opcode == opcode::text;
@@ -6431,7 +6591,9 @@ SANSOCKET_ALWAYS_INLINE errc message_reader<Role>::receive(const frame_piece& pi
 
 template <role Role>
 template <class Queue>
-errc message_reader<Role>::receive_slowly(const frame_piece& piece, Queue& queue) {
+errc message_reader<Role>::receive_slowly(const frame_piece& piece, Queue& queue,
+                                          const time_point& now) {
+    note_time(queue, now);
     errc ec = piece.first ? begin_frame(piece, queue, most<Queue>(), 0) : errc::ok;
     if (ec == errc::ok && !piece.payload.empty()) ec = append(piece, queue);
     if (ec == errc::ok && piece.last) ec = end_frame(queue);
@@ -6442,10 +6604,11 @@ errc message_reader<Role>::receive_slowly(const frame_piece& piece, Queue& queue
 template <role Role>
 template <class Queue, class Inflater>
 errc message_reader<Role>::receive(const compressible_piece& piece, Queue& queue,
-                                   Inflater& inflater) {
+                                   Inflater& inflater, const time_point& now) {
     const bool begins = piece.first && piece.compressed;
     if (!begins && !inflater.inside()) [[likely]]
-        return receive(static_cast<const frame_piece&>(piece), queue);
+        return receive(static_cast<const frame_piece&>(piece), queue, now);
+    note_time(queue, now);
     const auto valid = [this](std::span<const std::byte> made) {
         return !must_be_utf8() || (utf8_.complete() && is_ascii(made)) || utf8_.receive(made);
     };
@@ -8804,7 +8967,7 @@ private:
     struct unless_done {
         connection& c;
         bool done = false;
-        ~unless_done() {
+        SANSOCKET_ALWAYS_INLINE ~unless_done() {
             if (!done) c.give_up(errc::aborted);
         }
     };
@@ -9123,8 +9286,9 @@ SANSOCKET_ALWAYS_INLINE void connection<Role, Queue, Keys, Diagnostics, Deflate>
         }
     }
     errc ec{};
-    if constexpr (deflates) ec = messages_.receive(piece, queue_, inflater_);
-    else ec = messages_.receive(piece, queue_);
+    if constexpr (deflates)
+        ec = messages_.receive(piece, queue_, inflater_, keepalive_.last_received());
+    else ec = messages_.receive(piece, queue_, keepalive_.last_received());
     if (ec != errc::ok) [[unlikely]]
         fail(ec, now);
 }
@@ -9306,20 +9470,30 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now
             end(opening() ? unless_refused(errc::opening_timeout) : errc::close_timeout);
         return;
     }
-    if (!queue_.paused()) keepalive_.resume(now);
+    if (keepalive_.state() == keepalive_state::suspended && !queue_.paused()) {
+        keepalive_.resume(now);
+        messages_.resume(now);
+    }
     const auto [ping, ec] = keepalive_.advance(now, !out_.empty());
     if (ping) {
         shrink();  // so long a silence is idleness
         if (out_.push_control(opcode::ping, keepalive_.payload(), key_source()()) == errc::ok)
             ++counters_.pings_sent;
     }
-    if (ec != errc::ok) give_up(ec);
+    if (ec != errc::ok) return give_up(ec);
+    if (close_.state() != close_state::open || now < messages_.deadline(queue_)) return;
+    unless_done given_up{*this};
+    fail(errc::message_too_slow, now);
+    given_up.done = true;
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 time_point connection<Role, Queue, Keys, Diagnostics, Deflate>::next_deadline() const noexcept {
     if (keepalive_.state() == keepalive_state::suspended && !queue_.paused()) return immediately;
-    return (std::min)(shutdown_.deadline(), keepalive_.next_deadline(!out_.empty()));
+    time_point due = (std::min)(shutdown_.deadline(), keepalive_.next_deadline(!out_.empty()));
+    if (messages_.inside_message() && close_.state() == close_state::open) [[unlikely]]
+        due = (std::min)(due, messages_.deadline(queue_));
+    return due;
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
@@ -9715,25 +9889,27 @@ struct run_operation {
     }
 };
 
-// Where in the line of those that wait for room.
-enum class line : std::uint8_t { front, back };
-
-// Room for what `Send` sends. Senders that wait go on in the order in which they came.
+// Room for what `Send` sends. Senders that wait go on in the order in which they came; where too many
+// do, no other begins to, but for the adapter's own.
 template <class Send, class Session>
 struct send_operation {
     using result = void;
 
-    Send send;  // errc(connection&)
+    Send send;                           // errc(connection&)
+    std::optional<std::size_t> given{};  // bytes that it holds; nothing: the adapter's own
     std::optional<typename Session::place> place{};
 
-    auto& timer(Session&) const noexcept { return **place; }
+    auto& timer(Session&) const noexcept { return (*place)->timer; }
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
         const bool open = s.core_->state() == sansocket::connection_state::open;
         sansocket::errc ec = sansocket::errc::backpressure;
         if (!open || s.is_first(place)) ec = attempt(s);
         if (waits(ec)) {
-            if (!place) place = s.line_up(line::back);
+            if (!place) {
+                if (given && !s.senders().has_room()) return sansocket::errc::backpressure;
+                place = s.line_up(line::back, given.value_or(0));
+            }
             return std::nullopt;
         }
         leave(s);
@@ -9771,7 +9947,7 @@ struct append_operation {
     bool at_once = false;   // whether there is nothing to wait for
     std::optional<typename Session::place> place{};
 
-    auto& timer(Session&) const noexcept { return **place; }
+    auto& timer(Session&) const noexcept { return (*place)->timer; }
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
         if (!place && s.appending_) return sansocket::errc::operation_in_progress;
@@ -9898,54 +10074,6 @@ struct shutdown_operation {
 
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OPERATIONS_HPP
-
-// ==== sansocket_asio/when_full.hpp ===============================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
-// when_full.hpp
-//
-// What becomes of messages for a peer that takes them more slowly than they are
-// made, where nobody is to wait for it: which of them go, within what limits,
-// and how many went.
-
-namespace sansocket_asio {
-
-/// What becomes of a message that there is no room for. `async_send` is what waits.
-enum class when_full : std::uint8_t {
-    drop_new,  ///< It is not sent: errc::backpressure.
-    /// The oldest message of that kind that the connection has not taken makes room for it: the newest
-    /// win. For what replaces what came before: positions, prices.
-    drop_old,
-    /// It is not sent, and the connection is closed with 1008, "policy violation": errc::backpressure.
-    close,
-};
-
-/// What may wait in front of a connection's send queue, which has limits of its own.
-struct backlog_limits {
-    /// Bytes of payload, and 64 for each message, at which no further one is taken. One that is taken
-    /// may pass it. Default 1 MiB.
-    std::size_t bytes = std::size_t{1} << 20U;
-    /// Messages at which no further one is taken. Default 4096.
-    std::size_t count = 4096;
-};
-
-/// How often `when_full` was applied.
-struct drop_counters {
-    std::uint64_t dropped_new = 0;  ///< Messages not sent for want of room.
-    std::uint64_t dropped_old = 0;  ///< Messages that made room for newer ones.
-    std::uint64_t closed = 0;       ///< Closes with 1008: of one connection, 0 or 1.
-
-    /// Adds those of another.
-    drop_counters& operator+=(const drop_counters& other) noexcept {
-        dropped_new += other.dropped_new;
-        dropped_old += other.dropped_old;
-        closed += other.closed;
-        return *this;
-    }
-};
-
-}  // namespace sansocket_asio
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
 
 // ==== sansocket_asio/detail/outbox.hpp ===========================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OUTBOX_HPP
@@ -12909,8 +13037,8 @@ public:
     using timer_type =
         ::asio::basic_waitable_timer<std::chrono::steady_clock,
                                      ::asio::wait_traits<std::chrono::steady_clock>, executor_type>;
-    // A sender's place in the line of those that wait for room; its timer wakes it.
-    using place = typename std::list<timer_type>::iterator;
+    // A sender's place in the line of those that wait for room.
+    using place = typename sender_line<timer_type>::place;
 
     explicit session(Stream stream) : io_(std::in_place, std::move(stream)) {
         this->watch(context_of(io_->stream.get_executor()));
@@ -12972,22 +13100,23 @@ public:
     void stop_run() noexcept { run_.reset(); }
     bool runs() const noexcept { return !run_.expired(); }
 
+    sender_line<timer_type>& senders() noexcept { return io_->senders; }
     // Whether somebody waits for room to send.
     bool senders_wait() const noexcept { return io_ && !io_->senders.empty(); }
     bool is_first(const std::optional<place>& at) noexcept {
-        return io_->senders.empty() || (at && *at == io_->senders.begin());
+        return io_->senders.empty() || (at && io_->senders.is_first(*at));
     }
-    // `where`: the line's end, or its front.
-    place line_up(line where) {
-        auto& senders = io_->senders;
-        const auto before = where == line::front ? senders.begin() : senders.end();
-        return senders.emplace(before, stream().get_executor(), sansocket::never);
+    void limit_senders(const sender_limits& limits) noexcept {
+        if (io_) io_->senders.limit(limits);
+    }
+    place line_up(line where, std::size_t given = 0) {
+        return io_->senders.add(where, stream().get_executor(), given);
     }
     // Out of the line. The next goes on while there is room.
     void step_out(place at) {
-        io_->senders.erase(at);
+        io_->senders.remove(at);
         if (senders_wait()) {
-            if (!core_->output_full()) wake_first();
+            if (!core_->output_full()) io_->senders.wake_first();
             return;
         }
         wake_others();
@@ -13073,7 +13202,7 @@ private:
         Stream stream;
         timer_type deadline;
         timer_type waiting;
-        std::list<timer_type> senders;  // who waits for room, in order
+        sender_line<timer_type> senders;
     };
     // While there is one, `drive` does nothing: whoever made it drives afterwards.
     struct corked {
@@ -13115,9 +13244,6 @@ private:
     void feed(std::span<std::byte> bytes);
     void arm_timer();
     void wake();
-    void wake_first() noexcept {
-        if (senders_wait()) io_->senders.front().cancel();
-    }
     void wake_senders() noexcept;
     bool brings_something() const noexcept;
     bool may_hand_over() noexcept;
@@ -13367,9 +13493,8 @@ sansocket::errc session<Stream, Connection>::answer() const noexcept {
 template <class Stream, class Connection>
 void session<Stream, Connection>::wake_senders() noexcept {
     if (!senders_wait()) return;
-    if (core_->state() != sansocket::connection_state::open || dropped_)
-        for (auto& sender : io_->senders) sender.cancel();
-    else if (core_->output_drained()) wake_first();
+    if (core_->state() != sansocket::connection_state::open || dropped_) io_->senders.wake_all();
+    else if (core_->output_drained()) io_->senders.wake_first();
 }
 
 // To whoever waits for messages.
@@ -13965,7 +14090,8 @@ class websocket_sends {
 
 public:
     /// Sends a text message. Completes once the connection has taken it, at the latest when there is
-    /// room; `text` must stay as it is until then. errc::text_not_utf8, errc::closing, errc::closed.
+    /// room; `text` must stay as it is until then. errc::text_not_utf8, errc::closing, errc::closed;
+    /// errc::backpressure where it would wait and `sender_limits` say that too many do.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send_text(std::string_view text, Token&& token = Token{}) {
         return async_send(sansocket::message_kind::text, std::as_bytes(std::span{text}),
@@ -13993,18 +14119,20 @@ public:
     /// Sends a message that is given away; a large one is not copied.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send(sansocket::message message, Token&& token = Token{}) {
+        const std::size_t given = message.data.size();
         return send_with(
             [message = std::move(message)](auto& core) mutable {
                 return core.send(std::move(message));  // unchanged if it is not taken
             },
-            std::forward<Token>(token));
+            std::forward<Token>(token), given);
     }
     /// Sends a message that is made once for many connections.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_send(sansocket::prepared_message prepared, Token&& token = Token{}) {
+        const std::size_t given = prepared.payload().size();
         return send_with(
             [prepared = std::move(prepared)](auto& core) { return core.send(prepared); },
-            std::forward<Token>(token));
+            std::forward<Token>(token), given);
     }
     /// Sends a message in frames of at most `send_limits::fragment_bytes`, so that Pings, Pongs and a
     /// Close need not wait for all of it. It is copied, and taken at once.
@@ -14078,6 +14206,11 @@ public:
         if (session()) session()->shared_outbox()->limit(limits);
     }
 
+    /// Limits the sends that wait for room. From now on: what waits already goes on waiting.
+    void limit_senders(const sender_limits& limits) {
+        if (session()) session()->limit_senders(limits);
+    }
+
     /// Completes once what waits to be sent is at or under `send_limits::low_bytes` and no sender
     /// waits; if that is so, at once. Else with what ended the connection. Cancellation, total.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
@@ -14120,9 +14253,10 @@ private:
         return self.change(send);
     }
     template <class Send, class Token>
-    auto send_with(Send send, Token&& token) {
-        return run<void(std::error_code)>(detail::send_operation<Send, Session>{std::move(send)},
-                                          std::forward<Token>(token));
+    auto send_with(Send send, Token&& token, std::size_t given = 0) {
+        return run<void(std::error_code)>(
+            detail::send_operation<Send, Session>{std::move(send), given},
+            std::forward<Token>(token));
     }
     template <class Token>
     auto append(std::span<const std::byte> part, bool fin, Token&& token) {
@@ -14149,8 +14283,8 @@ private:
 // sansocket::connection.
 //
 // One object, one executor: call its functions, and destroy it, on the stream's
-// executor (a strand where several threads run it); `sender()` is for other threads. Any number of sends may
-// wait at a time, one receive may, and close may be called whatever else waits.
+// executor (a strand where several threads run it); `sender()` is for other threads. Many sends may wait at
+// a time (`limit_senders`), one receive may, and close may be called whatever else waits.
 //
 // Per-operation cancellation, total, for each operation:
 //   async_receive, async_receive_some, async_run, async_send_*, async_start,

@@ -358,6 +358,117 @@ TEST_CASE("sending: ten thousand senders learn of the end in bounded steps") {
     CHECK(handlers < 4 * count);
 }
 
+TEST_CASE(
+    "sending: as many sends wait as the limit says, in order, and the others change nothing") {
+    loop l;
+    blocked b(l);
+    b.p.server.limit_senders({.count = 3});
+    asio::cancellation_signal cancel;
+    const result cancelled, first = send(b.p.server, "first");
+    b.p.server.async_send(text("c"), asio::bind_cancellation_slot(cancel.slot(), cancelled));
+    const result second = send(b.p.server, "second"),
+                 refused[2] = {send(b.p.server, "too many"), send(b.p.server, "\xff")};
+    const result shared, ping, parts;
+    b.p.server.async_send(prepared_message("too many"), shared);
+    b.p.server.async_ping(bytes("too many"), ping);
+    b.p.server.async_start(message_kind::text, parts);
+    l.until(parts);
+    for (const auto& r : {refused[0], refused[1], shared, ping, parts})
+        CHECK(r.ec() == errc::backpressure);
+    cancel.emit(asio::cancellation_type::total);
+    l.until(cancelled);
+    CHECK(cancelled.ec() == asio::error::operation_aborted);
+    const result third = send(b.p.server, "third");  // there is one less
+    const result late = send(b.p.server, "too many");
+    l.until(late);
+    CHECK(late.ec() == errc::backpressure);
+    CHECK_FALSE(first.done());
+    b.expect({"first", "second", "third"});
+    l.until(third);
+    for (const auto& r : {first, second, third}) CHECK(!r.ec());
+    b.p.server.abort();
+}
+
+TEST_CASE("sending: the bytes of what was given to those that wait have a limit") {
+    loop l;
+    blocked b(l);
+    b.p.server.limit_senders({.bytes = 100});
+    const std::string half(60, 'h');
+    const auto given = [&] {
+        const result r;
+        b.p.server.async_send(text(half), r);
+        return r;
+    };
+    const std::string not_given(1000, 'm');
+    const result stays_mine = send(b.p.server, not_given);  // of which none counts
+    const result one = given(), passes_it = given(), refused = given();
+    l.until(refused);
+    CHECK(refused.ec() == errc::backpressure);
+    const result drained;
+    b.p.server.async_drain(drained);
+    b.p.peer.read(10 + 16 * 1024 * 1024);
+    b.p.peer.read(4 + 1000 + 2 * (2 + 60));
+    l.until(passes_it);
+    l.until(drained);
+    CHECK((!stays_mine.ec() && !one.ec() && !passes_it.ec()));
+    const result again = given();
+    l.until(again);
+    CHECK(!again.ec());
+    b.p.server.abort();
+}
+
+TEST_CASE("sending: by default, what waits for room does not grow for ever") {
+    loop l;
+    blocked b(l);
+    std::size_t done = 0, refused = 0, all = 0, expected = 0, size = 0;
+    SECTION("in bytes") { all = 64, expected = 64 - 16, size = 1024 * 1024; }
+    SECTION("in number") { all = 20'000, expected = 20'000 - 16'384; }
+    for (std::size_t i = 0; i != all; ++i)
+        b.p.server.async_send(text(std::string(size, 'f')), [&](std::error_code ec) {
+            ++done;
+            refused += ec == errc::backpressure;
+        });
+    l.poll();
+    CHECK(refused == expected);
+    CHECK(done == expected);
+    b.p.server.abort();
+    l.until([&] { return done == all; });
+    CHECK(refused == expected);
+}
+
+TEST_CASE("sending: where no send may wait, the backlog and a message in parts still go on") {
+    loop l;
+    blocked b(l);
+    b.p.server.limit_senders({.count = 0});
+    const auto handle = b.p.server.sender();
+    CHECK(handle.send(text("handle")) == errc::ok);
+    l.poll();
+    CHECK(b.p.server.post(text("posted"), when_full::drop_old) == errc::ok);
+    const result refused = send(b.p.server, "x");
+    l.until(refused);
+    CHECK(refused.ec() == errc::backpressure);
+    const result drained;
+    b.p.server.async_drain(drained);
+    b.expect({"handle", "posted"});
+    l.until(drained);
+    const result alone = send(b.p.server, "alone");
+    l.until(alone);
+    CHECK(!alone.ec());
+    CHECK(b.p.peer.read(7) == to_client(opcode::text, bytes("alone")));
+
+    const result begun, last, in_between;
+    b.p.server.async_start(message_kind::text, begun);
+    l.until(begun);
+    const std::string huge(16 * 1024 * 1024, 'h');
+    b.p.server.async_finish(huge, [&](std::error_code ec, std::size_t) { last(ec); });
+    b.p.server.async_send_text("in between", in_between);
+    l.until(in_between);
+    CHECK(in_between.ec() == errc::backpressure);
+    CHECK_FALSE(last.done());
+    b.p.server.abort();
+    l.until(last);
+}
+
 TEST_CASE("sending: a waiting sender that is refused or cancelled lets the next one go on") {
     loop l;
     blocked b(l);

@@ -6,9 +6,11 @@
 #include <sansocket_asio/server/detail/address_counts.hpp>
 
 #include <asio/awaitable.hpp>
+#include <asio/buffer.hpp>
 #include <asio/ip/address_v6.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
+#include <asio/write.hpp>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -107,6 +109,29 @@ TEST_CASE("server limits: what counts as one address") {
     CHECK(counts.count(from("192.0.2.1")) == 0);
     CHECK(from("2001:db8::1").to_string() == "[2001:db8::1]:4711");
     CHECK(from("::ffff:192.0.2.1").to_string() == "192.0.2.1:4711");
+}
+
+TEST_CASE("server limits: who only sends, and reads nothing of the answers, is not held for ever") {
+    CHECK(sansocket_asio::server_options{}.connection.keepalive.write_timeout == 30s);
+    loop l;
+    sansocket_asio::server_options options;
+    options.connection.keepalive.write_timeout = 150ms;
+    served s(l, options);
+    s.server->on_connection(served::echo);
+    s.listen();
+    raw_peer peer = s.open_peer();
+    byte_vector flood;
+    const auto message = to_server(sansocket::opcode::binary, byte_vector(1024 * 1024));
+    for (int i = 0; i != 64; ++i) flood.insert(flood.end(), message.begin(), message.end());
+    bool cut = false;
+    asio::async_write(peer.socket, asio::buffer(flood),
+                      [&](std::error_code ec, std::size_t) { cut = bool(ec); });
+    l.until([&] { return cut && !s.diary.ends.empty(); });
+    CHECK(s.diary.ends[0].cause == errc::write_timeout);
+    CHECK(s.diary.ends[0].code() == close_code::abnormal);
+    CHECK_FALSE(s.diary.ends[0].clean);
+    l.until([&] { return s.server->counters().open == 0; });  // the handler has returned, too
+    s.stop();
 }
 
 TEST_CASE("server limits: a client that goes, or is out of time, is not decided on any longer") {

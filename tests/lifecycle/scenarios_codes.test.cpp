@@ -203,6 +203,8 @@ TEST_CASE("B52: the end is told exactly once, whatever it is") {
                  CHECK(e.connection.send_text("x") == ok);
                  e.pass(0s), e.receive(frame<Role>(opcode::pong, {})), e.pass(15s);
              }},
+            {message_too_slow,
+             [wait](auto& e) { e.receive(frame<Role>(opcode::text, bytes("x"), false)), wait(e); }},
             {opening_timeout, [wait](auto& e) { wait(e); }, false},
             {end_of_stream, [](auto& e) { e.connection.receive_end(e.now); }, false},
             {aborted, [](auto& e) { e.connection.abort(); }, false},
@@ -225,6 +227,7 @@ TEST_CASE("B52: the end is told exactly once, whatever it is") {
             if (cause == idle_timeout) options.keepalive.idle_timeout = 30s;
             if (cause == idle_timeout) options.keepalive.ping_interval = 1h;
             if (cause == write_timeout) options.keepalive.write_timeout = 15s;
+            if (cause == message_too_slow) options.messages.time = 15s;
             if (cause == refused_by_application)
                 options.decision = sansocket::request_decision::manual;
             watched_endpoint e(options);

@@ -190,6 +190,7 @@ TEST_CASE("B88: a large frame that trickles in proves that the peer lives") {
         sansocket::options options;
         options.keepalive.ping_interval = 1s;
         options.keepalive.pong_timeout = 1s;
+        options.messages.time = 0s;  // the message's own limit, and not about the peer's life
         opened<Role> s(options);
         const std::size_t size = scaled(10 * 1024 * 1024);
         const auto all = frame<Role>(opcode::binary, byte_vector(size));
@@ -203,6 +204,106 @@ TEST_CASE("B88: a large frame that trickles in proves that the peer lives") {
         CHECK(failed == 0);
         CHECK(s.messages().size() == 1);
         s.connection.abort();
+    });
+}
+
+TEST_CASE("B88: by default a message that trickles in has an end of its own, after 10 minutes") {
+    in_both_roles([]<role Role> {
+        for (const bool in_one_frame : {false, true}) {
+            opened<Role> s;
+            s.feed(peers_text<Role>("before"));
+            const auto begun = s.now;
+            const auto all = frame<Role>(opcode::binary, byte_vector(1000));
+            std::size_t at = 0;
+            const auto trickle = [&] {
+                const std::size_t n = at == 0 ? 10 : 1;  // the header at once: it begins with that
+                if (in_one_frame) s.receive(part_of(all, at, n));
+                else
+                    s.receive(
+                        frame<Role>(at == 0 ? opcode::binary : opcode::continuation, {}, false));
+                at += n;
+            };
+            for (trickle(); s.now != begun + 590s; trickle()) {
+                s.pass(10s);
+                REQUIRE(s.connection.state() == connection_state::open);
+            }
+            CHECK(s.sent().empty());  // no Ping: each byte proves life
+            CHECK(s.connection.next_deadline() == begun + 10min);
+            s.now = begun + 10min - 1ms;
+            s.pass(0s);
+            CHECK(s.connection.state() == connection_state::open);
+            s.pass(1ms);
+            CHECK(s.sent() == own_close<Role>(1008, describe(message_too_slow)));
+            check_end(s, 1006, false, message_too_slow);
+            CHECK(s.connection.close_info().incomplete_message == !in_one_frame);
+            CHECK(s.connection.next_deadline() == s.now + 5s);
+            CHECK(s.messages() == texts({"before"}));
+            trickle();
+            CHECK(s.connection.close_info().discarded_bytes != 0);
+            s.pass(5s);
+            CHECK(s.connection.wants_shutdown() == shutdown_request::abort);
+        }
+    });
+}
+
+TEST_CASE("B88: a message's time is its own: none runs between messages, nor once it closes") {
+    in_both_roles([]<role Role> {
+        opened<Role> s;
+        const auto half = frame<Role>(opcode::text, bytes("a"), false);
+        const auto rest = frame<Role>(opcode::continuation, bytes("b"));
+        for (int i = 0; i != 3; ++i) {
+            s.feed(half);
+            for (int j = 0; j != 59; ++j) s.pass(10s), s.receive(frame<Role>(opcode::pong, {}));
+            s.feed(rest);
+            for (int j = 0; j != 100; ++j) s.pass(10s), s.receive(frame<Role>(opcode::pong, {}));
+        }
+        CHECK(s.connection.state() == connection_state::open);
+        CHECK(s.messages() == texts({"ab", "ab", "ab"}));
+
+        sansocket::options slow_to_close;
+        slow_to_close.close_timeout = 1h;
+        slow_to_close.after_close = sansocket::after_close::deliver;
+        opened<Role> closing(slow_to_close);
+        closing.feed(half);
+        CHECK(closing.connection.close(close_code::normal, "", closing.now) == ok);
+        CHECK(closing.connection.next_deadline() == closing.now + 1h);
+        closing.pass(59min);
+        CHECK(closing.connection.state() == connection_state::closing);
+        closing.feed(rest);
+        CHECK(closing.messages() == texts({"ab"}));
+        closing.connection.abort();
+        s.connection.abort();
+    });
+}
+
+TEST_CASE(
+    "B88: a message that is taken in pieces takes as long as it likes, and pauses count not") {
+    in_both_roles_uncut([]<role Role> {
+        sansocket::options options;
+        options.queue.high_bytes = 100;
+        options.keepalive.ping_interval = 0s;
+        opened<Role> s(options);
+        auto& c = s.connection;
+        s.receive(frame<Role>(opcode::binary, bytes("begin"), false));
+        CHECK(c.next_deadline() == s.now + 10min);
+        CHECK(c.messages().pop_piece());
+        CHECK(c.next_deadline() == sansocket::never);
+        for (int i = 0; i != 100; ++i) {
+            s.pass(1h);
+            s.receive(frame<Role>(opcode::continuation, bytes("piece"), false));
+            CHECK(c.messages().pop_piece());
+        }
+        s.receive(frame<Role>(opcode::continuation, byte_vector(100), false));
+        CHECK_FALSE(c.wants_read());
+        s.pass(1h);
+        CHECK(c.next_deadline() == sansocket::never);
+        CHECK_FALSE(c.messages().pop());  // from here on it is wanted whole
+        CHECK(c.next_deadline() == sansocket::immediately);
+        s.pass(0s);
+        CHECK(c.state() == connection_state::open);
+        CHECK(c.next_deadline() == s.now + 10min);
+        s.pass(10min);
+        check_end(s, 1006, false, message_too_slow);
     });
 }
 

@@ -3,6 +3,7 @@
 #include "support/catch.hpp"
 #include "support/hex.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 
@@ -194,16 +195,61 @@ TEST_CASE("keepalive: how long nothing has come, as far as the time was told") {
     CHECK(machine.silence() == 0s);
 }
 
+TEST_CASE("keepalive: by default 30 seconds in which the transport takes nothing end it") {
+    keepalive machine;
+    machine.start(at(0s));
+    machine.written(true, at(1s));
+    machine.suspend();  // only the write timeout runs while nobody reads
+    CHECK(machine.next_deadline(true) == at(31s));
+    CHECK(idle(machine.advance(at(31s) - duration{1}, true)));
+    CHECK(machine.advance(at(31s), true).end == errc::write_timeout);
+}
+
+TEST_CASE("keepalive: a write timeout of 0 is none") {
+    keepalive machine{{0s, 0s, 0s, 0s}};
+    machine.start(at(0s));
+    machine.written(true, at(1s));
+    CHECK(machine.next_deadline(true) == never);
+    CHECK(idle(machine.advance(at(1000h), true)));
+}
+
 TEST_CASE("keepalive: output that the transport does not take ends it") {
     keepalive machine{{0s, 0s, 0s, 5s}};
     machine.start(at(0s));
     CHECK(machine.next_deadline(false) == never);
-    CHECK(machine.next_deadline(true) == immediately);  // to learn the time from which on it waits
+    CHECK(machine.next_deadline(true) == at(5s));  // to learn the time from which on it waits
 
     CHECK(idle(machine.advance(at(10s), true)));
     CHECK(machine.next_deadline(true) == at(15s));
     CHECK(idle(machine.advance(at(15s) - duration{1}, true)));
     CHECK(machine.advance(at(15s), true).end == errc::write_timeout);
+}
+
+TEST_CASE("keepalive: a send tells no time, so that a stall is noticed within twice the timeout") {
+    keepalive machine{{0s, 0s, 0s, 5s}};
+    machine.start(at(0s));
+    machine.written(false, at(10s));
+    CHECK(machine.write_stalled_since() == never);
+    for (const auto sent : {10s, 14s, 40s}) {  // and nothing of it is taken
+        keepalive stalls = machine;
+        const auto looked = (std::max)(at(sent), stalls.next_deadline(true));
+        CHECK(idle(stalls.advance(looked, true)));
+        CHECK(stalls.write_stalled_since() == looked);
+        CHECK(stalls.next_deadline(true) == looked + 5s);
+        CHECK(looked + 5s - at(sent) >= 5s);
+        CHECK(looked + 5s - at(sent) <= 10s);
+        CHECK(stalls.advance(looked + 5s, true).end == errc::write_timeout);
+    }
+}
+
+TEST_CASE("keepalive: who takes a little now and then is never too slow") {
+    keepalive machine;
+    machine.start(at(0s));
+    machine.suspend();
+    for (int i = 1; i != 1000; ++i) {
+        machine.written(true, at(i * 29s));
+        CHECK(idle(machine.advance(at(i * 29s + 28s), true)));
+    }
 }
 
 TEST_CASE("keepalive: output taken in part puts the write timeout off, bytes received do not") {

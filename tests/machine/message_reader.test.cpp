@@ -4,6 +4,7 @@
 #include "support/hex.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -19,8 +20,11 @@ using support::bytes;
 using support::hex;
 using support::text_of;
 using support::operator+;
+using namespace std::chrono_literals;
 
 namespace {
+
+constexpr time_point now{1h};
 
 constexpr masking_key rfc_key{std::byte{0x37}, std::byte{0xfa}, std::byte{0x21}, std::byte{0x3d}};
 
@@ -79,6 +83,14 @@ struct room_recorder : recorder {
     }
 };
 
+// The same, which pauses and gives pieces where a test says so.
+struct slow_recorder : recorder {
+    bool pauses = false;
+    bool streams = false;
+    bool paused() const noexcept { return pauses; }
+    bool gives_pieces() const noexcept { return streams; }
+};
+
 recorder::entry text(std::string s) { return {message_kind::text, std::move(s)}; }
 recorder::entry binary(std::string s) { return {message_kind::binary, std::move(s)}; }
 
@@ -130,7 +142,7 @@ struct bench {
     }
 
     errc take(const frame_piece& piece) {
-        if (!is_control(piece.opcode)) return reader.receive(piece, queue);
+        if (!is_control(piece.opcode)) return reader.receive(piece, queue, now);
         if (const auto payload = reader.receive_control(piece)) control += text_of(*payload) + ";";
         return errc::ok;
     }
@@ -190,7 +202,7 @@ TEST_CASE("message_reader: a whole frame reaches the queue where it lies, unmask
     auto wire = hex("7f9f4d5158");
     recorder queue;
     message_reader<role::server> reader;
-    CHECK(reader.receive(piece_of(opcode::text, true, 5, wire), queue) == errc::ok);
+    CHECK(reader.receive(piece_of(opcode::text, true, 5, wire), queue, now) == errc::ok);
     CHECK(queue.pushed == wire.data());
     CHECK(text_of(wire) == "Hello");
 }
@@ -228,7 +240,7 @@ TEMPLATE_TEST_CASE("message_reader: frames in pieces, cut at each place (5.2)", 
 TEST_CASE("message_reader: inside a frame that has not all come is inside a message") {
     server_bench b;
     byte_vector wire = hex("7f");
-    CHECK(b.reader.receive(piece_of(opcode::text, true, 5, wire), b.queue) == errc::ok);
+    CHECK(b.reader.receive(piece_of(opcode::text, true, 5, wire), b.queue, now) == errc::ok);
     CHECK(b.reader.inside_message());
     CHECK(!b.reader.inside_fragments());
 }
@@ -458,14 +470,15 @@ TEST_CASE("message_reader: a message too big fails at the header that shows it (
     recorder queue;
     message_reader<role::server> reader{{.size = 1000}};
     const std::uint64_t longest = 0x7fffffffffffffff;
-    CHECK(reader.receive(piece_of(opcode::text, false, 0, {}), queue) == errc::ok);
-    CHECK(reader.receive(piece_of(opcode::continuation, true, longest, {}), queue) ==
+    CHECK(reader.receive(piece_of(opcode::text, false, 0, {}), queue, now) == errc::ok);
+    CHECK(reader.receive(piece_of(opcode::continuation, true, longest, {}), queue, now) ==
           errc::message_too_big);
     CHECK(queue.calls == "ba");
 
     recorder other;
     message_reader<role::server> fresh{{.size = 1000}};
-    CHECK(fresh.receive(piece_of(opcode::text, true, 1001, {}), other) == errc::message_too_big);
+    CHECK(fresh.receive(piece_of(opcode::text, true, 1001, {}), other, now) ==
+          errc::message_too_big);
     CHECK(other.calls == "a");
 }
 
@@ -537,6 +550,81 @@ TEST_CASE("message_reader: a budget of no fragments still takes a frame, however
     CHECK(b.receive({opcode::continuation, true, {}}) == errc::too_many_fragments);
 }
 
+namespace {
+
+// A message in parts of one byte, each at its time.
+struct slow_bench {
+    explicit slow_bench(const message_limits& limits) : reader(limits) {}
+    void take(opcode op, bool fin, time_point at) {
+        byte_vector x = bytes("x");
+        REQUIRE(reader.receive(piece_of(op, fin, 1, x), queue, at) == errc::ok);
+    }
+    message_reader<role::client> reader;
+    slow_recorder queue{};
+};
+
+}  // namespace
+
+TEST_CASE("message_reader: a message has so much time from its first frame on, none runs between "
+          "them (10.4)") {
+    slow_bench b({.time = 10s});
+    CHECK(b.reader.deadline(b.queue) == never);
+    b.take(opcode::text, true, now);
+    CHECK(b.reader.deadline(b.queue) == never);
+    for (const auto begins : {now + 1h, now + 2h}) {
+        b.take(opcode::text, false, begins);
+        CHECK(b.reader.deadline(b.queue) == begins + 10s);
+        b.take(opcode::continuation, false, begins + 9s);
+        CHECK(b.reader.deadline(b.queue) == begins + 10s);
+        b.take(opcode::continuation, true, begins + 9s);
+        CHECK(b.reader.deadline(b.queue) == never);
+    }
+    byte_vector large(100'000);
+    const auto part = [&](std::size_t from, std::size_t n, time_point at) {
+        const auto piece = std::span{large}.subspan(from, n);
+        const auto p = piece_of(opcode::binary, true, large.size(), piece, from);
+        REQUIRE(b.reader.receive(p, b.queue, at) == errc::ok);
+    };
+    part(0, 1, now + 3h);  // one frame, in pieces
+    part(1, 50'000, now + 3h + 5s);
+    CHECK(b.reader.deadline(b.queue) == now + 3h + 10s);
+    part(50'001, 49'999, now + 3h + 6s);
+    CHECK(b.reader.deadline(b.queue) == never);
+}
+
+TEST_CASE("message_reader: a message has 10 minutes by default, and no limit where that is 0") {
+    slow_bench usual({});
+    usual.take(opcode::text, false, now);
+    CHECK(usual.reader.deadline(usual.queue) == now + 10min);
+    slow_bench off({.time = 0s});
+    off.take(opcode::text, false, now);
+    CHECK(off.reader.deadline(off.queue) == never);
+}
+
+TEST_CASE("message_reader: the time of a message stops with reading, and begins anew with it") {
+    slow_bench b({.time = 10s});
+    b.take(opcode::text, false, now);
+    b.queue.pauses = true;
+    CHECK(b.reader.deadline(b.queue) == never);
+    b.queue.pauses = false;
+    b.reader.resume(now + 1h);
+    CHECK(b.reader.deadline(b.queue) == now + 1h + 10s);
+    b.take(opcode::continuation, false, now + 1h + 1s);
+    CHECK(b.reader.deadline(b.queue) == now + 1h + 10s);
+}
+
+TEST_CASE("message_reader: a message that is taken in pieces has no limit of time, until it is not "
+          "any more") {
+    slow_bench b({.time = 10s});
+    b.take(opcode::text, false, now);
+    b.queue.streams = true;
+    CHECK(b.reader.deadline(b.queue) == never);
+    b.take(opcode::continuation, false, now + 1h);
+    CHECK(b.reader.deadline(b.queue) == never);
+    b.queue.streams = false;
+    CHECK(b.reader.deadline(b.queue) == now + 1h + 10s);
+}
+
 TEST_CASE("message_reader: room is made at once for a frame of which much has come, and only "
           "then") {
     for (const std::size_t step : {100U, 8192U, 30'000U}) {
@@ -546,8 +634,8 @@ TEST_CASE("message_reader: room is made at once for a frame of which much has co
         for (std::size_t i = 0; i != wire.size(); ++i) wire[i] = std::byte{'x'} ^ rfc_key[i % 4];
         for (std::size_t from = 0; from < wire.size(); from += step) {
             const auto part = std::span{wire}.subspan(from, (std::min)(step, wire.size() - from));
-            REQUIRE(reader.receive(piece_of(opcode::text, true, wire.size(), part, from), queue) ==
-                    errc::ok);
+            REQUIRE(reader.receive(piece_of(opcode::text, true, wire.size(), part, from), queue,
+                                   now) == errc::ok);
         }
         CHECK((queue.messages == std::vector{text(std::string(100'000, 'x'))}));
         CHECK(queue.reserved == (step < 8192 ? 0 : 100'000));
@@ -583,10 +671,11 @@ TEST_CASE("message_reader: who is handed a message is outside it, and may throw 
     asking queue;
     queue.reader = &reader;
     byte_vector a = bytes("a");
-    REQUIRE(reader.receive(piece_of(opcode::text, false, 1, a, 0), queue) == errc::ok);
-    CHECK_THROWS_AS(reader.receive(piece_of(opcode::continuation, true, 1, a, 0), queue), thrown);
+    REQUIRE(reader.receive(piece_of(opcode::text, false, 1, a, 0), queue, now) == errc::ok);
+    CHECK_THROWS_AS(reader.receive(piece_of(opcode::continuation, true, 1, a, 0), queue, now),
+                    thrown);
     CHECK_FALSE(queue.inside);
     CHECK_FALSE(reader.inside_message());
-    CHECK(reader.receive(piece_of(opcode::text, true, 1, a, 0), queue) == errc::ok);
+    CHECK(reader.receive(piece_of(opcode::text, true, 1, a, 0), queue, now) == errc::ok);
     CHECK((queue.messages == std::vector{text("aa"), text("a")}));
 }

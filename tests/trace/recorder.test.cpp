@@ -120,7 +120,7 @@ void live(subject<Role>& s) {
     c.shrink();
     c.messages().clear();
     CHECK_FALSE(c.messages().pop());
-    s.now += 30s;
+    s.now += 25s;
     c.advance(s.now);
     s.sent();
     CHECK(c.close(close_code::normal, "bye", s.now) == errc::ok);
@@ -189,6 +189,7 @@ TEST_CASE("recorder: it goes on where it is moved to; what was moved from is clo
 TEST_CASE("recorder: options, request and policy are in the head") {
     sansocket::options options;
     options.messages.size = 77;
+    options.messages.time = 76s;
     options.queue.low_count = 3;
     options.sending.control_bytes = 99;
     options.sending.fragment_bytes = 98;
@@ -205,6 +206,7 @@ TEST_CASE("recorder: options, request and policy are in the head") {
         REQUIRE(from->error() == trace_error::ok);
         const auto& o = from->head().options;
         CHECK(o.messages.size == 77);
+        CHECK(o.messages.time == 76s);
         CHECK(o.queue.low_count == 3);
         CHECK(o.sending.control_bytes == 99);
         CHECK(o.sending.fragment_bytes == 98);

@@ -57,6 +57,7 @@ static_assert(close_code_for(errc::invalid_utf8) == close_code::invalid_payload)
 static_assert(close_code_for(errc::close_reason_not_utf8) == close_code::invalid_payload);
 static_assert(close_code_for(errc::message_too_big) == close_code::message_too_big);
 static_assert(close_code_for(errc::too_many_fragments) == close_code::policy_violation);
+static_assert(close_code_for(errc::message_too_slow) == close_code::policy_violation);
 static_assert(close_code_for(errc::queue_full) == close_code::policy_violation);
 static_assert(close_code_for(errc::compressed_bit) == close_code::protocol_error);
 static_assert(close_code_for(errc::deflate_corrupt) == close_code::invalid_payload);

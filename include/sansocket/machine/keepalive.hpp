@@ -32,8 +32,11 @@ struct keepalive_options {
     /// Silence that ends the connection with errc::idle_timeout; Pongs are no silence. Default off.
     duration idle_timeout = duration::zero();
     /// Time in which the transport takes none of the output waiting that ends the connection with
-    /// errc::write_timeout. Default off.
-    duration write_timeout = duration::zero();
+    /// errc::write_timeout; noticed within twice that time. Whoever takes any of it, however slowly,
+    /// begins it anew, as far as the transport shows that: Linux says that a socket takes more once a
+    /// third of its buffer is free. A peer that reads nothing for so long on purpose needs more, or 0.
+    /// Default 30 seconds.
+    duration write_timeout = std::chrono::seconds{30};
 };
 
 /// Where the check on the peer stands.
@@ -62,7 +65,7 @@ public:
     /// The connection opened.
     void start(time_point now) noexcept {
         state_ = keepalive_state::quiet;
-        heard_ = told_ = now;
+        heard_ = told_ = written_ = now;
     }
     /// It is closing: nothing runs any more.
     void stop() noexcept { state_ = keepalive_state::stopped; }
@@ -90,7 +93,10 @@ public:
     void told(time_point now) noexcept { told_ = now; }
 
     /// The transport took output, or none waits.
-    void written(bool waiting, time_point now) noexcept { write_since_ = waiting ? now : never; }
+    void written(bool waiting, time_point now) noexcept {
+        written_ = now;
+        stalls_ = waiting;
+    }
 
     /// Time has passed. `waiting`: output waits for the transport.
     [[nodiscard]] action advance(time_point now, bool waiting) noexcept;
@@ -106,13 +112,15 @@ public:
         return round_trip_ < duration::zero() ? std::nullopt : std::optional{round_trip_};
     }
     /// When the last byte came, the connection opened, or reading went on.
-    [[nodiscard]] time_point last_received() const noexcept { return heard_; }
+    [[nodiscard]] const time_point& last_received() const noexcept { return heard_; }
     /// From then to the last time that was told; 0 before the first byte.
     [[nodiscard]] duration silence() const noexcept {
         return heard_ == time_point{} ? duration::zero() : told_ - heard_;
     }
     /// Since when the transport has taken none of the output waiting, as far as was told; or `never`.
-    [[nodiscard]] time_point write_stalled_since() const noexcept { return write_since_; }
+    [[nodiscard]] time_point write_stalled_since() const noexcept {
+        return stalls_ ? written_ : never;
+    }
 
 private:
     bool awaits_pong() const noexcept {
@@ -124,11 +132,12 @@ private:
     keepalive_state state_ = keepalive_state::stopped;
     // Facts that decide no transition.
     bool unanswered_ = false;  // the last Ping
+    bool stalls_ = false;  // output waits untaken since `written_`, as far as was told
     keepalive_options options_;
     time_point heard_{};
     time_point told_{};
     time_point pinged_{};
-    time_point write_since_ = never;
+    time_point written_{};  // no output waited untaken before
     std::uint64_t number_ = 0;
     duration round_trip_{-1};  // negative: none was measured
 };
@@ -151,8 +160,7 @@ inline std::optional<duration> keepalive::pong(std::span<const std::byte> payloa
 }
 
 inline keepalive::action keepalive::advance(time_point now, bool waiting) noexcept {
-    if (!waiting) write_since_ = never;
-    else if (write_since_ == never) write_since_ = now;
+    if (!waiting || !stalls_) written(waiting, now);  // a send tells no time: it counts from here
     if (state_ == keepalive_state::stopped) return {};
     if (now >= write_deadline(waiting)) return {false, errc::write_timeout};
     if (state_ == keepalive_state::suspended) return {};
@@ -185,8 +193,7 @@ inline time_point keepalive::ping_deadline() const noexcept {
 }
 
 inline time_point keepalive::write_deadline(bool waiting) const noexcept {
-    if (!waiting || options_.write_timeout <= duration::zero()) return never;
-    return write_since_ == never ? immediately : after(write_since_, options_.write_timeout);
+    return waiting ? after(written_, options_.write_timeout) : never;
 }
 
 }  // namespace sansocket

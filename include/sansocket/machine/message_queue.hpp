@@ -92,6 +92,8 @@ public:
     ///
     /// @return a view that stays valid as that of `pop` does; nothing where no byte is there.
     [[nodiscard]] std::optional<message_piece_view> pop_piece() noexcept;
+    /// Whether messages are taken in pieces: nothing of an unfinished one piles up over the high mark.
+    [[nodiscard]] bool gives_pieces() const noexcept { return streams_; }
     /// Whether `pop_piece` would give something.
     [[nodiscard]] bool piece_ready() const noexcept {
         return size() != 0 || (partial_ != none && unfinished() != 0);

@@ -167,6 +167,7 @@ concept poppable_message_queue = message_queue_for_connection<Q> && detail::has_
 /// |---|---|
 /// | `pop_piece() -> std::optional<message_piece_view>` | what is there of the oldest message, valid until the next call; or nothing. The room is given back |
 /// | `piece_ready()` | whether it would give something |
+/// | `gives_pieces()`, optional | whether the last call was no `pop` that found nothing: the time of a message is limited otherwise |
 ///
 /// From a `pop_piece` to a `pop` that finds nothing, `paused()` may be true while a message is
 /// unfinished, and is false once its pieces were taken.

@@ -1,7 +1,7 @@
 // message_reader.hpp
 //
 // Pieces of frames into messages: the order of fragments, text that must be
-// UTF-8 from its first byte on, and what a message may cost. RFC 6455 5.4, 5.6,
+// UTF-8 from its first byte on, and what a message may cost, in time too. RFC 6455 5.4, 5.6,
 // 6.2, 8.1, 10.4.
 //
 // Control frames may stand between the fragments of a message and leave the
@@ -22,10 +22,12 @@
 #include <sansocket/wire/masking.hpp>
 #include <sansocket/wire/message.hpp>
 #include <sansocket/wire/role.hpp>
+#include <sansocket/wire/time.hpp>
 #include <sansocket/wire/utf8.hpp>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -48,6 +50,12 @@ struct message_limits {
     /// the connection with 1008: a flood of empty or tiny ones ends soon, and 4 MiB in pieces of 64
     /// bytes pass. 0 takes any number. Default 32 bytes.
     std::uint64_t bytes_per_fragment = 32;
+    /// Time from a message's first frame to its end. What has come is held meanwhile, so one that takes
+    /// longer, however steadily it comes, fails the connection with errc::message_too_slow, 1008. It
+    /// does not run while this endpoint is not reading, nor where pieces are taken as they come
+    /// (`pop_piece`), for nothing piles up then. 0: no limit. Default 10 minutes, in which 16 MiB come
+    /// at 28 KB a second; where messages may be larger, raise it with `size`.
+    duration time = std::chrono::minutes{10};
     /// Whether text is checked to be UTF-8. 8.1 demands it; switch it off only where whoever takes
     /// the messages checks them. Default on.
     bool validate_utf8 = true;
@@ -67,21 +75,23 @@ public:
     [[nodiscard]] static constexpr std::optional<fragment_state> next(fragment_state from,
                                                                       opcode op, bool fin) noexcept;
 
-    /// Takes a piece of a data frame and puts what it completes into `queue`.
+    /// Takes a piece of a data frame, which came at `now`, and puts what it completes into `queue`.
     ///
     /// @return success; errc::unexpected_continuation, errc::expected_continuation (5.4);
     ///         errc::message_too_big, errc::too_many_fragments (10.4); errc::invalid_utf8 at the first
     ///         byte that cannot stand there (8.1); errc::queue_full where the queue had no room.
     ///         After an error the unfinished message is gone from the queue.
     template <class Queue>
-    [[nodiscard]] SANSOCKET_ALWAYS_INLINE errc receive(const frame_piece& piece, Queue& queue);
+    [[nodiscard]] SANSOCKET_ALWAYS_INLINE errc receive(const frame_piece& piece, Queue& queue,
+                                                       const time_point& now);
 
     /// The same where a message may be compressed: `inflater` decompresses it into `queue`. Sizes
     /// are those of what comes out. RFC 7692 6.2.
     ///
     /// @return also what `message_inflater` names.
     template <class Queue, class Inflater>
-    [[nodiscard]] errc receive(const compressible_piece& piece, Queue& queue, Inflater& inflater);
+    [[nodiscard]] errc receive(const compressible_piece& piece, Queue& queue, Inflater& inflater,
+                               const time_point& now);
 
     /// Takes a piece of a control frame.
     ///
@@ -105,6 +115,15 @@ public:
         return state_ != fragment_state::between || inside_frame_;
     }
 
+    /// When the message that has begun must be complete; `never` where nothing of it piles up.
+    template <class Queue>
+    [[nodiscard]] time_point deadline(const Queue& queue) const noexcept {
+        if (!inside_message() || queue.paused() || gives_pieces(queue)) return never;
+        return after(begun_, limits_.time);
+    }
+    /// Reading goes on after a pause: the message that has begun has all its time again.
+    void resume(time_point now) noexcept { begun_ = now; }
+
     /// Messages that were complete.
     [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
 
@@ -118,7 +137,8 @@ private:
     static constexpr std::uint64_t trust = 16;
 
     template <class Queue>
-    SANSOCKET_NOINLINE errc receive_slowly(const frame_piece& piece, Queue& queue);
+    SANSOCKET_NOINLINE errc receive_slowly(const frame_piece& piece, Queue& queue,
+                                           const time_point& now);
     template <class Queue>
     errc begin_frame(const frame_piece& piece, Queue& queue, std::uint64_t most,
                      std::uint64_t made);
@@ -136,6 +156,16 @@ private:
         if constexpr (requires { Queue::max_message; })
             return (std::min)(limits_.size, std::uint64_t{Queue::max_message});
         else return limits_.size;
+    }
+    // Of a message whose pieces are taken as they come, the time begins with each.
+    template <class Queue>
+    void note_time(const Queue& queue, time_point now) noexcept {
+        if (!inside_message() || gives_pieces(queue)) begun_ = now;
+    }
+    template <class Queue>
+    static bool gives_pieces(const Queue& queue) noexcept {
+        if constexpr (requires { queue.gives_pieces(); }) return queue.gives_pieces();
+        else return false;
     }
     bool must_be_utf8() const noexcept {
         return kind_ == message_kind::text && limits_.validate_utf8;
@@ -155,6 +185,7 @@ private:
     std::uint64_t size_ = 0;         // bytes of the message, as its frames' headers announce them
     std::uint64_t fragments_ = 0;    // frames of the message
     message_limits limits_;
+    time_point begun_{};  // of the message, its time
     std::uint64_t count_ = 0;
     // Of a control frame that came in pieces: most never do.
     std::unique_ptr<std::array<std::byte, max_control_payload>> control_;
@@ -172,13 +203,14 @@ constexpr std::optional<fragment_state> message_reader<Role>::next(fragment_stat
 
 template <role Role>
 template <class Queue>
-SANSOCKET_ALWAYS_INLINE errc message_reader<Role>::receive(const frame_piece& piece, Queue& queue) {
+SANSOCKET_ALWAYS_INLINE errc message_reader<Role>::receive(const frame_piece& piece, Queue& queue,
+                                                           const time_point& now) {
     const bool whole = piece.first && piece.last && piece.fin;
     if (!whole || piece.opcode == opcode::continuation || state_ != fragment_state::between)
         [[unlikely]]
-        return receive_slowly(piece, queue);
+        return receive_slowly(piece, queue, now);
     if constexpr (requires { Queue::copies; })
-        if (piece.payload.size() >= straight_into_queue) return receive_slowly(piece, queue);
+        if (piece.payload.size() >= straight_into_queue) return receive_slowly(piece, queue, now);
     if (piece.payload.size() > most<Queue>()) [[unlikely]]
         return errc::message_too_big;
     const bool text = piece.opcode == opcode::text;
@@ -192,7 +224,9 @@ SANSOCKET_ALWAYS_INLINE errc message_reader<Role>::receive(const frame_piece& pi
 
 template <role Role>
 template <class Queue>
-errc message_reader<Role>::receive_slowly(const frame_piece& piece, Queue& queue) {
+errc message_reader<Role>::receive_slowly(const frame_piece& piece, Queue& queue,
+                                          const time_point& now) {
+    note_time(queue, now);
     errc ec = piece.first ? begin_frame(piece, queue, most<Queue>(), 0) : errc::ok;
     if (ec == errc::ok && !piece.payload.empty()) ec = append(piece, queue);
     if (ec == errc::ok && piece.last) ec = end_frame(queue);
@@ -203,10 +237,11 @@ errc message_reader<Role>::receive_slowly(const frame_piece& piece, Queue& queue
 template <role Role>
 template <class Queue, class Inflater>
 errc message_reader<Role>::receive(const compressible_piece& piece, Queue& queue,
-                                   Inflater& inflater) {
+                                   Inflater& inflater, const time_point& now) {
     const bool begins = piece.first && piece.compressed;
     if (!begins && !inflater.inside()) [[likely]]
-        return receive(static_cast<const frame_piece&>(piece), queue);
+        return receive(static_cast<const frame_piece&>(piece), queue, now);
+    note_time(queue, now);
     const auto valid = [this](std::span<const std::byte> made) {
         return !must_be_utf8() || (utf8_.complete() && is_ascii(made)) || utf8_.receive(made);
     };

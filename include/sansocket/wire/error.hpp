@@ -81,6 +81,7 @@ enum class errc : std::uint8_t {
     // limits: within the RFC, past an option
     message_too_big,     // 10.4
     too_many_fragments,  // 10.4
+    message_too_slow,    // 10.4
     queue_full,          // 10.4
     deflate_work,        // 10.4
     deflate_memory,      // 10.4
@@ -223,6 +224,7 @@ inline constexpr auto error_table = std::to_array<error_row>({
     // limits: within the RFC, past an option
     {errc::message_too_big, error_kind::limit, close_code::message_too_big, "a message is larger than the limit"},
     {errc::too_many_fragments, error_kind::limit, close_code::policy_violation, "a message is cut into more fragments than its size allows"},
+    {errc::message_too_slow, error_kind::limit, close_code::policy_violation, "a message takes longer to arrive than the limit"},
     {errc::queue_full, error_kind::limit, close_code::policy_violation, "the message queue is full"},
     {errc::deflate_work, error_kind::limit, close_code::policy_violation, "a compressed message has too many deflate blocks for its size"},
     {errc::deflate_memory, error_kind::limit, close_code::internal_error, "there is no memory to decompress with"},

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <sansocket_asio/detail/message_handler.hpp>
+#include <sansocket_asio/detail/sender_line.hpp>
 
 #include <sansocket/connection.hpp>
 #include <sansocket/wire/close_code.hpp>
@@ -193,25 +194,27 @@ struct run_operation {
     }
 };
 
-// Where in the line of those that wait for room.
-enum class line : std::uint8_t { front, back };
-
-// Room for what `Send` sends. Senders that wait go on in the order in which they came.
+// Room for what `Send` sends. Senders that wait go on in the order in which they came; where too many
+// do, no other begins to, but for the adapter's own.
 template <class Send, class Session>
 struct send_operation {
     using result = void;
 
-    Send send;  // errc(connection&)
+    Send send;                           // errc(connection&)
+    std::optional<std::size_t> given{};  // bytes that it holds; nothing: the adapter's own
     std::optional<typename Session::place> place{};
 
-    auto& timer(Session&) const noexcept { return **place; }
+    auto& timer(Session&) const noexcept { return (*place)->timer; }
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
         const bool open = s.core_->state() == sansocket::connection_state::open;
         sansocket::errc ec = sansocket::errc::backpressure;
         if (!open || s.is_first(place)) ec = attempt(s);
         if (waits(ec)) {
-            if (!place) place = s.line_up(line::back);
+            if (!place) {
+                if (given && !s.senders().has_room()) return sansocket::errc::backpressure;
+                place = s.line_up(line::back, given.value_or(0));
+            }
             return std::nullopt;
         }
         leave(s);
@@ -249,7 +252,7 @@ struct append_operation {
     bool at_once = false;   // whether there is nothing to wait for
     std::optional<typename Session::place> place{};
 
-    auto& timer(Session&) const noexcept { return **place; }
+    auto& timer(Session&) const noexcept { return (*place)->timer; }
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
         if (!place && s.appending_) return sansocket::errc::operation_in_progress;

@@ -24,6 +24,7 @@
 #include <sansocket_asio/detail/operations.hpp>
 #include <sansocket_asio/detail/outbox.hpp>
 #include <sansocket_asio/detail/read_buffer.hpp>
+#include <sansocket_asio/detail/sender_line.hpp>
 #include <sansocket_asio/detail/stream_traits.hpp>
 #include <sansocket_asio/detail/waiting_handler.hpp>
 #include <sansocket_asio/detail/write_buffers.hpp>
@@ -42,7 +43,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -62,8 +62,8 @@ public:
     using timer_type =
         ::asio::basic_waitable_timer<std::chrono::steady_clock,
                                      ::asio::wait_traits<std::chrono::steady_clock>, executor_type>;
-    // A sender's place in the line of those that wait for room; its timer wakes it.
-    using place = typename std::list<timer_type>::iterator;
+    // A sender's place in the line of those that wait for room.
+    using place = typename sender_line<timer_type>::place;
 
     explicit session(Stream stream) : io_(std::in_place, std::move(stream)) {
         this->watch(context_of(io_->stream.get_executor()));
@@ -125,22 +125,23 @@ public:
     void stop_run() noexcept { run_.reset(); }
     bool runs() const noexcept { return !run_.expired(); }
 
+    sender_line<timer_type>& senders() noexcept { return io_->senders; }
     // Whether somebody waits for room to send.
     bool senders_wait() const noexcept { return io_ && !io_->senders.empty(); }
     bool is_first(const std::optional<place>& at) noexcept {
-        return io_->senders.empty() || (at && *at == io_->senders.begin());
+        return io_->senders.empty() || (at && io_->senders.is_first(*at));
     }
-    // `where`: the line's end, or its front.
-    place line_up(line where) {
-        auto& senders = io_->senders;
-        const auto before = where == line::front ? senders.begin() : senders.end();
-        return senders.emplace(before, stream().get_executor(), sansocket::never);
+    void limit_senders(const sender_limits& limits) noexcept {
+        if (io_) io_->senders.limit(limits);
+    }
+    place line_up(line where, std::size_t given = 0) {
+        return io_->senders.add(where, stream().get_executor(), given);
     }
     // Out of the line. The next goes on while there is room.
     void step_out(place at) {
-        io_->senders.erase(at);
+        io_->senders.remove(at);
         if (senders_wait()) {
-            if (!core_->output_full()) wake_first();
+            if (!core_->output_full()) io_->senders.wake_first();
             return;
         }
         wake_others();
@@ -226,7 +227,7 @@ private:
         Stream stream;
         timer_type deadline;
         timer_type waiting;
-        std::list<timer_type> senders;  // who waits for room, in order
+        sender_line<timer_type> senders;
     };
     // While there is one, `drive` does nothing: whoever made it drives afterwards.
     struct corked {
@@ -268,9 +269,6 @@ private:
     void feed(std::span<std::byte> bytes);
     void arm_timer();
     void wake();
-    void wake_first() noexcept {
-        if (senders_wait()) io_->senders.front().cancel();
-    }
     void wake_senders() noexcept;
     bool brings_something() const noexcept;
     bool may_hand_over() noexcept;

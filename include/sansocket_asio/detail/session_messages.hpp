@@ -35,9 +35,8 @@ sansocket::errc session<Stream, Connection>::answer() const noexcept {
 template <class Stream, class Connection>
 void session<Stream, Connection>::wake_senders() noexcept {
     if (!senders_wait()) return;
-    if (core_->state() != sansocket::connection_state::open || dropped_)
-        for (auto& sender : io_->senders) sender.cancel();
-    else if (core_->output_drained()) wake_first();
+    if (core_->state() != sansocket::connection_state::open || dropped_) io_->senders.wake_all();
+    else if (core_->output_drained()) io_->senders.wake_first();
 }
 
 // To whoever waits for messages.
