@@ -2,13 +2,23 @@
 //
 // What docs/guide/closing.md shows.
 #include <sansocket_asio/sansocket_asio.hpp>
+#include <sansocket_trace/recorder.hpp>
 
 #include <asio/awaitable.hpp>
+#include <asio/generic/stream_protocol.hpp>
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
 #include <asio/redirect_error.hpp>
+#include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include <chrono>
+#include <cstddef>
+#include <fstream>
 #include <iostream>
+#include <iterator>
+#include <span>
+#include <string>
 #include <system_error>
 
 using namespace std::chrono_literals;
@@ -40,3 +50,63 @@ asio::awaitable<void> stop(sansocket_asio::group& clients) {
     std::cout << clean << " said goodbye, " << failed << " did not\n";
 }
 // [/group]
+
+// [lost]
+void tell_why_it_was_lost(const sansocket_asio::client& ws) {
+    std::cout << to_string(ws.connection()->explain())
+              << '\n';  // how long nothing came, what waited
+    if (const std::error_code ec = ws.transport_error())
+        std::cout << ec.message() << '\n';  // Connection reset by peer
+}
+// [/lost]
+
+// [watched]
+struct to_log final : sansocket::diagnostics_handler {
+    void changed(const sansocket::state_change& change) noexcept override {
+        std::clog << change.id << " is " << name_of(change.to) << '\n';
+    }
+    void leaked(const sansocket::leak_report& report) noexcept override {
+        std::clog << "dropped without a close: " << to_string(report.connection) << '\n';
+    }
+};
+
+asio::awaitable<void> greet(std::string url, to_log& log) {  // the log outlives it
+    sansocket_asio::watched_client ws(co_await asio::this_coro::executor);
+    sansocket_asio::client_options options;
+    options.connection.diagnostics = &log;
+    co_await ws.async_connect(url, options, use_awaitable);
+    co_await ws.async_send_text("hello", use_awaitable);
+    co_await ws.async_close(sansocket::close_code::normal, "", use_awaitable);
+}
+
+using watched_server =
+    sansocket_asio::basic_server<asio::generic::stream_protocol::socket,
+                                 sansocket_asio::watched_connection<sansocket::role::server>>;
+
+void watch(asio::io_context& io, to_log& log) {
+    sansocket_asio::server_options options;
+    options.connection.diagnostics = &log;
+    watched_server server(io.get_executor(), options);
+    server.listen(asio::ip::tcp::endpoint(asio::ip::tcp::v6(), 8080));
+    io.run();
+}
+// [/watched]
+
+// [recorded]
+struct to_file {
+    std::ofstream file{"connection.trace", std::ios::binary};
+    void operator()(std::span<const std::byte> part) {
+        file.write(reinterpret_cast<const char*>(part.data()), std::ssize(part));
+    }
+};
+using recorded_connection =
+    sansocket_trace::recorder<sansocket::connection<sansocket::role::client>, to_file>;
+using recorded_client =
+    sansocket_asio::websocket<sansocket::role::client, asio::ip::tcp::socket, recorded_connection>;
+
+asio::awaitable<void> record(std::string url) {
+    recorded_client ws(co_await asio::this_coro::executor);
+    co_await ws.async_connect(url, use_awaitable);
+    co_await ws.async_close(sansocket::close_code::normal, "", use_awaitable);
+}
+// [/recorded]

@@ -1,8 +1,9 @@
 // diagnostics.hpp
 //
 // Who is told of websockets that were dropped without a close, where their
-// options name nobody: by default a line is written to standard error. Release
-// builds have no diagnostics by default, and write nothing.
+// options name nobody: by default a line is written to standard error, which is all
+// that the library ever prints. Release builds have no diagnostics by default, and
+// print nothing.
 #pragma once
 
 #include <sansocket/diagnostics.hpp>

@@ -8,10 +8,11 @@
 //   server.listen(asio::ip::tcp::endpoint(asio::ip::tcp::v6(), 8080));
 //   ... server.async_stop(std::chrono::seconds(10), asio::detached);
 //
-// It starts no thread and prints nothing. One object, one executor: its functions
-// are called, its handlers run, and it is destroyed, on the executor that it was
-// given, a strand where several threads run it. More threads: an io_context and a
-// server each, listening with `listen_options::reuse_port`.
+// It starts no thread, and prints nothing but what diagnostics.hpp says of debug
+// builds. One object, one executor: its functions are called, its handlers run, and
+// it is destroyed, on the executor that it was given, a strand where several threads
+// run it. More threads: an io_context and a server each, listening with
+// `listen_options::reuse_port`.
 #pragma once
 
 #include <sansocket_asio/server/counters.hpp>

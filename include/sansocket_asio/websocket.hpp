@@ -470,4 +470,18 @@ using client = websocket<sansocket::role::client>;
 /// A server's end of one connection over TCP.
 using server_connection = websocket<sansocket::role::server>;
 
+/// A connection with diagnostics in every build: in release builds, too, it tells
+/// `options::diagnostics` of each change of state, and of being dropped. For `websocket` and
+/// `basic_server`.
+template <sansocket::role Role>
+using watched_connection =
+    sansocket::connection<Role, sansocket::message_queue<>, sansocket::chacha_keys,
+                          sansocket::with_diagnostics>;
+/// A client over TCP with that.
+using watched_client = websocket<sansocket::role::client, ::asio::ip::tcp::socket,
+                                 watched_connection<sansocket::role::client>>;
+/// A server's end of one connection over TCP with that.
+using watched_server_connection = websocket<sansocket::role::server, ::asio::ip::tcp::socket,
+                                            watched_connection<sansocket::role::server>>;
+
 }  // namespace sansocket_asio

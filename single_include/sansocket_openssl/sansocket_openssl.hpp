@@ -12396,8 +12396,9 @@ auto async_wait_op(std::shared_ptr<Session> session, Operation operation,
 // diagnostics.hpp
 //
 // Who is told of websockets that were dropped without a close, where their
-// options name nobody: by default a line is written to standard error. Release
-// builds have no diagnostics by default, and write nothing.
+// options name nobody: by default a line is written to standard error, which is all
+// that the library ever prints. Release builds have no diagnostics by default, and
+// print nothing.
 
 namespace sansocket_asio {
 
@@ -13201,6 +13202,20 @@ private:
 using client = websocket<sansocket::role::client>;
 /// A server's end of one connection over TCP.
 using server_connection = websocket<sansocket::role::server>;
+
+/// A connection with diagnostics in every build: in release builds, too, it tells
+/// `options::diagnostics` of each change of state, and of being dropped. For `websocket` and
+/// `basic_server`.
+template <sansocket::role Role>
+using watched_connection =
+    sansocket::connection<Role, sansocket::message_queue<>, sansocket::chacha_keys,
+                          sansocket::with_diagnostics>;
+/// A client over TCP with that.
+using watched_client = websocket<sansocket::role::client, ::asio::ip::tcp::socket,
+                                 watched_connection<sansocket::role::client>>;
+/// A server's end of one connection over TCP with that.
+using watched_server_connection = websocket<sansocket::role::server, ::asio::ip::tcp::socket,
+                                            watched_connection<sansocket::role::server>>;
 
 }  // namespace sansocket_asio
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_WEBSOCKET_HPP
@@ -14418,8 +14433,8 @@ private:
 #define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OBSERVER_HPP
 // observer.hpp
 //
-// Who is told what a server does: for logs and traces. The library prints
-// nothing by itself.
+// Who is told what a server does: for logs and traces. Where nobody is, nothing is
+// printed, but for what diagnostics.hpp says of debug builds.
 
 namespace sansocket_asio {
 
@@ -15511,10 +15526,11 @@ private:
 //   server.listen(asio::ip::tcp::endpoint(asio::ip::tcp::v6(), 8080));
 //   ... server.async_stop(std::chrono::seconds(10), asio::detached);
 //
-// It starts no thread and prints nothing. One object, one executor: its functions
-// are called, its handlers run, and it is destroyed, on the executor that it was
-// given, a strand where several threads run it. More threads: an io_context and a
-// server each, listening with `listen_options::reuse_port`.
+// It starts no thread, and prints nothing but what diagnostics.hpp says of debug
+// builds. One object, one executor: its functions are called, its handlers run, and
+// it is destroyed, on the executor that it was given, a strand where several threads
+// run it. More threads: an io_context and a server each, listening with
+// `listen_options::reuse_port`.
 
 namespace sansocket_asio {
 

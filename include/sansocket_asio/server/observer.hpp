@@ -1,7 +1,7 @@
 // observer.hpp
 //
-// Who is told what a server does: for logs and traces. The library prints
-// nothing by itself.
+// Who is told what a server does: for logs and traces. Where nobody is, nothing is
+// printed, but for what diagnostics.hpp says of debug builds.
 #pragma once
 
 #include <sansocket_asio/server/peer_address.hpp>

@@ -23,7 +23,12 @@ using connection_with =
 template <role Role>
 using plain = connection_with<Role, sansocket::no_diagnostics>;
 template <role Role>
-using watched = connection_with<Role, sansocket::with_diagnostics>;
+using watched = sansocket_asio::watched_connection<Role>;
+static_assert(std::is_same_v<watched<role::client>,
+                             connection_with<role::client, sansocket::with_diagnostics>>);
+static_assert(
+    std::is_same_v<sansocket_asio::watched_client,
+                   sansocket_asio::websocket<role::client, tcp::socket, watched<role::client>>>);
 
 template <class Connection, role Role>
 using websocket = sansocket_asio::websocket<Role, tcp::socket, Connection>;
@@ -80,7 +85,7 @@ TEST_CASE("release: whoever asks for diagnostics has them all the same") {
     options.diagnostics = &told;
     tcp_pair sockets(l.io);
     {
-        websocket<watched<role::server>, role::server> ws(std::move(sockets.b));
+        sansocket_asio::watched_server_connection ws(std::move(sockets.b));
         raw_peer peer(l, std::move(sockets.a));
         const result accepted;
         ws.async_accept({}, options, accepted);
