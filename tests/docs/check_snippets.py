@@ -3,8 +3,8 @@
 A block follows a line `<!-- snippet: FILE name -->` and is the region between `// [name]` and
 `// [/name]` of examples/snippets/FILE, without the indentation that its lines share. Where FILE has a
 slash it is a path from the root, and without a name the whole file is meant. Each region, and each file
-in a folder of examples/readme, is shown somewhere. A block behind `<!-- file: PATH -->` is for
-check_install.py. C++ stands between fences, where it is seen, and not in lines that are indented.
+in a folder of examples/readme, is shown somewhere. C++ stands between fences, where it is
+seen, and not in lines that are indented.
 
 In README.md every block has such a line, or `<!-- run: what -->`: readme_ways.py runs those. README.md
 leads only to what is there, and the guide's first page to all others of the guide.
@@ -18,7 +18,6 @@ import textwrap
 
 MARKER = re.compile(r"<!-- snippet: (\S+)(?: (\S+))? -->")
 RUN = re.compile(r"<!-- run: \w+ -->")
-FILE = re.compile(r"<!-- file: \S+ -->")
 FENCE = re.compile(r"```\s*(\w\S*)?")
 CPP = {"cpp", "c++", "cc", "cxx", "C++"}
 INDENTED_CPP = re.compile(r"( {4}|\t)\s*(#include\b.*|.*[;{}]\s*(//.*)?)")
@@ -82,8 +81,7 @@ def check_page(root, page, sources, shown, report):
     front, name = page.parent == root, page.relative_to(root).as_posix()
     for block in blocks_of(page):
         number, before, language, _ = block
-        checked_elsewhere = RUN.fullmatch(before) if front else name == "docs/install.md" and FILE.fullmatch(before)
-        if (front or language in CPP) and not checked_elsewhere:
+        if language in CPP or front and not RUN.fullmatch(before):
             check_block(f"{name}:{number}", block, sources, shown, report)
     for number, line in unfenced(page):
         if INDENTED_CPP.fullmatch(line):

@@ -142,11 +142,6 @@ class CheckSnippets(unittest.TestCase):
                 self.fails("two.md:3: C++ that is indented", two=f"# Two\n\n{line}\n")
                 self.fails("README.md:19: C++ that is indented", front=f"{FRONT}\n{line}\n")
 
-    def test_files_of_installing(self):
-        block = "<!-- file: two.cpp -->\n```cpp\nint two;\n```\n"
-        self.assertEqual(self.run_on(install=block).returncode, 0)  # check_install.py's
-        self.fails("two.md:2: no line", two=block)
-
     def test_readme_changed_block(self):
         self.fails("README.md:8: is not what stands in examples/readme/way/CMakeLists.txt",
                    front=FRONT.replace("project(way)", "project(other)"))

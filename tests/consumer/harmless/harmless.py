@@ -28,8 +28,8 @@ def twice(work, options):
     for order in ["find;find", "add;find;find", "find;add_core;add", "add_core;find", "add_core;add"]:
         build = work / order.replace(";", "-")
         configure(HERE / "twice", build, f"-DORDER={order}", *options)
-    run("cmake", "--build", build)
-    run(build / "twice")
+        run("cmake", "--build", build)
+        run(build / "twice")
 
 
 def components(work, options):
