@@ -465,6 +465,9 @@ connection_counters connection<Role, Queue, Keys, Diagnostics, Deflate>::counter
     c.pings_sent = counters_.pings_sent;
     c.pings_answered = counters_.pings_answered;
     c.pongs_received = counters_.pongs_received;
+    c.round_trips = counters_.round_trips;
+    c.round_trip_sum = counters_.round_trip_sum;
+    c.longest_round_trip = counters_.longest_round_trip;
     c.most_queued_bytes = counters_.most_queued_bytes;
     c.most_output_bytes = (std::max)(counters_.most_output_bytes, out_.bytes());
     return c;

@@ -2644,12 +2644,6 @@ struct connection_counters {
     std::size_t most_queued_bytes = 0;    ///< Most that the message queue has held.
     std::size_t most_output_bytes = 0;    ///< Most that has waited to be sent.
 
-    /// Adds a round trip.
-    void count_round_trip(duration took) noexcept {
-        ++round_trips;
-        round_trip_sum += took;
-        longest_round_trip = (std::max)(longest_round_trip, took);
-    }
     /// Those of two connections together: sums, and of what is the most or the longest, the greater.
     connection_counters& operator+=(const connection_counters& other) noexcept {
         bytes_received += other.bytes_received;
@@ -2674,7 +2668,15 @@ namespace detail {
 struct own_counters {
     std::uint64_t bytes_received = 0, bytes_sent = 0;
     std::uint64_t pings_sent = 0, pings_answered = 0, pongs_received = 0;
+    std::uint64_t round_trips = 0;
+    duration round_trip_sum{}, longest_round_trip{};
     std::size_t most_queued_bytes = 0, most_output_bytes = 0;
+
+    void count_round_trip(duration took) noexcept {
+        ++round_trips;
+        round_trip_sum += took;
+        longest_round_trip = (std::max)(longest_round_trip, took);
+    }
 };
 
 }  // namespace detail
@@ -10052,6 +10054,9 @@ connection_counters connection<Role, Queue, Keys, Diagnostics, Deflate>::counter
     c.pings_sent = counters_.pings_sent;
     c.pings_answered = counters_.pings_answered;
     c.pongs_received = counters_.pongs_received;
+    c.round_trips = counters_.round_trips;
+    c.round_trip_sum = counters_.round_trip_sum;
+    c.longest_round_trip = counters_.longest_round_trip;
     c.most_queued_bytes = counters_.most_queued_bytes;
     c.most_output_bytes = (std::max)(counters_.most_output_bytes, out_.bytes());
     return c;

@@ -2,70 +2,18 @@
 // while nothing happens on it, and that nothing is left of it.
 #include <sansocket_asio/websocket.hpp>
 
+#include "load/idle_clients.hpp"
 #include "load/server.hpp"
-#include "support/blocking_peer.hpp"
 #include "support/client_process.hpp"
 #include "support/heap.hpp"
-#include "support/hex.hpp"
 #include "support/scale.hpp"
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <vector>
 
 using namespace load;
-using sansocket::opcode;
-
-namespace idle_tests {
-
-const byte_vector payload(64 * 1024, std::byte{0x5a});
-const byte_vector question = to_server(opcode::binary, payload);
-const byte_vector answer = own_frame<role::server>(opcode::binary, payload);
-const byte_vector short_question = to_server(opcode::text, bytes("are you there?"));
-const byte_vector short_answer = own_frame<role::server>(opcode::text, bytes("are you there?"));
-const byte_vector goodbye = to_server(opcode::close, close_bytes(1000));
-const byte_vector goodbye_too = own_frame<role::server>(opcode::close, close_bytes(1000));
-
-const byte_vector number = hex("0000000000000001");
-const byte_vector ping = own_frame<role::server>(opcode::ping, number);
-const byte_vector pong = to_server(opcode::pong, number);
-
-// An order is the port to connect to; then any other, to close. With `idle`, they send a large message,
-// and answer a Ping.
-void clients(asio::io_context& io, order_channel& orders, std::size_t count, bool idle = false) {
-    for (std::uint32_t port = 0; (port = orders.order()) != 0;) {
-        const tcp::endpoint server(asio::ip::address_v4::loopback(),
-                                   static_cast<std::uint16_t>(port));
-        std::vector<blocking_peer<>> all;
-        for (std::size_t i = 0; i != count; ++i) {
-            tcp::socket socket(io);
-            socket.connect(server);
-            all.emplace_back(std::move(socket)).open();
-        }
-        for (auto& one : all) one.send(idle ? question : short_question);
-        for (auto& one : all) one.expect(idle ? answer : short_answer);
-        if (idle)
-            for (auto& one : all) {
-                one.expect(ping);
-                one.send(pong);
-            }
-        orders.answer(1);
-        (void)orders.order();
-        for (auto& one : all) one.send(goodbye);
-        std::uint32_t clean = 0;
-        for (auto& one : all) {
-            one.expect(goodbye_too);
-            if (one.at_end()) ++clean;
-        }
-        orders.answer(clean);
-    }
-}
-
-}  // namespace idle_tests
 
 TEST_CASE("load: ten thousand idle connections, three times: what one costs, and nothing is left") {
-    using namespace idle_tests;
     const std::size_t count =
         (std::min)(support::scaled(10'000), descriptor_limit() - std::size_t{100});
     loop l;
@@ -102,7 +50,6 @@ TEST_CASE("load: ten thousand idle connections, three times: what one costs, and
 }
 
 TEST_CASE("load: a connection that is idle costs little, whatever it sent before") {
-    using namespace idle_tests;
     const std::size_t count = support::scaled(1600);
     loop l;
     client_process peers(l, [count](asio::io_context& io, order_channel& orders) {
