@@ -130,6 +130,7 @@ TEST_CASE("load: clients that connect and drop at random leave nothing behind") 
     const unsigned seconds = number_from("SANSOCKET_LOAD_SECONDS", 5);
     CAPTURE(seed);
     loop l;  // a diagnostic lost, or one too many, fails with it: all that were open are closed
+    l.longest = std::chrono::seconds{seconds} + 60s;
     client_process clients(l, [&](asio::io_context& io, order_channel& orders) {
         vandals(io, orders, seed, seconds);
     });

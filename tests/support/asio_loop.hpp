@@ -75,14 +75,16 @@ public:
     [[nodiscard]] int leaks() const { return leaks_.count; }
     /// Some are dropped on purpose.
     bool left_open = false;
+    /// How long a test waits at most.
+    std::chrono::seconds longest = patience;
 
     /// Runs until `done()`. A test fails that has to wait too long, or for nothing.
     template <class Done>
     void until(Done done) {
-        const auto end = std::chrono::steady_clock::now() + patience;
+        const auto end = std::chrono::steady_clock::now() + longest;
         while (!done()) {
             io.restart();
-            if (io.run_one_for(patience) == 0) FAIL("nothing is left to happen");
+            if (io.run_one_for(longest) == 0) FAIL("nothing is left to happen");
             if (std::chrono::steady_clock::now() > end) FAIL("it takes too long");
         }
     }

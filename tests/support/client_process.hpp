@@ -42,8 +42,8 @@ private:
 class client_process {
 public:
     /// Forks. `run(asio::io_context&, order_channel&)` is all that the process does: it runs with
-    /// blocking calls, asserts nothing and throws what goes wrong. It is ended after `patience`, and
-    /// with this process.
+    /// blocking calls, asserts nothing and throws what goes wrong. It is ended after `loop::longest`,
+    /// and with this process.
     template <class Run>
     client_process(loop& l, Run run) : loop_(&l), socket_(l.io) {
         int ends[2] = {};
@@ -88,9 +88,9 @@ public:
 
 private:
     template <class Run>
-    static int run_here(int descriptor, Run& run) {
+    int run_here(int descriptor, Run& run) const {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        ::alarm(static_cast<unsigned>(patience.count()));
+        ::alarm(static_cast<unsigned>(loop_->longest.count()));
         try {
             asio::io_context io;
             order_channel orders(asio::local::stream_protocol::socket(
