@@ -134,6 +134,24 @@ TEST_CASE("server limits: who only sends, and reads nothing of the answers, is n
     s.stop();
 }
 
+TEST_CASE("server limits: a message that is begun and never ended has an end, with 1008") {
+    loop l;
+    sansocket_asio::server_options options;
+    options.connection.messages.time = 150ms;
+    served s(l, options);
+    s.server->on_connection(served::echo);
+    s.listen();
+    raw_peer peer = s.open_peer();
+    peer.send(frame<sansocket::role::server>(sansocket::opcode::text, bytes("begun"), false));
+    const auto close =
+        to_client(sansocket::opcode::close, close_bytes(1008, describe(errc::message_too_slow)));
+    CHECK(peer.read(close.size()) == close);
+    peer.socket.close();
+    l.until([&] { return !s.diary.ends.empty(); });
+    CHECK(s.diary.ends[0].cause == errc::message_too_slow);
+    s.stop();
+}
+
 TEST_CASE("server limits: a client that goes, or is out of time, is not decided on any longer") {
     loop l;
     sansocket_asio::server_options options;
