@@ -126,7 +126,7 @@ struct alerted_stream : memory_stream {
     template <class Buffers, class Handler>
     void async_write_some(const Buffers&, Handler handler) {
         asio::post(get_executor(), [handler = std::move(handler)]() mutable {
-            handler(asio::error::broken_pipe, 0);
+            handler(asio::error::broken_pipe, std::size_t{0});
         });
     }
 };
