@@ -210,10 +210,13 @@ struct storyteller {
     }
     // Whether it has stopped in time, or could not for want of memory.
     bool stop() {
-        bool stopped = false;
+        // Where another handler threw, it may still end later.
+        const auto stopped = std::make_shared<bool>(false);
         const int before = loop.thrown;
-        loop.step([&] { server->async_stop(500ms, [&](std::error_code) { stopped = true; }); });
-        return loop.until([&] { return stopped || loop.thrown != before; });
+        loop.step([&] {
+            server->async_stop(500ms, [stopped](std::error_code) { *stopped = true; });
+        });
+        return loop.until([&] { return *stopped || loop.thrown != before; });
     }
 
     counted_loop loop;
