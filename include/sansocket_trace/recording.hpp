@@ -315,8 +315,8 @@ void choices(Archive& a, sansocket::deflate_options& o) {
 
 template <class Archive>
 void choices(Archive& a, sansocket::options& o) {
-    values(a, o.messages.size, o.messages.fragments, o.messages.bytes_per_fragment,
-           o.messages.time, o.messages.validate_utf8);
+    values(a, o.messages.size, o.messages.fragments, o.messages.bytes_per_fragment, o.messages.time,
+           o.messages.validate_utf8);
     values(a, o.queue.high_bytes, o.queue.low_bytes, o.queue.high_count, o.queue.low_count);
     values(a, o.sending.high_bytes, o.sending.low_bytes, o.sending.high_count,
            o.sending.fragment_bytes, o.sending.control_bytes);

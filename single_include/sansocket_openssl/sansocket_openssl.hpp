@@ -1012,7 +1012,7 @@ private:
     keepalive_state state_ = keepalive_state::stopped;
     // Facts that decide no transition.
     bool unanswered_ = false;  // the last Ping
-    bool stalls_ = false;  // output waits untaken since `written_`, as far as was told
+    bool stalls_ = false;      // output waits untaken since `written_`, as far as was told
     keepalive_options options_;
     time_point heard_{};
     time_point told_{};

@@ -213,9 +213,8 @@ struct storyteller {
         // Where another handler threw, it may still end later.
         const auto stopped = std::make_shared<bool>(false);
         const int before = loop.thrown;
-        loop.step([&] {
-            server->async_stop(500ms, [stopped](std::error_code) { *stopped = true; });
-        });
+        loop.step(
+            [&] { server->async_stop(500ms, [stopped](std::error_code) { *stopped = true; }); });
         return loop.until([&] { return *stopped || loop.thrown != before; });
     }
 

@@ -214,8 +214,9 @@ TEST_CASE("websocket tokens: a handler's allocator serves every operation, and h
     for (const memory& m : of) CHECK(m.in_use == 0);
 }
 
-TEST_CASE("websocket tokens: a handler's allocator serves accepting, runs, parts, draining, and the end "
-          "of all") {
+TEST_CASE(
+    "websocket tokens: a handler's allocator serves accepting, runs, parts, draining, and the end "
+    "of all") {
     loop l;
     tcp_pair sockets(l.io);
     websocket_client client(std::move(sockets.a));
