@@ -304,7 +304,7 @@ TEST_CASE("server allocation: a server stops, whichever fails meanwhile") {
     const auto which = GENERATE(story::handlers, story::refused, story::proxied);
     std::size_t n = 0;
     while (stops(which, n)) ++n;
-    CHECK(n > 3);
+    CHECK(n > (which == story::refused ? 3U : 5U));  // a client that is refused needs few
 }
 
 }  // namespace server_allocation_tests
