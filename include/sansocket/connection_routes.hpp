@@ -8,6 +8,7 @@
 #pragma once
 
 #include <sansocket/connection.hpp>
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/bytes_of.hpp>
 
 namespace sansocket {
@@ -40,7 +41,7 @@ connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(
     std::array<std::byte, 16> nonce;
     for (std::size_t i = 0; i != nonce.size(); i += 4) {
         const masking_key key = keys_();
-        std::copy(key.begin(), key.end(), nonce.begin() + static_cast<std::ptrdiff_t>(i));
+        detail::copy_bytes({key.data(), key.size()}, nonce.data() + i);
     }
     opening_ = std::make_unique<opening_handshake>(request, nonce, options.http,
                                                    wants_with<Deflate>(options.deflate));
@@ -112,7 +113,7 @@ std::size_t connection<Role, Queue, Keys, Diagnostics, Deflate>::receive(std::sp
     given_up.done = true;
     const std::size_t taken = bytes.size() - in.size();
     counters_.bytes_received += taken;
-    counters_.most_queued_bytes = (std::max)(counters_.most_queued_bytes, queue_.bytes());
+    counters_.most_queued_bytes = detail::larger_of(counters_.most_queued_bytes, queue_.bytes());
     return taken;
 }
 
@@ -386,9 +387,10 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 time_point connection<Role, Queue, Keys, Diagnostics, Deflate>::next_deadline() const noexcept {
     if (keepalive_.state() == keepalive_state::suspended && !queue_.paused()) return immediately;
-    time_point due = (std::min)(shutdown_.deadline(), keepalive_.next_deadline(!out_.empty()));
+    time_point due =
+        detail::smaller_of(shutdown_.deadline(), keepalive_.next_deadline(!out_.empty()));
     if (messages_.inside_message() && close_.state() == close_state::open) [[unlikely]]
-        due = (std::min)(due, messages_.deadline(queue_));
+        due = detail::smaller_of(due, messages_.deadline(queue_));
     return due;
 }
 
@@ -397,7 +399,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::consume_output(std::si
                                                                          time_point now) {
     diagnostics_.at(now);
     counters_.bytes_sent += n;
-    counters_.most_output_bytes = (std::max)(counters_.most_output_bytes, out_.bytes());
+    counters_.most_output_bytes = detail::larger_of(counters_.most_output_bytes, out_.bytes());
     out_.consume(n);
     if (n != 0) keepalive_.written(!out_.empty(), now);
     if (close_.state() == close_state::open || !out_.data_empty() || out_.stopped()) return;
@@ -469,7 +471,7 @@ connection_counters connection<Role, Queue, Keys, Diagnostics, Deflate>::counter
     c.round_trip_sum = counters_.round_trip_sum;
     c.longest_round_trip = counters_.longest_round_trip;
     c.most_queued_bytes = counters_.most_queued_bytes;
-    c.most_output_bytes = (std::max)(counters_.most_output_bytes, out_.bytes());
+    c.most_output_bytes = detail::larger_of(counters_.most_output_bytes, out_.bytes());
     return c;
 }
 

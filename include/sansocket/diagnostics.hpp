@@ -11,15 +11,16 @@
 // Writes nothing and asks no clock: the handler does what it likes.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/config.hpp>
 #include <sansocket/snapshot.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/time.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <utility>
 #include <version>
@@ -169,12 +170,11 @@ private:
 
 inline void with_diagnostics::received(std::span<const std::byte> bytes) noexcept {
     const std::size_t room = input_.data.size();
-    const std::size_t fresh = (std::min)(bytes.size(), room);
-    const std::size_t kept = (std::min)(input_.size, room - fresh);
-    const auto old_end = input_.data.begin() + static_cast<std::ptrdiff_t>(input_.size);
-    const auto end =
-        std::copy(old_end - static_cast<std::ptrdiff_t>(kept), old_end, input_.data.begin());
-    std::copy(bytes.end() - static_cast<std::ptrdiff_t>(fresh), bytes.end(), end);
+    const std::size_t fresh = detail::smaller_of(bytes.size(), room);
+    const std::size_t kept = detail::smaller_of(input_.size, room - fresh);
+    std::byte* const data = input_.data.data();
+    std::memmove(data, data + (input_.size - kept), kept);
+    detail::copy_bytes(bytes.last(fresh), data + kept);
     input_.size = kept + fresh;
 }
 

@@ -10,10 +10,10 @@
 // Section numbers in this file refer to RFC 6455.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/chacha.hpp>
 #include <sansocket/wire/masking.hpp>
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -58,8 +58,8 @@ public:
     constexpr void fill(std::span<std::byte> out) noexcept {
         while (!out.empty()) {
             const masking_key word = (*this)();
-            const std::size_t n = (std::min)(out.size(), word.size());
-            std::copy_n(word.begin(), n, out.begin());
+            const std::size_t n = detail::smaller_of(out.size(), word.size());
+            for (std::size_t i = 0; i != n; ++i) out[i] = word[i];
             out = out.subspan(n);
         }
     }

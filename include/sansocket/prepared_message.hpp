@@ -13,6 +13,7 @@
 // Section numbers in this file refer to RFC 7692 unless another is named.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/bytes_of.hpp>
 #include <sansocket/machine/message_deflater.hpp>
 #include <sansocket/machine/message_writer.hpp>
@@ -23,7 +24,6 @@
 #include <sansocket/wire/message.hpp>
 #include <sansocket/wire/utf8.hpp>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -126,14 +126,15 @@ inline std::vector<std::byte> prepared_message::frame_of(message_kind kind,
     const frame_header header{true, opcode_of(kind), payload.size(), std::nullopt, compressed};
     std::vector<std::byte> out(encoded_size(header) + payload.size());
     const std::size_t size = encode(header, out.data());
-    std::copy(payload.begin(), payload.end(), out.begin() + static_cast<std::ptrdiff_t>(size));
+    detail::copy_bytes(payload, out.data() + size);
     return out;
 }
 
 template <class Codec>
 std::optional<shared_payload> prepared_message::compressed(std::uint8_t window_bits) const {
-    const std::uint8_t most = (std::max)(shared_->how.own_window_bits, min_window_bits);
-    const std::uint8_t bits = (std::min)({window_bits, most, max_window_bits});
+    const std::uint8_t most = detail::larger_of(shared_->how.own_window_bits, min_window_bits);
+    const std::uint8_t bits =
+        detail::smaller_of(window_bits, detail::smaller_of(most, max_window_bits));
     compressed_frame& frame = shared_->compressed[std::size_t{bits} % 8U];
     for (;;) {
         frame_state seen = frame.state.load(std::memory_order_acquire);

@@ -4,6 +4,7 @@
 // debuggers and tests. Section numbers in this file refer to RFC 6455.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/append.hpp>
 #include <sansocket/machine/close_handshake.hpp>
 #include <sansocket/machine/transport_shutdown.hpp>
@@ -13,7 +14,6 @@
 #include <sansocket/wire/role.hpp>
 #include <sansocket/wire/time.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -88,9 +88,9 @@ struct connection_counters {
         pongs_received += other.pongs_received;
         round_trips += other.round_trips;
         round_trip_sum += other.round_trip_sum;
-        longest_round_trip = (std::max)(longest_round_trip, other.longest_round_trip);
-        most_queued_bytes = (std::max)(most_queued_bytes, other.most_queued_bytes);
-        most_output_bytes = (std::max)(most_output_bytes, other.most_output_bytes);
+        longest_round_trip = detail::larger_of(longest_round_trip, other.longest_round_trip);
+        most_queued_bytes = detail::larger_of(most_queued_bytes, other.most_queued_bytes);
+        most_output_bytes = detail::larger_of(most_output_bytes, other.most_output_bytes);
         return *this;
     }
 };
@@ -108,7 +108,7 @@ struct own_counters {
     void count_round_trip(duration took) noexcept {
         ++round_trips;
         round_trip_sum += took;
-        longest_round_trip = (std::max)(longest_round_trip, took);
+        longest_round_trip = detail::larger_of(longest_round_trip, took);
     }
 };
 

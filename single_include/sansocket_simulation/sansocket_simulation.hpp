@@ -775,6 +775,60 @@ private:
 }  // namespace sansocket_simulation
 #endif  // SANSOCKET_SINGLE_SANSOCKET_SIMULATION_STORY_HPP
 
+// ==== sansocket/detail/algorithm.hpp =============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_ALGORITHM_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_ALGORITHM_HPP
+// algorithm.hpp
+//
+// The few algorithms that the core needs. <algorithm> brings all of them, those
+// for ranges and for execution policies too, and took a tenth of the time that a
+// compiler needs for the whole core.
+
+namespace sansocket::detail {
+
+template <class T>
+constexpr T smaller_of(T a, T b) noexcept {
+    return b < a ? b : a;
+}
+template <class T>
+constexpr T larger_of(T a, T b) noexcept {
+    return a < b ? b : a;
+}
+
+// Copies `bytes` to `to`, where there is room for them. No bytes may be at a null pointer.
+inline void copy_bytes(std::span<const std::byte> bytes, std::byte* to) noexcept {
+    if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+}
+
+// Whether one of `texts`, a range of strings or of views of them, is `wanted`.
+template <class Texts>
+constexpr bool contains(const Texts& texts, std::string_view wanted) noexcept {
+    for (const std::string_view text : texts)
+        if (text == wanted) return true;
+    return false;
+}
+
+// Whether no text stands there twice. Sorts them, by Shell's method with Hibbard's gaps: at most in
+// the order of n^1.5 steps, whatever a peer chooses.
+inline bool all_distinct(std::vector<std::string_view>& texts) noexcept {
+    std::size_t gap = 1;
+    while (gap < texts.size()) gap = gap * 2 + 1;
+    for (; gap != 0; gap /= 2)
+        for (std::size_t i = gap; i < texts.size(); ++i) {
+            const std::string_view text = texts[i];
+            std::size_t at = i;
+            for (; at >= gap && text.compare(texts[at - gap]) < 0; at -= gap)
+                texts[at] = texts[at - gap];
+            texts[at] = text;
+        }
+    for (std::size_t i = 1; i < texts.size(); ++i)
+        if (texts[i] == texts[i - 1]) return false;
+    return true;
+}
+
+}  // namespace sansocket::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_ALGORITHM_HPP
+
 // ==== sansocket/detail/chacha.hpp ================================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_CHACHA_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_DETAIL_CHACHA_HPP
@@ -1168,8 +1222,8 @@ public:
     constexpr void fill(std::span<std::byte> out) noexcept {
         while (!out.empty()) {
             const masking_key word = (*this)();
-            const std::size_t n = (std::min)(out.size(), word.size());
-            std::copy_n(word.begin(), n, out.begin());
+            const std::size_t n = detail::smaller_of(out.size(), word.size());
+            for (std::size_t i = 0; i != n; ++i) out[i] = word[i];
             out = out.subspan(n);
         }
     }
@@ -2497,8 +2551,9 @@ struct deflate_agreement {
 /// A server's answer to `offer`, or nothing where it passes it over. 7.1.1, 7.1.2.
 [[nodiscard]] constexpr std::optional<deflate_parameters> accept(
     const deflate_parameters& offer, const deflate_options& wants) noexcept {
-    const auto own = (std::min)(offer.server_max_window_bits.value_or(max_window_bits),
-                                (std::max)(wants.own_window_bits, wants.smallest_own_window));
+    const auto own =
+        detail::smaller_of(offer.server_max_window_bits.value_or(max_window_bits),
+                           detail::larger_of(wants.own_window_bits, wants.smallest_own_window));
     if (own < wants.smallest_own_window) return std::nullopt;
     deflate_parameters answer;
     answer.server_no_context_takeover =
@@ -2511,8 +2566,8 @@ struct deflate_agreement {
     std::uint8_t peer = max_window_bits;
     if (offer.client_max_window_bits) {
         const bool bare = *offer.client_max_window_bits == deflate_parameters::no_value;
-        peer = (std::min)(bare ? max_window_bits : *offer.client_max_window_bits,
-                          wants.peer_window_bits);
+        peer = detail::smaller_of(bare ? max_window_bits : *offer.client_max_window_bits,
+                                  wants.peer_window_bits);
         if (peer < max_window_bits) answer.client_max_window_bits = peer;
     }
     // 7.1.2.2: without it in the offer the answer "MUST NOT include" it.
@@ -2561,9 +2616,9 @@ constexpr std::optional<deflate_agreement> agreed_on(const deflate_parameters& a
         agreed.client.context_takeover = false;
     const std::uint8_t hint = offer->client_max_window_bits.value_or(max_window_bits);
     if (hint != deflate_parameters::no_value)
-        agreed.client.window_bits = (std::min)(agreed.client.window_bits, hint);
-    const std::uint8_t own = (std::max)(wants.own_window_bits, wants.smallest_own_window);
-    agreed.client.window_bits = (std::min)(agreed.client.window_bits, own);
+        agreed.client.window_bits = detail::smaller_of(agreed.client.window_bits, hint);
+    const std::uint8_t own = detail::larger_of(wants.own_window_bits, wants.smallest_own_window);
+    agreed.client.window_bits = detail::smaller_of(agreed.client.window_bits, own);
     return agreed;
 }
 
@@ -2655,9 +2710,9 @@ struct connection_counters {
         pongs_received += other.pongs_received;
         round_trips += other.round_trips;
         round_trip_sum += other.round_trip_sum;
-        longest_round_trip = (std::max)(longest_round_trip, other.longest_round_trip);
-        most_queued_bytes = (std::max)(most_queued_bytes, other.most_queued_bytes);
-        most_output_bytes = (std::max)(most_output_bytes, other.most_output_bytes);
+        longest_round_trip = detail::larger_of(longest_round_trip, other.longest_round_trip);
+        most_queued_bytes = detail::larger_of(most_queued_bytes, other.most_queued_bytes);
+        most_output_bytes = detail::larger_of(most_output_bytes, other.most_output_bytes);
         return *this;
     }
 };
@@ -2675,7 +2730,7 @@ struct own_counters {
     void count_round_trip(duration took) noexcept {
         ++round_trips;
         round_trip_sum += took;
-        longest_round_trip = (std::max)(longest_round_trip, took);
+        longest_round_trip = detail::larger_of(longest_round_trip, took);
     }
 };
 
@@ -2973,12 +3028,11 @@ private:
 
 inline void with_diagnostics::received(std::span<const std::byte> bytes) noexcept {
     const std::size_t room = input_.data.size();
-    const std::size_t fresh = (std::min)(bytes.size(), room);
-    const std::size_t kept = (std::min)(input_.size, room - fresh);
-    const auto old_end = input_.data.begin() + static_cast<std::ptrdiff_t>(input_.size);
-    const auto end =
-        std::copy(old_end - static_cast<std::ptrdiff_t>(kept), old_end, input_.data.begin());
-    std::copy(bytes.end() - static_cast<std::ptrdiff_t>(fresh), bytes.end(), end);
+    const std::size_t fresh = detail::smaller_of(bytes.size(), room);
+    const std::size_t kept = detail::smaller_of(input_.size, room - fresh);
+    std::byte* const data = input_.data.data();
+    std::memmove(data, data + (input_.size - kept), kept);
+    detail::copy_bytes(bytes.last(fresh), data + kept);
     input_.size = kept + fresh;
 }
 
@@ -3025,7 +3079,7 @@ constexpr std::array<char, (N + 2) / 3 * 4> base64(
 inline std::string base64(std::string_view text) {
     std::string out;
     out.reserve((text.size() + 2) / 3 * 4);
-    for (; !text.empty(); text.remove_prefix((std::min<std::size_t>)(3, text.size()))) {
+    for (; !text.empty(); text.remove_prefix(smaller_of<std::size_t>(3, text.size()))) {
         const auto at = [&](std::size_t n) {
             return n < text.size() ? unsigned{static_cast<unsigned char>(text[n])} : 0U;
         };
@@ -3250,7 +3304,8 @@ inline chunk_step http_chunks::next(std::span<const std::byte>& in,
             in = in.subspan(1);
             continue;
         }
-        piece = in.first(static_cast<std::size_t>((std::min<std::uint64_t>)(in.size(), size_)));
+        piece =
+            in.first(static_cast<std::size_t>(detail::smaller_of<std::uint64_t>(in.size(), size_)));
         in = in.subspan(piece.size());
         size_ -= piece.size();
         if (size_ == 0) move(state::data_end);
@@ -3382,9 +3437,9 @@ public:
     /// @return a view into the value, or nothing at the end of the list.
     [[nodiscard]] constexpr std::optional<std::string_view> next() noexcept {
         while (!rest_.empty()) {
-            const std::size_t size = (std::min)(rest_.find(','), rest_.size());
+            const std::size_t size = detail::smaller_of(rest_.find(','), rest_.size());
             const std::string_view element = detail::trim_ows(rest_.substr(0, size));
-            rest_.remove_prefix((std::min)(size + 1, rest_.size()));
+            rest_.remove_prefix(detail::smaller_of(size + 1, rest_.size()));
             if (!element.empty()) return element;
         }
         return std::nullopt;
@@ -3720,14 +3775,14 @@ inline void http_body::end(errc how) noexcept {
 
 // False where it passes the limit.
 inline bool http_body::keep(std::span<const std::byte> piece) {
-    const std::size_t n = (std::min)(piece.size(), limit_ - text_.size());
+    const std::size_t n = detail::smaller_of(piece.size(), limit_ - text_.size());
     text_.append(reinterpret_cast<const char*>(piece.data()), n);
     return n == piece.size();
 }
 
 inline void http_body::receive_length(std::span<const std::byte>& in) {
     const auto piece =
-        in.first(static_cast<std::size_t>((std::min<std::uint64_t>)(in.size(), length_)));
+        in.first(static_cast<std::size_t>(detail::smaller_of<std::uint64_t>(in.size(), length_)));
     in = in.subspan(piece.size());
     length_ -= piece.size();
     const bool fits = keep(piece);
@@ -3883,8 +3938,8 @@ inline http_head_parser::http_head_parser(http_kind kind, const http_limits& lim
       body_(body),
       state_(kind == http_kind::request ? state::start : state::status_version) {
     constexpr std::size_t most = 0x7fffffff;  // offsets into a head are 32 bits
-    limits_ = {(std::min)(limits.line, most), (std::min)(limits.fields, most),
-               (std::min)(limits.total, most)};
+    limits_ = {detail::smaller_of(limits.line, most), detail::smaller_of(limits.fields, most),
+               detail::smaller_of(limits.total, most)};
 }
 
 inline errc http_head_parser::error() const noexcept {
@@ -3895,11 +3950,12 @@ inline http_progress http_head_parser::receive(std::span<const std::byte> in) {
     if (state_ == state::complete || state_ == state::failed) return {0, error()};
     // Bytes are read as characters: char may alias anything.
     const std::string_view all{reinterpret_cast<const char*>(in.data()), in.size()};
-    std::string_view rest = all.substr(0, (std::min)(all.size(), limits_.total - total_));
+    std::string_view rest = all.substr(0, detail::smaller_of(all.size(), limits_.total - total_));
     errc ec{};
     while (ec == errc{} && !rest.empty() && state_ != state::complete) ec = step(rest);
 
-    const std::size_t consumed = (std::min)(all.size(), limits_.total - total_) - rest.size();
+    const std::size_t consumed =
+        detail::smaller_of(all.size(), limits_.total - total_) - rest.size();
     total_ += consumed;
     if (ec == errc{} && state_ != state::complete && consumed != all.size())
         ec = errc::http_head_too_large;
@@ -4077,7 +4133,7 @@ inline errc http_head_parser::take(char wanted, std::string_view& in, state next
 
 // Takes what belongs to the class; it becomes part of the head's text.
 inline errc http_head_parser::take_run(detail::char_class wanted, std::string_view& in) {
-    const std::size_t most = (std::min)(in.size(), limits_.line - line_);
+    const std::size_t most = detail::smaller_of(in.size(), limits_.line - line_);
     std::size_t n = 0;
     while (n != most && detail::is(wanted, in[n])) ++n;
     head_.text_.append(in.substr(0, n));
@@ -4170,7 +4226,7 @@ namespace detail {
 constexpr std::optional<std::array<std::uint8_t, 4>> parse_ipv4(std::string_view text) noexcept {
     std::array<std::uint8_t, 4> out{};
     for (std::size_t octets = 0;;) {
-        const std::size_t size = (std::min)(text.find('.'), text.size());
+        const std::size_t size = detail::smaller_of(text.find('.'), text.size());
         const std::string_view octet = text.substr(0, size);
         if (octet.empty() || octet.size() > 3 || octets == 4) return std::nullopt;
         if (!all_are(char_class::digit, octet)) return std::nullopt;
@@ -4196,7 +4252,7 @@ struct ipv6_groups {
 
     constexpr bool append(std::string_view text, bool at_end) noexcept {
         while (!text.empty()) {
-            const std::size_t length = (std::min)(text.find(':'), text.size());
+            const std::size_t length = detail::smaller_of(text.find(':'), text.size());
             const bool last = length == text.size();
             const std::string_view group = text.substr(0, length);
             if (last && at_end && group.find('.') != std::string_view::npos)
@@ -4270,7 +4326,8 @@ private:
 
     // Of byte number `i`, the bits that are the network's.
     [[nodiscard]] constexpr unsigned mask(std::size_t i) const noexcept {
-        const std::size_t own = bits_ > 8 * i ? (std::min)(bits_ - 8 * i, std::size_t{8}) : 0;
+        const std::size_t own =
+            bits_ > 8 * i ? detail::smaller_of(bits_ - 8 * i, std::size_t{8}) : 0;
         return (0xff00U >> own) & 0xffU;
     }
     [[nodiscard]] constexpr bool is_exact() const noexcept {
@@ -4445,7 +4502,7 @@ constexpr host_port parse_host_port(std::string_view text) noexcept {
         out.host = text.substr(1, bracket - 1);
         end = bracket + 1;
     } else {
-        end = (std::min)(text.find(':'), text.size());
+        end = detail::smaller_of(text.find(':'), text.size());
         out.host = text.substr(0, end);
     }
     out.ec = classify_host(out);
@@ -4679,9 +4736,9 @@ namespace detail {
 // token or stands twice. 4.1 step 10.
 inline bool subprotocol_list(const std::vector<std::string>& names, std::string& out) {
     for (std::size_t i = 0; i != names.size(); ++i) {
-        const auto before = names.begin() + static_cast<std::ptrdiff_t>(i);
         if (!is_token(names[i])) return false;
-        if (std::find(names.begin(), before, names[i]) != before) return false;
+        for (std::size_t before = 0; before != i; ++before)
+            if (names[before] == names[i]) return false;
         append(out, {i != 0 ? ", " : "", names[i]});
     }
     return true;
@@ -4822,7 +4879,7 @@ inline errc client_handshake::check_extension(const extension& chosen) noexcept 
 inline errc client_handshake::check_subprotocol() const noexcept {
     const auto chosen = response_.find("Sec-WebSocket-Protocol");
     if (!chosen) return errc{};
-    const bool offered = std::find(offered_.begin(), offered_.end(), *chosen) != offered_.end();
+    const bool offered = detail::contains(offered_, *chosen);
     const bool once = response_.count("Sec-WebSocket-Protocol") == 1;
     return offered && once ? errc{} : errc::response_subprotocol;
 }
@@ -5387,7 +5444,7 @@ errc frame_reader<Role, Rsv1>::read_header(std::span<std::byte>& in, piece_type&
     }
     if (parsed.ec == errc::need_more) {
         if (held_size_ == 0) {
-            std::copy(in.begin(), in.end(), held_.begin());
+            detail::copy_bytes(in, held_.data());
             held_size_ = static_cast<std::uint8_t>(in.size());
         }
         in = {};
@@ -5408,7 +5465,7 @@ errc frame_reader<Role, Rsv1>::read_header(std::span<std::byte>& in, piece_type&
 
 template <role Role, rsv1 Rsv1>
 void frame_reader<Role, Rsv1>::read_payload(std::span<std::byte>& in, piece_type& out) noexcept {
-    const auto size = static_cast<std::size_t>((std::min)(left_, std::uint64_t{in.size()}));
+    const auto size = static_cast<std::size_t>(detail::smaller_of(left_, std::uint64_t{in.size()}));
     out.opcode = current_.opcode;
     if constexpr (compressible) out.compressed = current_.compressed;
     out.fin = current_.fin;
@@ -5600,8 +5657,9 @@ inline time_point keepalive::next_deadline(bool waiting) const noexcept {
     case keepalive_state::suspended: return write_deadline(waiting);
     case keepalive_state::quiet:
     case keepalive_state::pinged:
-        return (std::min)(
-            {ping_deadline(), after(heard_, options_.idle_timeout), write_deadline(waiting)});
+        return detail::smaller_of(
+            ping_deadline(),
+            detail::smaller_of(after(heard_, options_.idle_timeout), write_deadline(waiting)));
     }
     return never;
 }
@@ -5668,9 +5726,9 @@ public:
     void make_room(std::size_t n, std::size_t front, std::size_t keep = 0) {
         if (capacity_ - (size_ - front) >= n && front >= size_ / 2) return drop_front(front);
         const std::size_t wanted = size_ - front + n;
-        std::size_t capacity = (std::max)(capacity_ * 2, smallest);
-        if (capacity_ < keep) capacity = (std::min)(capacity, keep);
-        capacity = (std::max)(capacity, wanted);
+        std::size_t capacity = larger_of(capacity_ * 2, smallest);
+        if (capacity_ < keep) capacity = smaller_of(capacity, keep);
+        capacity = larger_of(capacity, wanted);
         std::byte* const fresh = traits::allocate(allocator_, capacity);
         if (size_ != front) std::memcpy(fresh, data_ + front, size_ - front);
         const std::size_t size = size_ - front;
@@ -6120,8 +6178,9 @@ errc message_inflater<Codec>::step(std::span<const std::byte>& in, Queue& queue,
                                    bool& more) {
     const std::uint64_t left = most_ - made_;
     const std::size_t most = can_retract<Queue> ? most_room : spill_room;
-    const std::size_t wanted = std::clamp(in.size() * 4, least_room, most);
-    const auto room = static_cast<std::size_t>((std::min)(left, std::uint64_t{wanted}));
+    const std::size_t wanted =
+        detail::smaller_of(detail::larger_of(in.size() * 4, least_room), most);
+    const auto room = static_cast<std::size_t>(detail::smaller_of(left, std::uint64_t{wanted}));
     decompress_step done;
     std::array<std::byte, 1> beyond{};
     if (room == 0) done = codec_.decompress(in, beyond);
@@ -6136,7 +6195,7 @@ errc message_inflater<Codec>::step(std::span<const std::byte>& in, Queue& queue,
     if (too_much_work()) return errc::deflate_work;
     if (!in.empty() && done.taken == 0 && done.made == 0 && done.blocks == 0)
         return errc::deflate_corrupt;  // for a codec that is stuck
-    more = !in.empty() || done.made == (std::max)(room, std::size_t{1});
+    more = !in.empty() || done.made == detail::larger_of(room, std::size_t{1});
     return errc::ok;
 }
 
@@ -6962,7 +7021,9 @@ private:
 [[nodiscard]] constexpr bool is_ascii(std::span<const std::byte> data) noexcept {
     if (!std::is_constant_evaluated())
         return detail::ascii_prefix(data.data(), data.size()) == data.size();
-    return std::all_of(data.begin(), data.end(), [](std::byte b) { return b < std::byte{0x80}; });
+    for (const std::byte b : data)
+        if (b >= std::byte{0x80}) return false;
+    return true;
 }
 
 /// Validates text that comes in pieces. RFC 6455 8.1, RFC 3629.
@@ -7153,7 +7214,7 @@ private:
     template <class Queue>
     std::uint64_t most() const noexcept {
         if constexpr (requires { Queue::max_message; })
-            return (std::min)(limits_.size, std::uint64_t{Queue::max_message});
+            return detail::smaller_of(limits_.size, std::uint64_t{Queue::max_message});
         else return limits_.size;
     }
     // Of a message whose pieces are taken as they come, the time begins with each.
@@ -7187,7 +7248,7 @@ private:
     time_point begun_{};  // of the message, its time
     std::uint64_t count_ = 0;
     // Of a control frame that came in pieces: most never do.
-    std::unique_ptr<std::array<std::byte, max_control_payload>> control_;
+    std::unique_ptr<std::byte[]> control_;
 };
 
 template <role Role>
@@ -7288,7 +7349,8 @@ errc message_reader<Role>::begin_frame(const frame_piece& piece, Queue& queue, s
     size_ += piece.payload_length;
     ++fragments_;
     if (!starts && limits_.bytes_per_fragment != 0 && fragments_ > limits_.fragments &&
-        fragments_ - limits_.fragments > (std::max)(size_, made) / limits_.bytes_per_fragment)
+        fragments_ - limits_.fragments >
+            detail::larger_of(size_, made) / limits_.bytes_per_fragment)
         return errc::too_many_fragments;
     after_ = *after;
     inside_frame_ = true;
@@ -7315,8 +7377,8 @@ errc message_reader<Role>::append(const frame_piece& piece, Queue& queue) {
     if constexpr (requires { queue.reserve(std::size_t{}); }) {
         const std::size_t here = piece.payload.size();
         if (piece.payload_left != 0 && here >= substantial)
-            queue.reserve(here + static_cast<std::size_t>(
-                                     (std::min)(piece.payload_left, std::uint64_t{here} * trust)));
+            queue.reserve(here + static_cast<std::size_t>(detail::smaller_of(
+                                     piece.payload_left, std::uint64_t{here} * trust)));
     }
     std::byte* to = queue.extend(piece.payload.size());
     if (to == nullptr) return errc::queue_full;
@@ -7324,7 +7386,7 @@ errc message_reader<Role>::append(const frame_piece& piece, Queue& queue) {
     for (auto from = piece.payload; !from.empty();) {
         const std::size_t most = must_be_utf8() ? warm : from.size();
         const auto part =
-            from.first((std::min)(most, from.size()));  // a multiple of 4 but the last
+            from.first(detail::smaller_of(most, from.size()));  // a multiple of 4 but the last
         if (!unmask_and_check(to, part, key)) return errc::invalid_utf8;
         to += part.size();
         from = from.subspan(part.size());
@@ -7351,11 +7413,11 @@ std::optional<std::span<const std::byte>> message_reader<Role>::receive_control(
     const frame_piece& piece) {
     unmask(piece.payload, piece.key);
     if (piece.first && piece.last) return piece.payload;
-    if (!control_) control_ = std::make_unique<std::array<std::byte, max_control_payload>>();
-    std::copy(piece.payload.begin(), piece.payload.end(), control_->begin() + control_size_);
+    if (!control_) control_ = std::make_unique<std::byte[]>(max_control_payload);
+    detail::copy_bytes(piece.payload, control_.get() + control_size_);
     control_size_ = static_cast<std::uint8_t>(control_size_ + piece.payload.size());
     if (!piece.last) return std::nullopt;
-    return std::span<const std::byte>{control_->data(), std::exchange(control_size_, {})};
+    return std::span<const std::byte>{control_.get(), std::exchange(control_size_, {})};
 }
 
 }  // namespace sansocket
@@ -7546,7 +7608,7 @@ private:
     template <class Push>
     void cut(std::span<const std::byte> part, bool fin, opcode op, Push push) const {
         do {
-            const auto frame = part.first((std::min)(part.size(), fragment_));
+            const auto frame = part.first(detail::smaller_of(part.size(), fragment_));
             part = part.subspan(frame.size());
             push(op, fin && part.empty(), frame);
             op = opcode::continuation;
@@ -7652,7 +7714,7 @@ public:
         size_ -= n;
         while (n != 0) {
             segment& front = segments_[first_];
-            const std::size_t part = (std::min)(n, front.size());
+            const std::size_t part = smaller_of(n, front.size());
             front.begin += part;
             n -= part;
             if (front.size() == 0) drop_front();
@@ -7663,7 +7725,7 @@ public:
     void truncate(std::size_t size) noexcept {
         while (size_ > size) {
             segment& back = segments_.back();
-            const std::size_t part = (std::min)(size_ - size, back.size());
+            const std::size_t part = smaller_of(size_ - size, back.size());
             back.end -= part;
             size_ -= part;
             if (back.size() == 0) segments_.pop_back();
@@ -7714,14 +7776,14 @@ private:
             first_ = 0;
         }
         if (segments_.empty() || segments_.back().block == nullptr)
-            return segments_.push_back(new_block((std::max)(first_block, n)));
+            return segments_.push_back(new_block(larger_of(first_block, n)));
         segment& back = segments_.back();
         const std::size_t used = back.size();
         if (may_move && used <= back.begin && used + n <= back.capacity) return to_front(back);
-        std::size_t capacity = (std::max)(n, (std::min)(largest_block, back.capacity * 2));
+        std::size_t capacity = larger_of(n, smaller_of(largest_block, back.capacity * 2));
         // Only into a larger block: a full one would be copied for every frame.
         const bool move = may_move && used + n <= largest_block && back.capacity < capacity;
-        if (move) capacity = (std::max)(capacity, used + n);
+        if (move) capacity = larger_of(capacity, used + n);
         segment fresh = new_block(capacity);
         if (!move) return segments_.push_back(std::move(fresh));
         std::memcpy(fresh.block.get(), back.bytes().data(), used);
@@ -7906,11 +7968,12 @@ public:
         : high_bytes_(limits.high_bytes),
           low_bytes_(limits.low_bytes),
           high_count_(limits.high_count),
-          control_bytes_((std::max)(limits.control_bytes, std::size_t{1})) {}  // a Pong at least
+          control_bytes_(detail::larger_of(limits.control_bytes, std::size_t{1})) {
+    }  // a Pong at least
 
     /// Queues raw bytes ahead of all frames: the opening handshake. Copied.
     void push_raw(std::span<const std::byte> bytes) {
-        std::copy(bytes.begin(), bytes.end(), head_extend(bytes.size()));
+        detail::copy_bytes(bytes, head_extend(bytes.size()));
         raw_left_ += bytes.size();
     }
 
@@ -8124,7 +8187,7 @@ errc send_queue<Role>::push_control(opcode op, std::span<const std::byte> payloa
         auto& pong = control_->latest_pong;
         pong = std::vector<std::byte>(encoded_size(header) + payload.size());
         const std::size_t size = encode(header, pong.data());
-        std::copy(payload.begin(), payload.end(), pong.begin() + static_cast<std::ptrdiff_t>(size));
+        detail::copy_bytes(payload, pong.data() + size);
         if constexpr (masks) (void)mask_in_place({pong.data() + size, pong.size() - size}, key);
     }
     return errc::backpressure;
@@ -8137,7 +8200,7 @@ output_buffers send_queue<Role>::output() noexcept {
     const std::size_t data = shown_ ? shown_data_ : data_.size();
     const std::size_t control = shown_ ? shown_control_ : control_size();
     if (!shown_) shown_lead_ = control == 0 ? data : raw_left_ + frame_left_;  // to the boundary
-    const std::size_t lead = (std::min)(shown_lead_, data);
+    const std::size_t lead = detail::smaller_of(shown_lead_, data);
     show(data_, 0, lead, out);
     shown_data_ = out.bytes();
     if (control != 0) show(control_->frames, 0, control, out);
@@ -8154,7 +8217,7 @@ void send_queue<Role>::show(const detail::segment_queue& from, std::size_t begin
                             output_buffers& out) noexcept {
     while (begin != end && !out.full()) {
         const auto part = from.at(begin);
-        const std::size_t size = (std::min)(part.size(), end - begin);
+        const std::size_t size = detail::smaller_of(part.size(), end - begin);
         out.add(part.first(size));
         begin += size;
     }
@@ -8164,8 +8227,8 @@ template <role Role>
 void send_queue<Role>::consume(std::size_t n) {
     shown_ = false;
     if (stopped_) return stop();
-    const std::size_t lead = (std::min)(n, shown_lead_);
-    const std::size_t control = (std::min)(n - lead, shown_control_);
+    const std::size_t lead = detail::smaller_of(n, shown_lead_);
+    const std::size_t control = detail::smaller_of(n - lead, shown_control_);
     const std::size_t data = n - control;
     pass_data(data);
     data_.consume(data);
@@ -8209,7 +8272,7 @@ std::size_t send_queue<Role>::pass(const detail::segment_queue& in, std::size_t 
     std::size_t ended = 0;
     while (begin != end) {
         if (left == 0) left = frame_size_at(in, begin);
-        const std::size_t part = (std::min)(left, end - begin);
+        const std::size_t part = detail::smaller_of(left, end - begin);
         left -= part;
         begin += part;
         if (left == 0) ++ended;
@@ -8223,7 +8286,7 @@ void send_queue<Role>::pass_data(std::size_t n) noexcept {
         frame_left_ = raw_left_ = frames_ = 0;
         return;
     }
-    const std::size_t raw = (std::min)(n, raw_left_);
+    const std::size_t raw = detail::smaller_of(n, raw_left_);
     raw_left_ -= raw;
     frames_ -= pass(data_, raw, n, frame_left_);
 }
@@ -8235,7 +8298,7 @@ void send_queue<Role>::consume_control(std::size_t n) {
     else (void)pass(frames, 0, n, left);
     frames.consume(n);
     if (pong.empty() || frames.size() >= control_bytes_) return;
-    std::copy(pong.begin(), pong.end(), frames.extend(pong.size(), true));
+    detail::copy_bytes({pong.data(), pong.size()}, frames.extend(pong.size(), true));
     std::vector<std::byte>{}.swap(pong);
 }
 
@@ -8775,25 +8838,24 @@ inline errc server_handshake::choose_extensions() noexcept {
 inline errc server_handshake::choose_subprotocol() {
     constexpr std::string_view name = "Sec-WebSocket-Protocol";
     std::vector<std::string_view> offered;
-    const bool bad = request().any_element(name, [&offered](std::string_view element) {
+    std::string_view first;  // of those in common, in the client's order
+    const bool bad = request().any_element(name, [&](std::string_view element) {
         offered.push_back(element);
+        if (first.empty() && detail::contains(policy_.subprotocols, element)) first = element;
         return !is_token(element);
     });
     // 4.1: "The elements that comprise this value MUST be non-empty strings ... and MUST all be
-    // unique strings." A copy is sorted: a peer chooses how many there are.
-    auto sorted = offered;
-    std::sort(sorted.begin(), sorted.end());
-    const bool twice = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
-    if (bad || twice || (offered.empty() && request().find(name))) return errc::subprotocol_invalid;
+    // unique strings."
+    if (bad || !detail::all_distinct(offered) || (offered.empty() && request().find(name)))
+        return errc::subprotocol_invalid;
 
-    const auto choose_from = [this](const auto& first, const auto& other) {
-        for (const std::string_view one : first)
-            if (std::find(other.begin(), other.end(), one) != other.end())
-                return void(subprotocol_ = one);
-    };
-    if (policy_.choice == subprotocol_choice::client_order)
-        choose_from(offered, policy_.subprotocols);
-    else choose_from(policy_.subprotocols, offered);
+    if (policy_.choice == subprotocol_choice::server_order)
+        for (const std::string_view own : policy_.subprotocols)
+            if (detail::contains(offered, own)) {
+                first = own;
+                break;
+            }
+    subprotocol_ = first;
     const bool required = policy_.subprotocol == requirement::required;
     return required && subprotocol_.empty() ? errc::subprotocol_required : errc{};
 }
@@ -9010,14 +9072,15 @@ inline std::vector<std::byte> prepared_message::frame_of(message_kind kind,
     const frame_header header{true, opcode_of(kind), payload.size(), std::nullopt, compressed};
     std::vector<std::byte> out(encoded_size(header) + payload.size());
     const std::size_t size = encode(header, out.data());
-    std::copy(payload.begin(), payload.end(), out.begin() + static_cast<std::ptrdiff_t>(size));
+    detail::copy_bytes(payload, out.data() + size);
     return out;
 }
 
 template <class Codec>
 std::optional<shared_payload> prepared_message::compressed(std::uint8_t window_bits) const {
-    const std::uint8_t most = (std::max)(shared_->how.own_window_bits, min_window_bits);
-    const std::uint8_t bits = (std::min)({window_bits, most, max_window_bits});
+    const std::uint8_t most = detail::larger_of(shared_->how.own_window_bits, min_window_bits);
+    const std::uint8_t bits =
+        detail::smaller_of(window_bits, detail::smaller_of(most, max_window_bits));
     compressed_frame& frame = shared_->compressed[std::size_t{bits} % 8U];
     for (;;) {
         frame_state seen = frame.state.load(std::memory_order_acquire);
@@ -9629,7 +9692,7 @@ connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(
     std::array<std::byte, 16> nonce;
     for (std::size_t i = 0; i != nonce.size(); i += 4) {
         const masking_key key = keys_();
-        std::copy(key.begin(), key.end(), nonce.begin() + static_cast<std::ptrdiff_t>(i));
+        detail::copy_bytes({key.data(), key.size()}, nonce.data() + i);
     }
     opening_ = std::make_unique<opening_handshake>(request, nonce, options.http,
                                                    wants_with<Deflate>(options.deflate));
@@ -9701,7 +9764,7 @@ std::size_t connection<Role, Queue, Keys, Diagnostics, Deflate>::receive(std::sp
     given_up.done = true;
     const std::size_t taken = bytes.size() - in.size();
     counters_.bytes_received += taken;
-    counters_.most_queued_bytes = (std::max)(counters_.most_queued_bytes, queue_.bytes());
+    counters_.most_queued_bytes = detail::larger_of(counters_.most_queued_bytes, queue_.bytes());
     return taken;
 }
 
@@ -9975,9 +10038,10 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 time_point connection<Role, Queue, Keys, Diagnostics, Deflate>::next_deadline() const noexcept {
     if (keepalive_.state() == keepalive_state::suspended && !queue_.paused()) return immediately;
-    time_point due = (std::min)(shutdown_.deadline(), keepalive_.next_deadline(!out_.empty()));
+    time_point due =
+        detail::smaller_of(shutdown_.deadline(), keepalive_.next_deadline(!out_.empty()));
     if (messages_.inside_message() && close_.state() == close_state::open) [[unlikely]]
-        due = (std::min)(due, messages_.deadline(queue_));
+        due = detail::smaller_of(due, messages_.deadline(queue_));
     return due;
 }
 
@@ -9986,7 +10050,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::consume_output(std::si
                                                                          time_point now) {
     diagnostics_.at(now);
     counters_.bytes_sent += n;
-    counters_.most_output_bytes = (std::max)(counters_.most_output_bytes, out_.bytes());
+    counters_.most_output_bytes = detail::larger_of(counters_.most_output_bytes, out_.bytes());
     out_.consume(n);
     if (n != 0) keepalive_.written(!out_.empty(), now);
     if (close_.state() == close_state::open || !out_.data_empty() || out_.stopped()) return;
@@ -10058,7 +10122,7 @@ connection_counters connection<Role, Queue, Keys, Diagnostics, Deflate>::counter
     c.round_trip_sum = counters_.round_trip_sum;
     c.longest_round_trip = counters_.longest_round_trip;
     c.most_queued_bytes = counters_.most_queued_bytes;
-    c.most_output_bytes = (std::max)(counters_.most_output_bytes, out_.bytes());
+    c.most_output_bytes = detail::larger_of(counters_.most_output_bytes, out_.bytes());
     return c;
 }
 

@@ -4,7 +4,8 @@
 // need. RFC 4648 4.
 #pragma once
 
-#include <algorithm>
+#include <sansocket/detail/algorithm.hpp>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -36,7 +37,7 @@ constexpr std::array<char, (N + 2) / 3 * 4> base64(
 inline std::string base64(std::string_view text) {
     std::string out;
     out.reserve((text.size() + 2) / 3 * 4);
-    for (; !text.empty(); text.remove_prefix((std::min<std::size_t>)(3, text.size()))) {
+    for (; !text.empty(); text.remove_prefix(smaller_of<std::size_t>(3, text.size()))) {
         const auto at = [&](std::size_t n) {
             return n < text.size() ? unsigned{static_cast<unsigned char>(text[n])} : 0U;
         };

@@ -4,9 +4,9 @@
 // cannot. Growing moves the bytes; nothing else does.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/config.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -53,9 +53,9 @@ public:
     void make_room(std::size_t n, std::size_t front, std::size_t keep = 0) {
         if (capacity_ - (size_ - front) >= n && front >= size_ / 2) return drop_front(front);
         const std::size_t wanted = size_ - front + n;
-        std::size_t capacity = (std::max)(capacity_ * 2, smallest);
-        if (capacity_ < keep) capacity = (std::min)(capacity, keep);
-        capacity = (std::max)(capacity, wanted);
+        std::size_t capacity = larger_of(capacity_ * 2, smallest);
+        if (capacity_ < keep) capacity = smaller_of(capacity, keep);
+        capacity = larger_of(capacity, wanted);
         std::byte* const fresh = traits::allocate(allocator_, capacity);
         if (size_ != front) std::memcpy(fresh, data_ + front, size_ - front);
         const std::size_t size = size_ - front;

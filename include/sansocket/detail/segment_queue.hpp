@@ -7,9 +7,9 @@
 // that nobody looks at it.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/config.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -83,7 +83,7 @@ public:
         size_ -= n;
         while (n != 0) {
             segment& front = segments_[first_];
-            const std::size_t part = (std::min)(n, front.size());
+            const std::size_t part = smaller_of(n, front.size());
             front.begin += part;
             n -= part;
             if (front.size() == 0) drop_front();
@@ -94,7 +94,7 @@ public:
     void truncate(std::size_t size) noexcept {
         while (size_ > size) {
             segment& back = segments_.back();
-            const std::size_t part = (std::min)(size_ - size, back.size());
+            const std::size_t part = smaller_of(size_ - size, back.size());
             back.end -= part;
             size_ -= part;
             if (back.size() == 0) segments_.pop_back();
@@ -145,14 +145,14 @@ private:
             first_ = 0;
         }
         if (segments_.empty() || segments_.back().block == nullptr)
-            return segments_.push_back(new_block((std::max)(first_block, n)));
+            return segments_.push_back(new_block(larger_of(first_block, n)));
         segment& back = segments_.back();
         const std::size_t used = back.size();
         if (may_move && used <= back.begin && used + n <= back.capacity) return to_front(back);
-        std::size_t capacity = (std::max)(n, (std::min)(largest_block, back.capacity * 2));
+        std::size_t capacity = larger_of(n, smaller_of(largest_block, back.capacity * 2));
         // Only into a larger block: a full one would be copied for every frame.
         const bool move = may_move && used + n <= largest_block && back.capacity < capacity;
-        if (move) capacity = (std::max)(capacity, used + n);
+        if (move) capacity = larger_of(capacity, used + n);
         segment fresh = new_block(capacity);
         if (!move) return segments_.push_back(std::move(fresh));
         std::memcpy(fresh.block.get(), back.bytes().data(), used);

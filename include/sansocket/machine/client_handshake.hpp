@@ -12,6 +12,7 @@
 // Section numbers in this file refer to RFC 6455 unless another is named.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/append.hpp>
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/accept_key.hpp>
@@ -23,7 +24,6 @@
 #include <sansocket/wire/http_head_parser.hpp>
 #include <sansocket/wire/url.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -209,9 +209,9 @@ namespace detail {
 // token or stands twice. 4.1 step 10.
 inline bool subprotocol_list(const std::vector<std::string>& names, std::string& out) {
     for (std::size_t i = 0; i != names.size(); ++i) {
-        const auto before = names.begin() + static_cast<std::ptrdiff_t>(i);
         if (!is_token(names[i])) return false;
-        if (std::find(names.begin(), before, names[i]) != before) return false;
+        for (std::size_t before = 0; before != i; ++before)
+            if (names[before] == names[i]) return false;
         append(out, {i != 0 ? ", " : "", names[i]});
     }
     return true;
@@ -352,7 +352,7 @@ inline errc client_handshake::check_extension(const extension& chosen) noexcept 
 inline errc client_handshake::check_subprotocol() const noexcept {
     const auto chosen = response_.find("Sec-WebSocket-Protocol");
     if (!chosen) return errc{};
-    const bool offered = std::find(offered_.begin(), offered_.end(), *chosen) != offered_.end();
+    const bool offered = detail::contains(offered_, *chosen);
     const bool once = response_.count("Sec-WebSocket-Protocol") == 1;
     return offered && once ? errc{} : errc::response_subprotocol;
 }

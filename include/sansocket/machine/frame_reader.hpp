@@ -20,6 +20,7 @@
 // Section numbers in this file refer to RFC 6455.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/config.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/frame_header.hpp>
@@ -27,7 +28,6 @@
 #include <sansocket/wire/masking.hpp>
 #include <sansocket/wire/role.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -147,7 +147,7 @@ errc frame_reader<Role, Rsv1>::read_header(std::span<std::byte>& in, piece_type&
     }
     if (parsed.ec == errc::need_more) {
         if (held_size_ == 0) {
-            std::copy(in.begin(), in.end(), held_.begin());
+            detail::copy_bytes(in, held_.data());
             held_size_ = static_cast<std::uint8_t>(in.size());
         }
         in = {};
@@ -168,7 +168,7 @@ errc frame_reader<Role, Rsv1>::read_header(std::span<std::byte>& in, piece_type&
 
 template <role Role, rsv1 Rsv1>
 void frame_reader<Role, Rsv1>::read_payload(std::span<std::byte>& in, piece_type& out) noexcept {
-    const auto size = static_cast<std::size_t>((std::min)(left_, std::uint64_t{in.size()}));
+    const auto size = static_cast<std::size_t>(detail::smaller_of(left_, std::uint64_t{in.size()}));
     out.opcode = current_.opcode;
     if constexpr (compressible) out.compressed = current_.compressed;
     out.fin = current_.fin;

@@ -10,10 +10,10 @@
 // Section numbers in this file refer to RFC 6455.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/time.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -180,8 +180,9 @@ inline time_point keepalive::next_deadline(bool waiting) const noexcept {
     case keepalive_state::suspended: return write_deadline(waiting);
     case keepalive_state::quiet:
     case keepalive_state::pinged:
-        return (std::min)(
-            {ping_deadline(), after(heard_, options_.idle_timeout), write_deadline(waiting)});
+        return detail::smaller_of(
+            ping_deadline(),
+            detail::smaller_of(after(heard_, options_.idle_timeout), write_deadline(waiting)));
     }
     return never;
 }

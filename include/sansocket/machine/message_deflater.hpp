@@ -17,7 +17,6 @@
 #include <sansocket/wire/deflate_params.hpp>
 #include <sansocket/wire/message.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>

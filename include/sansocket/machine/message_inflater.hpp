@@ -12,11 +12,11 @@
 // Section numbers in this file refer to RFC 7692.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/machine/deflate_codec_concept.hpp>
 #include <sansocket/wire/deflate_params.hpp>
 #include <sansocket/wire/error.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -166,8 +166,9 @@ errc message_inflater<Codec>::step(std::span<const std::byte>& in, Queue& queue,
                                    bool& more) {
     const std::uint64_t left = most_ - made_;
     const std::size_t most = can_retract<Queue> ? most_room : spill_room;
-    const std::size_t wanted = std::clamp(in.size() * 4, least_room, most);
-    const auto room = static_cast<std::size_t>((std::min)(left, std::uint64_t{wanted}));
+    const std::size_t wanted =
+        detail::smaller_of(detail::larger_of(in.size() * 4, least_room), most);
+    const auto room = static_cast<std::size_t>(detail::smaller_of(left, std::uint64_t{wanted}));
     decompress_step done;
     std::array<std::byte, 1> beyond{};
     if (room == 0) done = codec_.decompress(in, beyond);
@@ -182,7 +183,7 @@ errc message_inflater<Codec>::step(std::span<const std::byte>& in, Queue& queue,
     if (too_much_work()) return errc::deflate_work;
     if (!in.empty() && done.taken == 0 && done.made == 0 && done.blocks == 0)
         return errc::deflate_corrupt;  // for a codec that is stuck
-    more = !in.empty() || done.made == (std::max)(room, std::size_t{1});
+    more = !in.empty() || done.made == detail::larger_of(room, std::size_t{1});
     return errc::ok;
 }
 

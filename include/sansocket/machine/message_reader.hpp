@@ -15,6 +15,7 @@
 // Section numbers in this file refer to RFC 6455.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/config.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/frame_header.hpp>
@@ -25,7 +26,6 @@
 #include <sansocket/wire/time.hpp>
 #include <sansocket/wire/utf8.hpp>
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -154,7 +154,7 @@ private:
     template <class Queue>
     std::uint64_t most() const noexcept {
         if constexpr (requires { Queue::max_message; })
-            return (std::min)(limits_.size, std::uint64_t{Queue::max_message});
+            return detail::smaller_of(limits_.size, std::uint64_t{Queue::max_message});
         else return limits_.size;
     }
     // Of a message whose pieces are taken as they come, the time begins with each.
@@ -188,7 +188,7 @@ private:
     time_point begun_{};  // of the message, its time
     std::uint64_t count_ = 0;
     // Of a control frame that came in pieces: most never do.
-    std::unique_ptr<std::array<std::byte, max_control_payload>> control_;
+    std::unique_ptr<std::byte[]> control_;
 };
 
 template <role Role>
@@ -289,7 +289,8 @@ errc message_reader<Role>::begin_frame(const frame_piece& piece, Queue& queue, s
     size_ += piece.payload_length;
     ++fragments_;
     if (!starts && limits_.bytes_per_fragment != 0 && fragments_ > limits_.fragments &&
-        fragments_ - limits_.fragments > (std::max)(size_, made) / limits_.bytes_per_fragment)
+        fragments_ - limits_.fragments >
+            detail::larger_of(size_, made) / limits_.bytes_per_fragment)
         return errc::too_many_fragments;
     after_ = *after;
     inside_frame_ = true;
@@ -316,8 +317,8 @@ errc message_reader<Role>::append(const frame_piece& piece, Queue& queue) {
     if constexpr (requires { queue.reserve(std::size_t{}); }) {
         const std::size_t here = piece.payload.size();
         if (piece.payload_left != 0 && here >= substantial)
-            queue.reserve(here + static_cast<std::size_t>(
-                                     (std::min)(piece.payload_left, std::uint64_t{here} * trust)));
+            queue.reserve(here + static_cast<std::size_t>(detail::smaller_of(
+                                     piece.payload_left, std::uint64_t{here} * trust)));
     }
     std::byte* to = queue.extend(piece.payload.size());
     if (to == nullptr) return errc::queue_full;
@@ -325,7 +326,7 @@ errc message_reader<Role>::append(const frame_piece& piece, Queue& queue) {
     for (auto from = piece.payload; !from.empty();) {
         const std::size_t most = must_be_utf8() ? warm : from.size();
         const auto part =
-            from.first((std::min)(most, from.size()));  // a multiple of 4 but the last
+            from.first(detail::smaller_of(most, from.size()));  // a multiple of 4 but the last
         if (!unmask_and_check(to, part, key)) return errc::invalid_utf8;
         to += part.size();
         from = from.subspan(part.size());
@@ -352,11 +353,11 @@ std::optional<std::span<const std::byte>> message_reader<Role>::receive_control(
     const frame_piece& piece) {
     unmask(piece.payload, piece.key);
     if (piece.first && piece.last) return piece.payload;
-    if (!control_) control_ = std::make_unique<std::array<std::byte, max_control_payload>>();
-    std::copy(piece.payload.begin(), piece.payload.end(), control_->begin() + control_size_);
+    if (!control_) control_ = std::make_unique<std::byte[]>(max_control_payload);
+    detail::copy_bytes(piece.payload, control_.get() + control_size_);
     control_size_ = static_cast<std::uint8_t>(control_size_ + piece.payload.size());
     if (!piece.last) return std::nullopt;
-    return std::span<const std::byte>{control_->data(), std::exchange(control_size_, {})};
+    return std::span<const std::byte>{control_.get(), std::exchange(control_size_, {})};
 }
 
 }  // namespace sansocket

@@ -10,6 +10,7 @@
 // Section numbers in this file refer to RFC 6455.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/config.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/frame_header.hpp>
@@ -17,7 +18,6 @@
 #include <sansocket/wire/message.hpp>
 #include <sansocket/wire/utf8.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -197,7 +197,7 @@ private:
     template <class Push>
     void cut(std::span<const std::byte> part, bool fin, opcode op, Push push) const {
         do {
-            const auto frame = part.first((std::min)(part.size(), fragment_));
+            const auto frame = part.first(detail::smaller_of(part.size(), fragment_));
             part = part.subspan(frame.size());
             push(op, fin && part.empty(), frame);
             op = opcode::continuation;

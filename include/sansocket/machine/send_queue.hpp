@@ -16,6 +16,7 @@
 // Section numbers in this file refer to RFC 6455.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/config.hpp>
 #include <sansocket/detail/segment_queue.hpp>
 #include <sansocket/wire/error.hpp>
@@ -23,7 +24,6 @@
 #include <sansocket/wire/masking.hpp>
 #include <sansocket/wire/role.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -130,11 +130,12 @@ public:
         : high_bytes_(limits.high_bytes),
           low_bytes_(limits.low_bytes),
           high_count_(limits.high_count),
-          control_bytes_((std::max)(limits.control_bytes, std::size_t{1})) {}  // a Pong at least
+          control_bytes_(detail::larger_of(limits.control_bytes, std::size_t{1})) {
+    }  // a Pong at least
 
     /// Queues raw bytes ahead of all frames: the opening handshake. Copied.
     void push_raw(std::span<const std::byte> bytes) {
-        std::copy(bytes.begin(), bytes.end(), head_extend(bytes.size()));
+        detail::copy_bytes(bytes, head_extend(bytes.size()));
         raw_left_ += bytes.size();
     }
 
@@ -348,7 +349,7 @@ errc send_queue<Role>::push_control(opcode op, std::span<const std::byte> payloa
         auto& pong = control_->latest_pong;
         pong = std::vector<std::byte>(encoded_size(header) + payload.size());
         const std::size_t size = encode(header, pong.data());
-        std::copy(payload.begin(), payload.end(), pong.begin() + static_cast<std::ptrdiff_t>(size));
+        detail::copy_bytes(payload, pong.data() + size);
         if constexpr (masks) (void)mask_in_place({pong.data() + size, pong.size() - size}, key);
     }
     return errc::backpressure;
@@ -361,7 +362,7 @@ output_buffers send_queue<Role>::output() noexcept {
     const std::size_t data = shown_ ? shown_data_ : data_.size();
     const std::size_t control = shown_ ? shown_control_ : control_size();
     if (!shown_) shown_lead_ = control == 0 ? data : raw_left_ + frame_left_;  // to the boundary
-    const std::size_t lead = (std::min)(shown_lead_, data);
+    const std::size_t lead = detail::smaller_of(shown_lead_, data);
     show(data_, 0, lead, out);
     shown_data_ = out.bytes();
     if (control != 0) show(control_->frames, 0, control, out);
@@ -378,7 +379,7 @@ void send_queue<Role>::show(const detail::segment_queue& from, std::size_t begin
                             output_buffers& out) noexcept {
     while (begin != end && !out.full()) {
         const auto part = from.at(begin);
-        const std::size_t size = (std::min)(part.size(), end - begin);
+        const std::size_t size = detail::smaller_of(part.size(), end - begin);
         out.add(part.first(size));
         begin += size;
     }
@@ -388,8 +389,8 @@ template <role Role>
 void send_queue<Role>::consume(std::size_t n) {
     shown_ = false;
     if (stopped_) return stop();
-    const std::size_t lead = (std::min)(n, shown_lead_);
-    const std::size_t control = (std::min)(n - lead, shown_control_);
+    const std::size_t lead = detail::smaller_of(n, shown_lead_);
+    const std::size_t control = detail::smaller_of(n - lead, shown_control_);
     const std::size_t data = n - control;
     pass_data(data);
     data_.consume(data);
@@ -433,7 +434,7 @@ std::size_t send_queue<Role>::pass(const detail::segment_queue& in, std::size_t 
     std::size_t ended = 0;
     while (begin != end) {
         if (left == 0) left = frame_size_at(in, begin);
-        const std::size_t part = (std::min)(left, end - begin);
+        const std::size_t part = detail::smaller_of(left, end - begin);
         left -= part;
         begin += part;
         if (left == 0) ++ended;
@@ -447,7 +448,7 @@ void send_queue<Role>::pass_data(std::size_t n) noexcept {
         frame_left_ = raw_left_ = frames_ = 0;
         return;
     }
-    const std::size_t raw = (std::min)(n, raw_left_);
+    const std::size_t raw = detail::smaller_of(n, raw_left_);
     raw_left_ -= raw;
     frames_ -= pass(data_, raw, n, frame_left_);
 }
@@ -459,7 +460,7 @@ void send_queue<Role>::consume_control(std::size_t n) {
     else (void)pass(frames, 0, n, left);
     frames.consume(n);
     if (pong.empty() || frames.size() >= control_bytes_) return;
-    std::copy(pong.begin(), pong.end(), frames.extend(pong.size(), true));
+    detail::copy_bytes({pong.data(), pong.size()}, frames.extend(pong.size(), true));
     std::vector<std::byte>{}.swap(pong);
 }
 

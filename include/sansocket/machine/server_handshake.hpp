@@ -12,6 +12,7 @@
 // Section numbers in this file refer to RFC 6455 unless another is named.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/append.hpp>
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/accept_key.hpp>
@@ -23,7 +24,6 @@
 #include <sansocket/wire/http_response.hpp>
 #include <sansocket/wire/url.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -385,25 +385,24 @@ inline errc server_handshake::choose_extensions() noexcept {
 inline errc server_handshake::choose_subprotocol() {
     constexpr std::string_view name = "Sec-WebSocket-Protocol";
     std::vector<std::string_view> offered;
-    const bool bad = request().any_element(name, [&offered](std::string_view element) {
+    std::string_view first;  // of those in common, in the client's order
+    const bool bad = request().any_element(name, [&](std::string_view element) {
         offered.push_back(element);
+        if (first.empty() && detail::contains(policy_.subprotocols, element)) first = element;
         return !is_token(element);
     });
     // 4.1: "The elements that comprise this value MUST be non-empty strings ... and MUST all be
-    // unique strings." A copy is sorted: a peer chooses how many there are.
-    auto sorted = offered;
-    std::sort(sorted.begin(), sorted.end());
-    const bool twice = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
-    if (bad || twice || (offered.empty() && request().find(name))) return errc::subprotocol_invalid;
+    // unique strings."
+    if (bad || !detail::all_distinct(offered) || (offered.empty() && request().find(name)))
+        return errc::subprotocol_invalid;
 
-    const auto choose_from = [this](const auto& first, const auto& other) {
-        for (const std::string_view one : first)
-            if (std::find(other.begin(), other.end(), one) != other.end())
-                return void(subprotocol_ = one);
-    };
-    if (policy_.choice == subprotocol_choice::client_order)
-        choose_from(offered, policy_.subprotocols);
-    else choose_from(policy_.subprotocols, offered);
+    if (policy_.choice == subprotocol_choice::server_order)
+        for (const std::string_view own : policy_.subprotocols)
+            if (detail::contains(offered, own)) {
+                first = own;
+                break;
+            }
+    subprotocol_ = first;
     const bool required = policy_.subprotocol == requirement::required;
     return required && subprotocol_.empty() ? errc::subprotocol_required : errc{};
 }

@@ -12,11 +12,11 @@
 // Knows nothing of: frames, roles, why reading is paused elsewhere.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/machine/message_queue_concept.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/message.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -59,9 +59,10 @@ public:
     static_message_queue() noexcept : static_message_queue(queue_limits{}) {}
     /// The same with lower marks. Marks above those are lowered to them.
     explicit static_message_queue(const queue_limits& limits) noexcept
-        : fill_({(std::min)(limits.high_bytes, full_bytes),
-                 (std::min)(limits.low_bytes, full_bytes / 2), (std::min)(limits.high_count, Count),
-                 (std::min)(limits.low_count, Count / 2)}) {}
+        : fill_({detail::smaller_of(limits.high_bytes, full_bytes),
+                 detail::smaller_of(limits.low_bytes, full_bytes / 2),
+                 detail::smaller_of(limits.high_count, Count),
+                 detail::smaller_of(limits.low_count, Count / 2)}) {}
 
     /// Copies the bytes that are in use. What is moved from is empty; it has ended if it had.
     static_message_queue(static_message_queue&& other) noexcept

@@ -14,12 +14,12 @@
 // Section numbers in this file refer to RFC 7692.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/append.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/extension_list.hpp>
 #include <sansocket/wire/role.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -217,8 +217,9 @@ struct deflate_agreement {
 /// A server's answer to `offer`, or nothing where it passes it over. 7.1.1, 7.1.2.
 [[nodiscard]] constexpr std::optional<deflate_parameters> accept(
     const deflate_parameters& offer, const deflate_options& wants) noexcept {
-    const auto own = (std::min)(offer.server_max_window_bits.value_or(max_window_bits),
-                                (std::max)(wants.own_window_bits, wants.smallest_own_window));
+    const auto own =
+        detail::smaller_of(offer.server_max_window_bits.value_or(max_window_bits),
+                           detail::larger_of(wants.own_window_bits, wants.smallest_own_window));
     if (own < wants.smallest_own_window) return std::nullopt;
     deflate_parameters answer;
     answer.server_no_context_takeover =
@@ -231,8 +232,8 @@ struct deflate_agreement {
     std::uint8_t peer = max_window_bits;
     if (offer.client_max_window_bits) {
         const bool bare = *offer.client_max_window_bits == deflate_parameters::no_value;
-        peer = (std::min)(bare ? max_window_bits : *offer.client_max_window_bits,
-                          wants.peer_window_bits);
+        peer = detail::smaller_of(bare ? max_window_bits : *offer.client_max_window_bits,
+                                  wants.peer_window_bits);
         if (peer < max_window_bits) answer.client_max_window_bits = peer;
     }
     // 7.1.2.2: without it in the offer the answer "MUST NOT include" it.
@@ -281,9 +282,9 @@ constexpr std::optional<deflate_agreement> agreed_on(const deflate_parameters& a
         agreed.client.context_takeover = false;
     const std::uint8_t hint = offer->client_max_window_bits.value_or(max_window_bits);
     if (hint != deflate_parameters::no_value)
-        agreed.client.window_bits = (std::min)(agreed.client.window_bits, hint);
-    const std::uint8_t own = (std::max)(wants.own_window_bits, wants.smallest_own_window);
-    agreed.client.window_bits = (std::min)(agreed.client.window_bits, own);
+        agreed.client.window_bits = detail::smaller_of(agreed.client.window_bits, hint);
+    const std::uint8_t own = detail::larger_of(wants.own_window_bits, wants.smallest_own_window);
+    agreed.client.window_bits = detail::smaller_of(agreed.client.window_bits, own);
     return agreed;
 }
 

@@ -16,7 +16,6 @@
 
 #include <sansocket/detail/ascii.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <string_view>

@@ -17,7 +17,6 @@
 #include <sansocket/wire/http_head.hpp>
 #include <sansocket/wire/ip_address.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -158,10 +157,11 @@ constexpr std::optional<std::uint16_t> parse_node_port(std::string_view digits) 
 // "_" and one or more letters, digits, ".", "_" or "-". 6.3.
 constexpr bool is_obfuscated(std::string_view text) noexcept {
     if (text.size() < 2 || text[0] != '_') return false;
-    return std::all_of(text.begin(), text.end(), [](char c) {
-        return is(char_class::digit, c) || is(char_class::alpha, c) || c == '.' || c == '_' ||
-               c == '-';
-    });
+    for (const char c : text)
+        if (!is(char_class::digit, c) && !is(char_class::alpha, c) && c != '.' && c != '_' &&
+            c != '-')
+            return false;
+    return true;
 }
 
 // A node's name: everything but the port. 6.

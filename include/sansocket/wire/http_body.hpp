@@ -10,12 +10,12 @@
 // unless another is named.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/http_chunks.hpp>
 #include <sansocket/wire/http_head.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -121,14 +121,14 @@ inline void http_body::end(errc how) noexcept {
 
 // False where it passes the limit.
 inline bool http_body::keep(std::span<const std::byte> piece) {
-    const std::size_t n = (std::min)(piece.size(), limit_ - text_.size());
+    const std::size_t n = detail::smaller_of(piece.size(), limit_ - text_.size());
     text_.append(reinterpret_cast<const char*>(piece.data()), n);
     return n == piece.size();
 }
 
 inline void http_body::receive_length(std::span<const std::byte>& in) {
     const auto piece =
-        in.first(static_cast<std::size_t>((std::min<std::uint64_t>)(in.size(), length_)));
+        in.first(static_cast<std::size_t>(detail::smaller_of<std::uint64_t>(in.size(), length_)));
     in = in.subspan(piece.size());
     length_ -= piece.size();
     const bool fits = keep(piece);

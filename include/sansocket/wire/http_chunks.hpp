@@ -10,9 +10,9 @@
 // Section numbers in this file refer to RFC 9112.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/ascii.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -77,7 +77,8 @@ inline chunk_step http_chunks::next(std::span<const std::byte>& in,
             in = in.subspan(1);
             continue;
         }
-        piece = in.first(static_cast<std::size_t>((std::min<std::uint64_t>)(in.size(), size_)));
+        piece =
+            in.first(static_cast<std::size_t>(detail::smaller_of<std::uint64_t>(in.size(), size_)));
         in = in.subspan(piece.size());
         size_ -= piece.size();
         if (size_ == 0) move(state::data_end);

@@ -15,11 +15,11 @@
 // Section numbers in this file refer to RFC 9110 unless another is named.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/append.hpp>
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/error.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -91,9 +91,9 @@ public:
     /// @return a view into the value, or nothing at the end of the list.
     [[nodiscard]] constexpr std::optional<std::string_view> next() noexcept {
         while (!rest_.empty()) {
-            const std::size_t size = (std::min)(rest_.find(','), rest_.size());
+            const std::size_t size = detail::smaller_of(rest_.find(','), rest_.size());
             const std::string_view element = detail::trim_ows(rest_.substr(0, size));
-            rest_.remove_prefix((std::min)(size + 1, rest_.size()));
+            rest_.remove_prefix(detail::smaller_of(size + 1, rest_.size()));
             if (!element.empty()) return element;
         }
         return std::nullopt;

@@ -10,11 +10,11 @@
 // Section numbers in this file refer to RFC 9112 unless another is named.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/http_head.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -135,8 +135,8 @@ inline http_head_parser::http_head_parser(http_kind kind, const http_limits& lim
       body_(body),
       state_(kind == http_kind::request ? state::start : state::status_version) {
     constexpr std::size_t most = 0x7fffffff;  // offsets into a head are 32 bits
-    limits_ = {(std::min)(limits.line, most), (std::min)(limits.fields, most),
-               (std::min)(limits.total, most)};
+    limits_ = {detail::smaller_of(limits.line, most), detail::smaller_of(limits.fields, most),
+               detail::smaller_of(limits.total, most)};
 }
 
 inline errc http_head_parser::error() const noexcept {
@@ -147,11 +147,12 @@ inline http_progress http_head_parser::receive(std::span<const std::byte> in) {
     if (state_ == state::complete || state_ == state::failed) return {0, error()};
     // Bytes are read as characters: char may alias anything.
     const std::string_view all{reinterpret_cast<const char*>(in.data()), in.size()};
-    std::string_view rest = all.substr(0, (std::min)(all.size(), limits_.total - total_));
+    std::string_view rest = all.substr(0, detail::smaller_of(all.size(), limits_.total - total_));
     errc ec{};
     while (ec == errc{} && !rest.empty() && state_ != state::complete) ec = step(rest);
 
-    const std::size_t consumed = (std::min)(all.size(), limits_.total - total_) - rest.size();
+    const std::size_t consumed =
+        detail::smaller_of(all.size(), limits_.total - total_) - rest.size();
     total_ += consumed;
     if (ec == errc{} && state_ != state::complete && consumed != all.size())
         ec = errc::http_head_too_large;
@@ -329,7 +330,7 @@ inline errc http_head_parser::take(char wanted, std::string_view& in, state next
 
 // Takes what belongs to the class; it becomes part of the head's text.
 inline errc http_head_parser::take_run(detail::char_class wanted, std::string_view& in) {
-    const std::size_t most = (std::min)(in.size(), limits_.line - line_);
+    const std::size_t most = detail::smaller_of(in.size(), limits_.line - line_);
     std::size_t n = 0;
     while (n != most && detail::is(wanted, in[n])) ++n;
     head_.text_.append(in.substr(0, n));

@@ -9,10 +9,10 @@
 // Section numbers in this file refer to RFC 4291 unless another RFC is named.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/error.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -63,7 +63,7 @@ namespace detail {
 constexpr std::optional<std::array<std::uint8_t, 4>> parse_ipv4(std::string_view text) noexcept {
     std::array<std::uint8_t, 4> out{};
     for (std::size_t octets = 0;;) {
-        const std::size_t size = (std::min)(text.find('.'), text.size());
+        const std::size_t size = detail::smaller_of(text.find('.'), text.size());
         const std::string_view octet = text.substr(0, size);
         if (octet.empty() || octet.size() > 3 || octets == 4) return std::nullopt;
         if (!all_are(char_class::digit, octet)) return std::nullopt;
@@ -89,7 +89,7 @@ struct ipv6_groups {
 
     constexpr bool append(std::string_view text, bool at_end) noexcept {
         while (!text.empty()) {
-            const std::size_t length = (std::min)(text.find(':'), text.size());
+            const std::size_t length = detail::smaller_of(text.find(':'), text.size());
             const bool last = length == text.size();
             const std::string_view group = text.substr(0, length);
             if (last && at_end && group.find('.') != std::string_view::npos)
@@ -163,7 +163,8 @@ private:
 
     // Of byte number `i`, the bits that are the network's.
     [[nodiscard]] constexpr unsigned mask(std::size_t i) const noexcept {
-        const std::size_t own = bits_ > 8 * i ? (std::min)(bits_ - 8 * i, std::size_t{8}) : 0;
+        const std::size_t own =
+            bits_ > 8 * i ? detail::smaller_of(bits_ - 8 * i, std::size_t{8}) : 0;
         return (0xff00U >> own) & 0xffU;
     }
     [[nodiscard]] constexpr bool is_exact() const noexcept {

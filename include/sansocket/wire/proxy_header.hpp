@@ -11,11 +11,11 @@
 // Section numbers in this file refer to "The PROXY protocol, versions 1 & 2".
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/ip_address.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -122,7 +122,7 @@ constexpr proxy_header_result parse_proxy_line(std::string_view line) noexcept {
 
 constexpr proxy_header_result parse_proxy_v1(std::span<const std::byte> bytes) noexcept {
     std::array<char, max_proxy_line> text{};
-    const std::size_t size = (std::min)(bytes.size(), text.size());
+    const std::size_t size = detail::smaller_of(bytes.size(), text.size());
     for (std::size_t i = 0; i != size; ++i) text[i] = char_at(bytes, i);
     const std::string_view seen{text.data(), size};
     const std::size_t end = seen.find('\r');
@@ -193,7 +193,7 @@ constexpr proxy_header_result parse_proxy_v2(std::span<const std::byte> bytes) n
 constexpr proxy_header_result parse_proxy_header(std::span<const std::byte> bytes) noexcept {
     const auto begins = [bytes](std::string_view signature) {
         return detail::common_prefix(bytes, signature) ==
-               (std::min)(bytes.size(), signature.size());
+               detail::smaller_of(bytes.size(), signature.size());
     };
     const bool v1 = begins(detail::proxy_signature_v1);
     const bool v2 = begins(detail::proxy_signature_v2);

@@ -11,11 +11,11 @@
 // Section numbers in this file refer to RFC 3986 unless another is named.
 #pragma once
 
+#include <sansocket/detail/algorithm.hpp>
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/ip_address.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -135,7 +135,7 @@ constexpr host_port parse_host_port(std::string_view text) noexcept {
         out.host = text.substr(1, bracket - 1);
         end = bracket + 1;
     } else {
-        end = (std::min)(text.find(':'), text.size());
+        end = detail::smaller_of(text.find(':'), text.size());
         out.host = text.substr(0, end);
     }
     out.ec = classify_host(out);

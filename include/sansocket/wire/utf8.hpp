@@ -14,7 +14,6 @@
 #include <sansocket/detail/byte_block.hpp>
 #include <sansocket/detail/bytes_of.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -242,7 +241,9 @@ private:
 [[nodiscard]] constexpr bool is_ascii(std::span<const std::byte> data) noexcept {
     if (!std::is_constant_evaluated())
         return detail::ascii_prefix(data.data(), data.size()) == data.size();
-    return std::all_of(data.begin(), data.end(), [](std::byte b) { return b < std::byte{0x80}; });
+    for (const std::byte b : data)
+        if (b >= std::byte{0x80}) return false;
+    return true;
 }
 
 /// Validates text that comes in pieces. RFC 6455 8.1, RFC 3629.
