@@ -361,10 +361,10 @@ enum class errc : std::uint8_t {
     aborted,         // 7.1.7
     cancelled,
     dropped,
-    http_answered,    // 4.2.1
-    end_of_stream,    // 7.1.4
-    transport_lost,   // 7.1.4
-    tls_truncated,    // 7.1.4
+    http_answered,   // 4.2.1
+    end_of_stream,   // 7.1.4
+    transport_lost,  // 7.1.4
+    tls_truncated,   // 7.1.4
     tls_handshake_failed,
     opening_timeout,  // 4.1
     close_timeout,    // 7.1.1
@@ -394,7 +394,7 @@ struct error_row {
 };
 
 // clang-format off
-inline constexpr auto error_table = std::to_array<error_row>({
+inline constexpr error_row error_table[] = {
     // success
     {errc::ok, error_kind::none, close_code::normal, "success"},
     // caller: asked for something this state or this value forbids; nothing changed
@@ -509,12 +509,13 @@ inline constexpr auto error_table = std::to_array<error_row>({
     {errc::pong_timeout, error_kind::timeout, close_code::normal, "the peer did not answer a Ping in time"},
     {errc::idle_timeout, error_kind::timeout, close_code::normal, "nothing was received for too long"},
     {errc::write_timeout, error_kind::timeout, close_code::normal, "the transport took no output for too long"},
-});
+};
 // clang-format on
 
 constexpr bool rows_match_enumerators() noexcept {
-    for (std::size_t i = 0; i != error_table.size(); ++i)
-        if (static_cast<std::size_t>(error_table[i].ec) != i) return false;
+    std::size_t i = 0;
+    for (const error_row& row : error_table)
+        if (static_cast<std::size_t>(row.ec) != i++) return false;
     return true;
 }
 static_assert(rows_match_enumerators());
@@ -522,13 +523,14 @@ static_assert(rows_match_enumerators());
 // A value that is no enumerator reads as `transport_lost`: queries are total.
 constexpr const error_row& error_row_of(errc ec) noexcept {
     const auto i = static_cast<std::size_t>(ec);
-    return error_table[i < error_table.size() ? i : static_cast<std::size_t>(errc::transport_lost)];
+    return error_table[i < std::size(error_table) ? i
+                                                  : static_cast<std::size_t>(errc::transport_lost)];
 }
 
 }  // namespace detail
 
 /// Number of enumerators of `errc`, `errc::ok` included. They count up from 0.
-inline constexpr std::size_t errc_count = detail::error_table.size();
+inline constexpr std::size_t errc_count = std::size(detail::error_table);
 
 /// Whose doing `ec` is. Total.
 [[nodiscard]] constexpr error_kind kind_of(errc ec) noexcept {
@@ -947,27 +949,29 @@ enum class char_class : std::uint8_t {
 
 constexpr std::uint8_t bit_of(char_class c) noexcept { return static_cast<std::uint8_t>(c); }
 
-// The compiler fills this in every source that includes it: set by set, which are few steps.
+// The compiler fills this in every source that includes it: set by set, which are few steps, and
+// through a pointer, for to a compiler each operator[] is a call.
 inline constexpr std::array<std::uint8_t, 256> char_classes = [] {
     using enum char_class;
     std::array<std::uint8_t, 256> table{};
-    const auto mark = [&table](std::string_view set, auto... classes) {
-        for (const char c : set)
-            table[static_cast<unsigned char>(c)] |=
-                static_cast<std::uint8_t>((bit_of(classes) | ...));
+    std::uint8_t* const of = table.data();
+    const auto mark = [of](std::string_view set, std::initializer_list<char_class> classes) {
+        std::uint8_t bits = 0;
+        for (const char_class c : classes) bits |= bit_of(c);
+        for (const char c : set) of[static_cast<unsigned char>(c)] |= bits;
     };
-    for (unsigned c = 0x20; c != 0x100; ++c)
-        if (c != 0x7f) table[c] |= bit_of(field_value);
-    for (unsigned c = 0x21; c != 0x7f; ++c) table[c] |= bit_of(target);
-    for (const char c : {'"', '#', '<', '>'})
-        table[static_cast<unsigned char>(c)] = bit_of(field_value);
-    mark("\t", field_value);
-    mark("0123456789", token, reg_name, path, digit, hex_digit);
-    mark("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", token, reg_name, path, alpha);
-    mark("ABCDEFabcdef", hex_digit);
-    mark("!#$%&'*+-.^_`|~", token);
-    mark("-._~!$&'()*+,;=", reg_name, path);
-    mark(":@/?", path);
+    constexpr std::uint8_t in_field = bit_of(field_value);
+    constexpr std::uint8_t in_both = in_field | bit_of(target);
+    for (unsigned c = 0x20; c != 0x100; ++c) of[c] = c > 0x20 && c < 0x7f ? in_both : in_field;
+    of[0x7f] = 0;
+    for (const char c : {'"', '#', '<', '>'}) of[static_cast<unsigned char>(c)] = in_field;
+    mark("\t", {field_value});
+    mark("0123456789", {token, reg_name, path, digit, hex_digit});
+    mark("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", {token, reg_name, path, alpha});
+    mark("ABCDEFabcdef", {hex_digit});
+    mark("!#$%&'*+-.^_`|~", {token});
+    mark("-._~!$&'()*+,;=", {reg_name, path});
+    mark(":@/?", {path});
     return table;
 }();
 
@@ -2239,8 +2243,8 @@ struct http_field_value {
 /// Whether the two handshakes write the field `name` themselves, so that no application may add
 /// it: Host, Upgrade, Connection, Content-Length, Transfer-Encoding and Sec-WebSocket-*.
 [[nodiscard]] constexpr bool is_reserved_field(std::string_view name) noexcept {
-    constexpr std::array<std::string_view, 5> reserved = {"Host", "Upgrade", "Connection",
-                                                          "Content-Length", "Transfer-Encoding"};
+    constexpr const char* reserved[] = {"Host", "Upgrade", "Connection", "Content-Length",
+                                        "Transfer-Encoding"};
     for (const std::string_view r : reserved)
         if (detail::iequals(name, r)) return true;
     return detail::istarts_with(name, "Sec-WebSocket-");
@@ -2438,7 +2442,7 @@ private:
         errc ec;
         std::uint16_t status;
     };
-    constexpr std::array<row, 12> table = {{
+    constexpr row table[] = {
         {errc::method_not_get, 405},
         {errc::http_target_too_long, 414},
         {errc::http_line_too_long, 431},
@@ -2451,7 +2455,7 @@ private:
         {errc::opening_timeout, 408},
         {errc::aborted, 503},
         {errc::closed_locally, 503},
-    }};
+    };
     for (const row& r : table)
         if (r.ec == ec) return r.status;
     return 400;
@@ -5899,40 +5903,47 @@ enum class utf8_state : std::uint8_t {
 inline constexpr unsigned utf8_state_bits = 6;
 inline constexpr unsigned utf8_state_mask = 63;
 
-// RFC 3629 section 4, one line for each rule.
-[[nodiscard]] constexpr utf8_state utf8_next(utf8_state from, unsigned byte) noexcept {
-    using enum utf8_state;
-    const auto in = [byte](unsigned low, unsigned high) { return low <= byte && byte <= high; };
-    switch (from) {
-    case boundary:
-        if (in(0x00, 0x7f)) return boundary;
-        if (in(0xc2, 0xdf)) return tail_1;
-        if (byte == 0xe0) return after_e0;
-        if (byte == 0xed) return after_ed;
-        if (in(0xe1, 0xef)) return tail_2;
-        if (byte == 0xf0) return after_f0;
-        if (in(0xf1, 0xf3)) return tail_3;
-        if (byte == 0xf4) return after_f4;
-        return refused;  // C0, C1, F5..FF and a continuation byte out of place
-    case tail_1: return in(0x80, 0xbf) ? boundary : refused;
-    case tail_2: return in(0x80, 0xbf) ? tail_1 : refused;
-    case tail_3: return in(0x80, 0xbf) ? tail_2 : refused;
-    case after_e0: return in(0xa0, 0xbf) ? tail_1 : refused;
-    case after_ed: return in(0x80, 0x9f) ? tail_1 : refused;
-    case after_f0: return in(0x90, 0xbf) ? tail_2 : refused;
-    case after_f4: return in(0x80, 0x8f) ? tail_2 : refused;
-    case refused: break;
-    }
-    return refused;
-}
+struct utf8_rule {
+    utf8_state from;
+    unsigned low;  // of the byte
+    unsigned high;
+    utf8_state to;
+};
 
-// For each byte a row: at bit `s` of it, the state that follows state `s`.
+// RFC 3629 section 4. What no rule allows is refused: C0, C1, F5..FF, a continuation byte out of place.
+inline constexpr utf8_rule utf8_rules[] = {
+    {utf8_state::boundary, 0x00, 0x7f, utf8_state::boundary},
+    {utf8_state::boundary, 0xc2, 0xdf, utf8_state::tail_1},
+    {utf8_state::boundary, 0xe0, 0xe0, utf8_state::after_e0},
+    {utf8_state::boundary, 0xe1, 0xec, utf8_state::tail_2},
+    {utf8_state::boundary, 0xed, 0xed, utf8_state::after_ed},
+    {utf8_state::boundary, 0xee, 0xef, utf8_state::tail_2},
+    {utf8_state::boundary, 0xf0, 0xf0, utf8_state::after_f0},
+    {utf8_state::boundary, 0xf1, 0xf3, utf8_state::tail_3},
+    {utf8_state::boundary, 0xf4, 0xf4, utf8_state::after_f4},
+    {utf8_state::tail_1, 0x80, 0xbf, utf8_state::boundary},
+    {utf8_state::tail_2, 0x80, 0xbf, utf8_state::tail_1},
+    {utf8_state::tail_3, 0x80, 0xbf, utf8_state::tail_2},
+    {utf8_state::after_e0, 0xa0, 0xbf, utf8_state::tail_1},
+    {utf8_state::after_ed, 0x80, 0x9f, utf8_state::tail_1},
+    {utf8_state::after_f0, 0x90, 0xbf, utf8_state::tail_2},
+    {utf8_state::after_f4, 0x80, 0x8f, utf8_state::tail_2},
+};
+
+// For each byte a row: at bit `s` of it, the state that follows state `s`. The compiler fills this in
+// every source that includes it: rule by rule, which are few steps.
 inline constexpr auto utf8_table = [] {
+    constexpr auto refused = static_cast<std::uint64_t>(utf8_state::refused);
+    std::uint64_t none = 0;
+    for (std::uint64_t s = 0; s <= refused; s += utf8_state_bits) none |= refused << s;
     std::array<std::uint64_t, 256> table{};
-    for (unsigned byte = 0; byte != 256; ++byte)
-        for (unsigned s = 0; s <= static_cast<unsigned>(utf8_state::refused); s += utf8_state_bits)
-            table[byte] |= static_cast<std::uint64_t>(utf8_next(static_cast<utf8_state>(s), byte))
-                           << s;
+    std::uint64_t* const row = table.data();
+    for (unsigned byte = 0; byte != 256; ++byte) row[byte] = none;
+    for (const auto& [from, low, high, to] : utf8_rules) {
+        const auto change = (refused ^ static_cast<std::uint64_t>(to))
+                            << static_cast<unsigned>(from);
+        for (unsigned byte = low; byte <= high; ++byte) row[byte] ^= change;
+    }
     return table;
 }();
 
@@ -7417,7 +7428,8 @@ namespace detail {
 constexpr std::string_view reason_phrase(std::uint16_t status) noexcept {
     struct row {
         std::uint16_t status;
-        std::string_view phrase;
+        const char*
+            phrase;  // the characters of a view are counted in every source that includes it
     };
     constexpr row table[] = {
         {101, "Switching Protocols"},

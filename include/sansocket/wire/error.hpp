@@ -12,7 +12,6 @@
 
 #include <sansocket/wire/close_code.hpp>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -139,10 +138,10 @@ enum class errc : std::uint8_t {
     aborted,         // 7.1.7
     cancelled,
     dropped,
-    http_answered,    // 4.2.1
-    end_of_stream,    // 7.1.4
-    transport_lost,   // 7.1.4
-    tls_truncated,    // 7.1.4
+    http_answered,   // 4.2.1
+    end_of_stream,   // 7.1.4
+    transport_lost,  // 7.1.4
+    tls_truncated,   // 7.1.4
     tls_handshake_failed,
     opening_timeout,  // 4.1
     close_timeout,    // 7.1.1
@@ -172,7 +171,7 @@ struct error_row {
 };
 
 // clang-format off
-inline constexpr auto error_table = std::to_array<error_row>({
+inline constexpr error_row error_table[] = {
     // success
     {errc::ok, error_kind::none, close_code::normal, "success"},
     // caller: asked for something this state or this value forbids; nothing changed
@@ -287,12 +286,13 @@ inline constexpr auto error_table = std::to_array<error_row>({
     {errc::pong_timeout, error_kind::timeout, close_code::normal, "the peer did not answer a Ping in time"},
     {errc::idle_timeout, error_kind::timeout, close_code::normal, "nothing was received for too long"},
     {errc::write_timeout, error_kind::timeout, close_code::normal, "the transport took no output for too long"},
-});
+};
 // clang-format on
 
 constexpr bool rows_match_enumerators() noexcept {
-    for (std::size_t i = 0; i != error_table.size(); ++i)
-        if (static_cast<std::size_t>(error_table[i].ec) != i) return false;
+    std::size_t i = 0;
+    for (const error_row& row : error_table)
+        if (static_cast<std::size_t>(row.ec) != i++) return false;
     return true;
 }
 static_assert(rows_match_enumerators());
@@ -300,13 +300,14 @@ static_assert(rows_match_enumerators());
 // A value that is no enumerator reads as `transport_lost`: queries are total.
 constexpr const error_row& error_row_of(errc ec) noexcept {
     const auto i = static_cast<std::size_t>(ec);
-    return error_table[i < error_table.size() ? i : static_cast<std::size_t>(errc::transport_lost)];
+    return error_table[i < std::size(error_table) ? i
+                                                  : static_cast<std::size_t>(errc::transport_lost)];
 }
 
 }  // namespace detail
 
 /// Number of enumerators of `errc`, `errc::ok` included. They count up from 0.
-inline constexpr std::size_t errc_count = detail::error_table.size();
+inline constexpr std::size_t errc_count = std::size(detail::error_table);
 
 /// Whose doing `ec` is. Total.
 [[nodiscard]] constexpr error_kind kind_of(errc ec) noexcept {

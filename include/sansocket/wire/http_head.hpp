@@ -20,7 +20,6 @@
 #include <sansocket/detail/ascii.hpp>
 #include <sansocket/wire/error.hpp>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -60,8 +59,8 @@ struct http_field_value {
 /// Whether the two handshakes write the field `name` themselves, so that no application may add
 /// it: Host, Upgrade, Connection, Content-Length, Transfer-Encoding and Sec-WebSocket-*.
 [[nodiscard]] constexpr bool is_reserved_field(std::string_view name) noexcept {
-    constexpr std::array<std::string_view, 5> reserved = {"Host", "Upgrade", "Connection",
-                                                          "Content-Length", "Transfer-Encoding"};
+    constexpr const char* reserved[] = {"Host", "Upgrade", "Connection", "Content-Length",
+                                        "Transfer-Encoding"};
     for (const std::string_view r : reserved)
         if (detail::iequals(name, r)) return true;
     return detail::istarts_with(name, "Sec-WebSocket-");
@@ -259,7 +258,7 @@ private:
         errc ec;
         std::uint16_t status;
     };
-    constexpr std::array<row, 12> table = {{
+    constexpr row table[] = {
         {errc::method_not_get, 405},
         {errc::http_target_too_long, 414},
         {errc::http_line_too_long, 431},
@@ -272,7 +271,7 @@ private:
         {errc::opening_timeout, 408},
         {errc::aborted, 503},
         {errc::closed_locally, 503},
-    }};
+    };
     for (const row& r : table)
         if (r.ec == ec) return r.status;
     return 400;

@@ -43,7 +43,8 @@ namespace detail {
 constexpr std::string_view reason_phrase(std::uint16_t status) noexcept {
     struct row {
         std::uint16_t status;
-        std::string_view phrase;
+        const char*
+            phrase;  // the characters of a view are counted in every source that includes it
     };
     constexpr row table[] = {
         {101, "Switching Protocols"},

@@ -42,40 +42,47 @@ enum class utf8_state : std::uint8_t {
 inline constexpr unsigned utf8_state_bits = 6;
 inline constexpr unsigned utf8_state_mask = 63;
 
-// RFC 3629 section 4, one line for each rule.
-[[nodiscard]] constexpr utf8_state utf8_next(utf8_state from, unsigned byte) noexcept {
-    using enum utf8_state;
-    const auto in = [byte](unsigned low, unsigned high) { return low <= byte && byte <= high; };
-    switch (from) {
-    case boundary:
-        if (in(0x00, 0x7f)) return boundary;
-        if (in(0xc2, 0xdf)) return tail_1;
-        if (byte == 0xe0) return after_e0;
-        if (byte == 0xed) return after_ed;
-        if (in(0xe1, 0xef)) return tail_2;
-        if (byte == 0xf0) return after_f0;
-        if (in(0xf1, 0xf3)) return tail_3;
-        if (byte == 0xf4) return after_f4;
-        return refused;  // C0, C1, F5..FF and a continuation byte out of place
-    case tail_1: return in(0x80, 0xbf) ? boundary : refused;
-    case tail_2: return in(0x80, 0xbf) ? tail_1 : refused;
-    case tail_3: return in(0x80, 0xbf) ? tail_2 : refused;
-    case after_e0: return in(0xa0, 0xbf) ? tail_1 : refused;
-    case after_ed: return in(0x80, 0x9f) ? tail_1 : refused;
-    case after_f0: return in(0x90, 0xbf) ? tail_2 : refused;
-    case after_f4: return in(0x80, 0x8f) ? tail_2 : refused;
-    case refused: break;
-    }
-    return refused;
-}
+struct utf8_rule {
+    utf8_state from;
+    unsigned low;  // of the byte
+    unsigned high;
+    utf8_state to;
+};
 
-// For each byte a row: at bit `s` of it, the state that follows state `s`.
+// RFC 3629 section 4. What no rule allows is refused: C0, C1, F5..FF, a continuation byte out of place.
+inline constexpr utf8_rule utf8_rules[] = {
+    {utf8_state::boundary, 0x00, 0x7f, utf8_state::boundary},
+    {utf8_state::boundary, 0xc2, 0xdf, utf8_state::tail_1},
+    {utf8_state::boundary, 0xe0, 0xe0, utf8_state::after_e0},
+    {utf8_state::boundary, 0xe1, 0xec, utf8_state::tail_2},
+    {utf8_state::boundary, 0xed, 0xed, utf8_state::after_ed},
+    {utf8_state::boundary, 0xee, 0xef, utf8_state::tail_2},
+    {utf8_state::boundary, 0xf0, 0xf0, utf8_state::after_f0},
+    {utf8_state::boundary, 0xf1, 0xf3, utf8_state::tail_3},
+    {utf8_state::boundary, 0xf4, 0xf4, utf8_state::after_f4},
+    {utf8_state::tail_1, 0x80, 0xbf, utf8_state::boundary},
+    {utf8_state::tail_2, 0x80, 0xbf, utf8_state::tail_1},
+    {utf8_state::tail_3, 0x80, 0xbf, utf8_state::tail_2},
+    {utf8_state::after_e0, 0xa0, 0xbf, utf8_state::tail_1},
+    {utf8_state::after_ed, 0x80, 0x9f, utf8_state::tail_1},
+    {utf8_state::after_f0, 0x90, 0xbf, utf8_state::tail_2},
+    {utf8_state::after_f4, 0x80, 0x8f, utf8_state::tail_2},
+};
+
+// For each byte a row: at bit `s` of it, the state that follows state `s`. The compiler fills this in
+// every source that includes it: rule by rule, which are few steps.
 inline constexpr auto utf8_table = [] {
+    constexpr auto refused = static_cast<std::uint64_t>(utf8_state::refused);
+    std::uint64_t none = 0;
+    for (std::uint64_t s = 0; s <= refused; s += utf8_state_bits) none |= refused << s;
     std::array<std::uint64_t, 256> table{};
-    for (unsigned byte = 0; byte != 256; ++byte)
-        for (unsigned s = 0; s <= static_cast<unsigned>(utf8_state::refused); s += utf8_state_bits)
-            table[byte] |= static_cast<std::uint64_t>(utf8_next(static_cast<utf8_state>(s), byte))
-                           << s;
+    std::uint64_t* const row = table.data();
+    for (unsigned byte = 0; byte != 256; ++byte) row[byte] = none;
+    for (const auto& [from, low, high, to] : utf8_rules) {
+        const auto change = (refused ^ static_cast<std::uint64_t>(to))
+                            << static_cast<unsigned>(from);
+        for (unsigned byte = low; byte <= high; ++byte) row[byte] ^= change;
+    }
     return table;
 }();
 
