@@ -1045,7 +1045,8 @@ public:
     [[nodiscard]] ping_payload payload() const noexcept;
     /// From the last Ping of this machine to its Pong; nothing before the first.
     [[nodiscard]] std::optional<duration> round_trip() const noexcept {
-        return round_trip_ < duration::zero() ? std::nullopt : std::optional{round_trip_};
+        if (round_trip_ < duration::zero()) return std::nullopt;
+        return round_trip_;
     }
     /// When the last byte came, the connection opened, or reading went on.
     [[nodiscard]] const time_point& last_received() const noexcept { return heard_; }
@@ -3833,6 +3834,17 @@ constexpr std::string_view trim_ows(std::string_view text) noexcept {
     return text;
 }
 
+/// Reads a port: 1 to 5 digits, of at most 65535. Otherwise `port` is unchanged.
+constexpr bool parse_port(std::string_view digits, std::uint16_t& port) noexcept {
+    if (digits.empty() || digits.size() > 5) return false;
+    if (!all_are(char_class::digit, digits)) return false;
+    unsigned value = 0;
+    for (const char c : digits) value = value * 10 + static_cast<unsigned>(c - '0');
+    if (value > 65535) return false;
+    port = static_cast<std::uint16_t>(value);
+    return true;
+}
+
 /// Whether every "%" of `text` begins a percent-encoded byte and every other character is of the
 /// class. RFC 3986 2.1.
 constexpr bool all_are_or_percent_encoded(char_class wanted, std::string_view text) noexcept {
@@ -3909,7 +3921,8 @@ constexpr std::optional<std::string_view> take_quoted_token(std::string_view& re
         if (rest[n] == '"') {
             const std::string_view inside = rest.substr(1, n - 1);
             rest.remove_prefix(n + 1);
-            return inside.empty() ? std::nullopt : std::optional{inside};
+            if (inside.empty()) break;
+            return inside;
         }
         if (rest[n] == '\\' && ++n == rest.size()) break;
         if (!is(char_class::token, rest[n])) break;
@@ -3936,7 +3949,8 @@ public:
         extension_parameter found{detail::take_token(at), std::nullopt};
         good_ = !found.name.empty() && take_value(at, found);
         rest_ = at;
-        return good_ ? std::optional{found} : std::nullopt;
+        if (!good_) return std::nullopt;
+        return found;
     }
 
     /// Whether what was read so far obeys the grammar.
@@ -3986,7 +4000,8 @@ public:
         rest_ = all.rest();
         detail::skip_ows(rest_);
         good_ = all.good() && !found.name.empty() && (rest_.empty() || rest_.front() == ',');
-        return good_ ? std::optional{found} : std::nullopt;
+        if (!good_) return std::nullopt;
+        return found;
     }
 
     /// Whether what was read so far obeys the grammar. 9.1: who receives what does not "MUST
@@ -4073,7 +4088,8 @@ constexpr bool set_flag(bool& flag, const extension_parameter& p) noexcept {
 constexpr bool set_bits(std::optional<std::uint8_t>& to, const extension_parameter& p,
                         bool value_needed) noexcept {
     if (to) return false;
-    to = p.value || value_needed ? window_bits_of(p) : std::optional{deflate_parameters::no_value};
+    if (p.value || value_needed) to = window_bits_of(p);
+    else to = deflate_parameters::no_value;
     return to.has_value();
 }
 
@@ -5240,7 +5256,8 @@ constexpr std::optional<close_state> close_handshake::next(close_state from,
     };
     // clang-format on
     const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
-    return to == none ? std::nullopt : std::optional{to};
+    if (to == none) return std::nullopt;
+    return to;
 }
 
 inline bool close_handshake::move(close_event event) noexcept {
@@ -6606,9 +6623,10 @@ private:
 namespace detail {
 
 // dec-octet "." dec-octet "." dec-octet "." dec-octet, without leading zeros. RFC 3986 3.2.2.
-constexpr std::optional<std::array<std::uint8_t, 4>> parse_ipv4(std::string_view text) noexcept {
+constexpr std::optional<ip_address> parse_ipv4(std::string_view text) noexcept {
     std::array<std::uint8_t, 4> out{};
-    for (std::size_t octets = 0;;) {
+    std::size_t octets = 0;
+    for (;;) {
         const std::size_t size = detail::smaller_of(text.find('.'), text.size());
         const std::string_view octet = text.substr(0, size);
         if (octet.empty() || octet.size() > 3 || octets == 4) return std::nullopt;
@@ -6618,9 +6636,11 @@ constexpr std::optional<std::array<std::uint8_t, 4>> parse_ipv4(std::string_view
         for (const char c : octet) value = value * 10 + static_cast<unsigned>(c - '0');
         if (value > 255) return std::nullopt;
         out[octets++] = static_cast<std::uint8_t>(value);
-        if (size == text.size()) return octets == 4 ? std::optional{out} : std::nullopt;
+        if (size == text.size()) break;
         text.remove_prefix(size + 1);
     }
+    if (octets != 4) return std::nullopt;
+    return ip_address(out);
 }
 
 constexpr unsigned hex_value(char c) noexcept {
@@ -6653,14 +6673,14 @@ struct ipv6_groups {
         return true;
     }
     constexpr bool append_v4(std::string_view text) noexcept {
-        const auto octets = parse_ipv4(text);
-        if (!octets || bytes.size() - size < octets->size()) return false;
-        for (const std::uint8_t octet : *octets) bytes[size++] = octet;
+        const auto address = parse_ipv4(text);
+        if (!address || bytes.size() - size < 4) return false;
+        for (const std::uint8_t octet : address->v4_bytes()) bytes[size++] = octet;
         return true;
     }
 };
 
-constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_view text) noexcept {
+constexpr std::optional<ip_address> parse_ipv6(std::string_view text) noexcept {
     const std::size_t gap = text.find("::");
     const bool has_gap = gap != std::string_view::npos;
     ipv6_groups head, tail;
@@ -6671,7 +6691,7 @@ constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_vie
     if (has_gap ? size > 14 : size != 16) return std::nullopt;
     for (std::size_t i = 0; i != tail.size; ++i)
         head.bytes[head.bytes.size() - tail.size + i] = tail.bytes[i];
-    return head.bytes;
+    return ip_address(head.bytes);
 }
 
 }  // namespace detail
@@ -6681,9 +6701,8 @@ constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_vie
 /// @return nothing for any other text; no octet of IPv4 may begin with a zero, which some read as
 ///         octal.
 [[nodiscard]] constexpr std::optional<ip_address> parse_ip_address(std::string_view text) noexcept {
-    if (const auto v4 = detail::parse_ipv4(text)) return ip_address(*v4);
-    if (const auto v6 = detail::parse_ipv6(text)) return ip_address(*v6);
-    return std::nullopt;
+    const auto v4 = detail::parse_ipv4(text);
+    return v4 ? v4 : detail::parse_ipv6(text);
 }
 
 /// All addresses that begin with the same bits. RFC 4632 3.1. By default "::/128", one address.
@@ -6849,7 +6868,7 @@ struct host_port {
     errc ec{};
 };
 
-constexpr errc parse_port(std::string_view digits, std::uint16_t& port) noexcept {
+constexpr errc parse_url_port(std::string_view digits, std::uint16_t& port) noexcept {
     unsigned value = 0;
     for (const char c : digits) {
         if (!is(char_class::digit, c)) return errc::url_port;
@@ -6890,7 +6909,7 @@ constexpr host_port parse_host_port(std::string_view text) noexcept {
     }
     out.ec = classify_host(out);
     if (out.ec != errc{} || end == text.size()) return out;
-    out.ec = text[end] == ':' ? parse_port(text.substr(end + 1), out.port) : errc::url_host;
+    out.ec = text[end] == ':' ? parse_url_port(text.substr(end + 1), out.port) : errc::url_host;
     return out;
 }
 
@@ -7093,7 +7112,8 @@ constexpr std::optional<client_handshake_state> client_handshake::next(
     };
     // clang-format on
     const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
-    return to == illegal ? std::nullopt : std::optional{to};
+    if (to == illegal) return std::nullopt;
+    return to;
 }
 
 inline client_handshake::client_handshake(const client_request& request,
@@ -8542,7 +8562,8 @@ public:
     /// What `accept` agrees to for permessage-deflate: the first offer that can be met; nothing
     /// where there is none. RFC 7692 5.
     [[nodiscard]] std::optional<deflate_agreement> deflate() const noexcept {
-        return deflate_answer_ ? std::optional{agreed_by_server(*deflate_answer_)} : std::nullopt;
+        if (!deflate_answer_) return std::nullopt;
+        return agreed_by_server(*deflate_answer_);
     }
 
     /// Appends the answer that opens the connection to `out`, with the policy's choice. 4.2.2.
@@ -8649,7 +8670,8 @@ constexpr std::optional<server_handshake_state> server_handshake::next(
     };
     // clang-format on
     const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
-    return to == illegal ? std::nullopt : std::optional{to};
+    if (to == illegal) return std::nullopt;
+    return to;
 }
 
 namespace detail {
@@ -13838,16 +13860,6 @@ constexpr std::string_view name_of(forwarded_field field) noexcept {
     return {};
 }
 
-// 1 to 5 digits of at most 65535.
-constexpr std::optional<std::uint16_t> parse_node_port(std::string_view digits) noexcept {
-    if (digits.empty() || digits.size() > 5 || !all_are(char_class::digit, digits))
-        return std::nullopt;
-    unsigned value = 0;
-    for (const char c : digits) value = value * 10 + static_cast<unsigned>(c - '0');
-    if (value > 65535) return std::nullopt;
-    return static_cast<std::uint16_t>(value);
-}
-
 // "_" and one or more letters, digits, ".", "_" or "-". 6.3.
 constexpr bool is_obfuscated(std::string_view text) noexcept {
     if (text.size() < 2 || text[0] != '_') return false;
@@ -13880,9 +13892,7 @@ constexpr bool parse_node(std::string_view text, forwarded_node& node) noexcept 
     if (!set_name(node, text.substr(0, colon))) return false;
     if (colon == std::string_view::npos) return true;
     const std::string_view port = text.substr(colon + 1);
-    const auto number = parse_node_port(port);
-    node.port = number.value_or(0);
-    return number || is_obfuscated(port);
+    return parse_port(port, node.port) || is_obfuscated(port);
 }
 
 // token / quoted-string, taken off the front; nothing where it is neither. RFC 9110 5.6.4.
@@ -14285,14 +14295,9 @@ constexpr std::size_t common_prefix(std::span<const std::byte> bytes,
     return n;
 }
 
-constexpr std::optional<std::uint16_t> parse_proxy_port(std::string_view text) noexcept {
-    if (text.empty() || text.size() > 5 || (text.size() > 1 && text[0] == '0')) return std::nullopt;
-    unsigned value = 0;
-    for (const char c : text) {
-        if (!is(char_class::digit, c)) return std::nullopt;
-        value = value * 10 + static_cast<unsigned>(c - '0');
-    }
-    return value > 65535 ? std::nullopt : std::optional{static_cast<std::uint16_t>(value)};
+// A port without leading zeros. 2.1.
+constexpr bool parse_proxy_port(std::string_view text, std::uint16_t& port) noexcept {
+    return parse_port(text, port) && (text.size() == 1 || text[0] != '0');
 }
 
 // What stands between "PROXY " and CRLF: "TCP4 192.0.2.1 192.0.2.2 56324 443", words with one space
@@ -14315,10 +14320,10 @@ constexpr proxy_header_result parse_proxy_line(std::string_view line) noexcept {
         if (v4 != (address.find(':') == std::string_view::npos)) return wrong;
     const auto source = parse_ip_address(words[1]);
     const auto destination = parse_ip_address(words[2]);
-    const auto from = parse_proxy_port(words[3]);
-    const auto to = parse_proxy_port(words[4]);
-    if (!source || !destination || !from || !to) return wrong;
-    return {{proxied_kind::ip, *source, *destination, *from, *to}, 0, errc{}};
+    std::uint16_t from = 0, to = 0;
+    const bool ports = parse_proxy_port(words[3], from) && parse_proxy_port(words[4], to);
+    if (!source || !destination || !ports) return wrong;
+    return {{proxied_kind::ip, *source, *destination, from, to}, 0, errc{}};
 }
 
 constexpr proxy_header_result parse_proxy_v1(std::span<const std::byte> bytes) noexcept {

@@ -704,6 +704,17 @@ constexpr std::string_view trim_ows(std::string_view text) noexcept {
     return text;
 }
 
+/// Reads a port: 1 to 5 digits, of at most 65535. Otherwise `port` is unchanged.
+constexpr bool parse_port(std::string_view digits, std::uint16_t& port) noexcept {
+    if (digits.empty() || digits.size() > 5) return false;
+    if (!all_are(char_class::digit, digits)) return false;
+    unsigned value = 0;
+    for (const char c : digits) value = value * 10 + static_cast<unsigned>(c - '0');
+    if (value > 65535) return false;
+    port = static_cast<std::uint16_t>(value);
+    return true;
+}
+
 /// Whether every "%" of `text` begins a percent-encoded byte and every other character is of the
 /// class. RFC 3986 2.1.
 constexpr bool all_are_or_percent_encoded(char_class wanted, std::string_view text) noexcept {
@@ -780,7 +791,8 @@ constexpr std::optional<std::string_view> take_quoted_token(std::string_view& re
         if (rest[n] == '"') {
             const std::string_view inside = rest.substr(1, n - 1);
             rest.remove_prefix(n + 1);
-            return inside.empty() ? std::nullopt : std::optional{inside};
+            if (inside.empty()) break;
+            return inside;
         }
         if (rest[n] == '\\' && ++n == rest.size()) break;
         if (!is(char_class::token, rest[n])) break;
@@ -807,7 +819,8 @@ public:
         extension_parameter found{detail::take_token(at), std::nullopt};
         good_ = !found.name.empty() && take_value(at, found);
         rest_ = at;
-        return good_ ? std::optional{found} : std::nullopt;
+        if (!good_) return std::nullopt;
+        return found;
     }
 
     /// Whether what was read so far obeys the grammar.
@@ -857,7 +870,8 @@ public:
         rest_ = all.rest();
         detail::skip_ows(rest_);
         good_ = all.good() && !found.name.empty() && (rest_.empty() || rest_.front() == ',');
-        return good_ ? std::optional{found} : std::nullopt;
+        if (!good_) return std::nullopt;
+        return found;
     }
 
     /// Whether what was read so far obeys the grammar. 9.1: who receives what does not "MUST
@@ -967,7 +981,8 @@ constexpr bool set_flag(bool& flag, const extension_parameter& p) noexcept {
 constexpr bool set_bits(std::optional<std::uint8_t>& to, const extension_parameter& p,
                         bool value_needed) noexcept {
     if (to) return false;
-    to = p.value || value_needed ? window_bits_of(p) : std::optional{deflate_parameters::no_value};
+    if (p.value || value_needed) to = window_bits_of(p);
+    else to = deflate_parameters::no_value;
     return to.has_value();
 }
 
@@ -1830,7 +1845,8 @@ constexpr std::optional<close_state> close_handshake::next(close_state from,
     };
     // clang-format on
     const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
-    return to == none ? std::nullopt : std::optional{to};
+    if (to == none) return std::nullopt;
+    return to;
 }
 
 inline bool close_handshake::move(close_event event) noexcept {
@@ -3590,9 +3606,10 @@ private:
 namespace detail {
 
 // dec-octet "." dec-octet "." dec-octet "." dec-octet, without leading zeros. RFC 3986 3.2.2.
-constexpr std::optional<std::array<std::uint8_t, 4>> parse_ipv4(std::string_view text) noexcept {
+constexpr std::optional<ip_address> parse_ipv4(std::string_view text) noexcept {
     std::array<std::uint8_t, 4> out{};
-    for (std::size_t octets = 0;;) {
+    std::size_t octets = 0;
+    for (;;) {
         const std::size_t size = detail::smaller_of(text.find('.'), text.size());
         const std::string_view octet = text.substr(0, size);
         if (octet.empty() || octet.size() > 3 || octets == 4) return std::nullopt;
@@ -3602,9 +3619,11 @@ constexpr std::optional<std::array<std::uint8_t, 4>> parse_ipv4(std::string_view
         for (const char c : octet) value = value * 10 + static_cast<unsigned>(c - '0');
         if (value > 255) return std::nullopt;
         out[octets++] = static_cast<std::uint8_t>(value);
-        if (size == text.size()) return octets == 4 ? std::optional{out} : std::nullopt;
+        if (size == text.size()) break;
         text.remove_prefix(size + 1);
     }
+    if (octets != 4) return std::nullopt;
+    return ip_address(out);
 }
 
 constexpr unsigned hex_value(char c) noexcept {
@@ -3637,14 +3656,14 @@ struct ipv6_groups {
         return true;
     }
     constexpr bool append_v4(std::string_view text) noexcept {
-        const auto octets = parse_ipv4(text);
-        if (!octets || bytes.size() - size < octets->size()) return false;
-        for (const std::uint8_t octet : *octets) bytes[size++] = octet;
+        const auto address = parse_ipv4(text);
+        if (!address || bytes.size() - size < 4) return false;
+        for (const std::uint8_t octet : address->v4_bytes()) bytes[size++] = octet;
         return true;
     }
 };
 
-constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_view text) noexcept {
+constexpr std::optional<ip_address> parse_ipv6(std::string_view text) noexcept {
     const std::size_t gap = text.find("::");
     const bool has_gap = gap != std::string_view::npos;
     ipv6_groups head, tail;
@@ -3655,7 +3674,7 @@ constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_vie
     if (has_gap ? size > 14 : size != 16) return std::nullopt;
     for (std::size_t i = 0; i != tail.size; ++i)
         head.bytes[head.bytes.size() - tail.size + i] = tail.bytes[i];
-    return head.bytes;
+    return ip_address(head.bytes);
 }
 
 }  // namespace detail
@@ -3665,9 +3684,8 @@ constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_vie
 /// @return nothing for any other text; no octet of IPv4 may begin with a zero, which some read as
 ///         octal.
 [[nodiscard]] constexpr std::optional<ip_address> parse_ip_address(std::string_view text) noexcept {
-    if (const auto v4 = detail::parse_ipv4(text)) return ip_address(*v4);
-    if (const auto v6 = detail::parse_ipv6(text)) return ip_address(*v6);
-    return std::nullopt;
+    const auto v4 = detail::parse_ipv4(text);
+    return v4 ? v4 : detail::parse_ipv6(text);
 }
 
 /// All addresses that begin with the same bits. RFC 4632 3.1. By default "::/128", one address.
@@ -3833,7 +3851,7 @@ struct host_port {
     errc ec{};
 };
 
-constexpr errc parse_port(std::string_view digits, std::uint16_t& port) noexcept {
+constexpr errc parse_url_port(std::string_view digits, std::uint16_t& port) noexcept {
     unsigned value = 0;
     for (const char c : digits) {
         if (!is(char_class::digit, c)) return errc::url_port;
@@ -3874,7 +3892,7 @@ constexpr host_port parse_host_port(std::string_view text) noexcept {
     }
     out.ec = classify_host(out);
     if (out.ec != errc{} || end == text.size()) return out;
-    out.ec = text[end] == ':' ? parse_port(text.substr(end + 1), out.port) : errc::url_host;
+    out.ec = text[end] == ':' ? parse_url_port(text.substr(end + 1), out.port) : errc::url_host;
     return out;
 }
 
@@ -4077,7 +4095,8 @@ constexpr std::optional<client_handshake_state> client_handshake::next(
     };
     // clang-format on
     const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
-    return to == illegal ? std::nullopt : std::optional{to};
+    if (to == illegal) return std::nullopt;
+    return to;
 }
 
 inline client_handshake::client_handshake(const client_request& request,
@@ -5012,7 +5031,8 @@ public:
     [[nodiscard]] ping_payload payload() const noexcept;
     /// From the last Ping of this machine to its Pong; nothing before the first.
     [[nodiscard]] std::optional<duration> round_trip() const noexcept {
-        return round_trip_ < duration::zero() ? std::nullopt : std::optional{round_trip_};
+        if (round_trip_ < duration::zero()) return std::nullopt;
+        return round_trip_;
     }
     /// When the last byte came, the connection opened, or reading went on.
     [[nodiscard]] const time_point& last_received() const noexcept { return heard_; }
@@ -8053,7 +8073,8 @@ public:
     /// What `accept` agrees to for permessage-deflate: the first offer that can be met; nothing
     /// where there is none. RFC 7692 5.
     [[nodiscard]] std::optional<deflate_agreement> deflate() const noexcept {
-        return deflate_answer_ ? std::optional{agreed_by_server(*deflate_answer_)} : std::nullopt;
+        if (!deflate_answer_) return std::nullopt;
+        return agreed_by_server(*deflate_answer_);
     }
 
     /// Appends the answer that opens the connection to `out`, with the policy's choice. 4.2.2.
@@ -8160,7 +8181,8 @@ constexpr std::optional<server_handshake_state> server_handshake::next(
     };
     // clang-format on
     const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
-    return to == illegal ? std::nullopt : std::optional{to};
+    if (to == illegal) return std::nullopt;
+    return to;
 }
 
 namespace detail {

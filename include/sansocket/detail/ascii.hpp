@@ -91,6 +91,17 @@ constexpr std::string_view trim_ows(std::string_view text) noexcept {
     return text;
 }
 
+/// Reads a port: 1 to 5 digits, of at most 65535. Otherwise `port` is unchanged.
+constexpr bool parse_port(std::string_view digits, std::uint16_t& port) noexcept {
+    if (digits.empty() || digits.size() > 5) return false;
+    if (!all_are(char_class::digit, digits)) return false;
+    unsigned value = 0;
+    for (const char c : digits) value = value * 10 + static_cast<unsigned>(c - '0');
+    if (value > 65535) return false;
+    port = static_cast<std::uint16_t>(value);
+    return true;
+}
+
 /// Whether every "%" of `text` begins a percent-encoded byte and every other character is of the
 /// class. RFC 3986 2.1.
 constexpr bool all_are_or_percent_encoded(char_class wanted, std::string_view text) noexcept {

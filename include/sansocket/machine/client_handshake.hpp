@@ -183,7 +183,8 @@ constexpr std::optional<client_handshake_state> client_handshake::next(
     };
     // clang-format on
     const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
-    return to == illegal ? std::nullopt : std::optional{to};
+    if (to == illegal) return std::nullopt;
+    return to;
 }
 
 inline client_handshake::client_handshake(const client_request& request,

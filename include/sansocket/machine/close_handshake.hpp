@@ -116,7 +116,8 @@ constexpr std::optional<close_state> close_handshake::next(close_state from,
     };
     // clang-format on
     const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
-    return to == none ? std::nullopt : std::optional{to};
+    if (to == none) return std::nullopt;
+    return to;
 }
 
 inline bool close_handshake::move(close_event event) noexcept {

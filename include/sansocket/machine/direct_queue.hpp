@@ -15,7 +15,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <span>
 #include <utility>
 
@@ -37,7 +36,8 @@ public:
     /// What is moved from has nothing begun, no handler to call, and has ended if it had.
     direct_queue(direct_queue&& other) noexcept
         : handler_(std::move(other.handler_)),
-          begun_(std::exchange(other.begun_, std::nullopt)),
+          begun_(std::exchange(other.begun_, false)),
+          kind_(other.kind_),
           partial_(std::move(other.partial_)),
           end_(other.end_) {}
     direct_queue& operator=(direct_queue&& other) noexcept {
@@ -57,7 +57,8 @@ public:
     /// A message begins. False after the end.
     bool begin(message_kind kind) {
         if (is_eof()) return false;
-        begun_ = kind;
+        begun_ = true;
+        kind_ = kind;
         return true;
     }
     /// Makes room at once for `n` bytes more of the message begun.
@@ -77,15 +78,15 @@ public:
     /// The message begun is complete: hands it on.
     void finish() {
         if (!begun_) return;
-        const message_kind kind = *std::exchange(begun_, std::nullopt);
+        begun_ = false;
         auto whole = std::exchange(partial_, {});  // the handler may end the connection
-        handler_(message_view{kind, {whole.data(), whole.size()}});
+        handler_(message_view{kind_, {whole.data(), whole.size()}});
         whole.truncate(0);
         if (!is_eof() && whole.capacity() <= keep) partial_ = std::move(whole);
     }
     /// The message begun will never be complete.
     void abandon() noexcept {
-        begun_.reset();
+        begun_ = false;
         partial_.release();
     }
     /// Forgets the message begun; there are no others.
@@ -116,7 +117,8 @@ private:
     static constexpr std::size_t keep = 128 * 1024;  // bytes of capacity for the next message
 
     Handler handler_;
-    std::optional<message_kind> begun_;
+    bool begun_ = false;  // a message of `kind_`
+    message_kind kind_{};
     detail::byte_buffer<> partial_;
     detail::queue_end end_;
 };

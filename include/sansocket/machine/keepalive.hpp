@@ -109,7 +109,8 @@ public:
     [[nodiscard]] ping_payload payload() const noexcept;
     /// From the last Ping of this machine to its Pong; nothing before the first.
     [[nodiscard]] std::optional<duration> round_trip() const noexcept {
-        return round_trip_ < duration::zero() ? std::nullopt : std::optional{round_trip_};
+        if (round_trip_ < duration::zero()) return std::nullopt;
+        return round_trip_;
     }
     /// When the last byte came, the connection opened, or reading went on.
     [[nodiscard]] const time_point& last_received() const noexcept { return heard_; }

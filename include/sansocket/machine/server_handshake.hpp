@@ -166,7 +166,8 @@ public:
     /// What `accept` agrees to for permessage-deflate: the first offer that can be met; nothing
     /// where there is none. RFC 7692 5.
     [[nodiscard]] std::optional<deflate_agreement> deflate() const noexcept {
-        return deflate_answer_ ? std::optional{agreed_by_server(*deflate_answer_)} : std::nullopt;
+        if (!deflate_answer_) return std::nullopt;
+        return agreed_by_server(*deflate_answer_);
     }
 
     /// Appends the answer that opens the connection to `out`, with the policy's choice. 4.2.2.
@@ -273,7 +274,8 @@ constexpr std::optional<server_handshake_state> server_handshake::next(
     };
     // clang-format on
     const auto to = table[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
-    return to == illegal ? std::nullopt : std::optional{to};
+    if (to == illegal) return std::nullopt;
+    return to;
 }
 
 namespace detail {

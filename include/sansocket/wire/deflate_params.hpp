@@ -82,7 +82,8 @@ constexpr bool set_flag(bool& flag, const extension_parameter& p) noexcept {
 constexpr bool set_bits(std::optional<std::uint8_t>& to, const extension_parameter& p,
                         bool value_needed) noexcept {
     if (to) return false;
-    to = p.value || value_needed ? window_bits_of(p) : std::optional{deflate_parameters::no_value};
+    if (p.value || value_needed) to = window_bits_of(p);
+    else to = deflate_parameters::no_value;
     return to.has_value();
 }
 

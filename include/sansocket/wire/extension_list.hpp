@@ -63,7 +63,8 @@ constexpr std::optional<std::string_view> take_quoted_token(std::string_view& re
         if (rest[n] == '"') {
             const std::string_view inside = rest.substr(1, n - 1);
             rest.remove_prefix(n + 1);
-            return inside.empty() ? std::nullopt : std::optional{inside};
+            if (inside.empty()) break;
+            return inside;
         }
         if (rest[n] == '\\' && ++n == rest.size()) break;
         if (!is(char_class::token, rest[n])) break;
@@ -90,7 +91,8 @@ public:
         extension_parameter found{detail::take_token(at), std::nullopt};
         good_ = !found.name.empty() && take_value(at, found);
         rest_ = at;
-        return good_ ? std::optional{found} : std::nullopt;
+        if (!good_) return std::nullopt;
+        return found;
     }
 
     /// Whether what was read so far obeys the grammar.
@@ -140,7 +142,8 @@ public:
         rest_ = all.rest();
         detail::skip_ows(rest_);
         good_ = all.good() && !found.name.empty() && (rest_.empty() || rest_.front() == ',');
-        return good_ ? std::optional{found} : std::nullopt;
+        if (!good_) return std::nullopt;
+        return found;
     }
 
     /// Whether what was read so far obeys the grammar. 9.1: who receives what does not "MUST

@@ -144,16 +144,6 @@ constexpr std::string_view name_of(forwarded_field field) noexcept {
     return {};
 }
 
-// 1 to 5 digits of at most 65535.
-constexpr std::optional<std::uint16_t> parse_node_port(std::string_view digits) noexcept {
-    if (digits.empty() || digits.size() > 5 || !all_are(char_class::digit, digits))
-        return std::nullopt;
-    unsigned value = 0;
-    for (const char c : digits) value = value * 10 + static_cast<unsigned>(c - '0');
-    if (value > 65535) return std::nullopt;
-    return static_cast<std::uint16_t>(value);
-}
-
 // "_" and one or more letters, digits, ".", "_" or "-". 6.3.
 constexpr bool is_obfuscated(std::string_view text) noexcept {
     if (text.size() < 2 || text[0] != '_') return false;
@@ -186,9 +176,7 @@ constexpr bool parse_node(std::string_view text, forwarded_node& node) noexcept 
     if (!set_name(node, text.substr(0, colon))) return false;
     if (colon == std::string_view::npos) return true;
     const std::string_view port = text.substr(colon + 1);
-    const auto number = parse_node_port(port);
-    node.port = number.value_or(0);
-    return number || is_obfuscated(port);
+    return parse_port(port, node.port) || is_obfuscated(port);
 }
 
 // token / quoted-string, taken off the front; nothing where it is neither. RFC 9110 5.6.4.

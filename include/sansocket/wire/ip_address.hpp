@@ -60,9 +60,10 @@ private:
 namespace detail {
 
 // dec-octet "." dec-octet "." dec-octet "." dec-octet, without leading zeros. RFC 3986 3.2.2.
-constexpr std::optional<std::array<std::uint8_t, 4>> parse_ipv4(std::string_view text) noexcept {
+constexpr std::optional<ip_address> parse_ipv4(std::string_view text) noexcept {
     std::array<std::uint8_t, 4> out{};
-    for (std::size_t octets = 0;;) {
+    std::size_t octets = 0;
+    for (;;) {
         const std::size_t size = detail::smaller_of(text.find('.'), text.size());
         const std::string_view octet = text.substr(0, size);
         if (octet.empty() || octet.size() > 3 || octets == 4) return std::nullopt;
@@ -72,9 +73,11 @@ constexpr std::optional<std::array<std::uint8_t, 4>> parse_ipv4(std::string_view
         for (const char c : octet) value = value * 10 + static_cast<unsigned>(c - '0');
         if (value > 255) return std::nullopt;
         out[octets++] = static_cast<std::uint8_t>(value);
-        if (size == text.size()) return octets == 4 ? std::optional{out} : std::nullopt;
+        if (size == text.size()) break;
         text.remove_prefix(size + 1);
     }
+    if (octets != 4) return std::nullopt;
+    return ip_address(out);
 }
 
 constexpr unsigned hex_value(char c) noexcept {
@@ -107,14 +110,14 @@ struct ipv6_groups {
         return true;
     }
     constexpr bool append_v4(std::string_view text) noexcept {
-        const auto octets = parse_ipv4(text);
-        if (!octets || bytes.size() - size < octets->size()) return false;
-        for (const std::uint8_t octet : *octets) bytes[size++] = octet;
+        const auto address = parse_ipv4(text);
+        if (!address || bytes.size() - size < 4) return false;
+        for (const std::uint8_t octet : address->v4_bytes()) bytes[size++] = octet;
         return true;
     }
 };
 
-constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_view text) noexcept {
+constexpr std::optional<ip_address> parse_ipv6(std::string_view text) noexcept {
     const std::size_t gap = text.find("::");
     const bool has_gap = gap != std::string_view::npos;
     ipv6_groups head, tail;
@@ -125,7 +128,7 @@ constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_vie
     if (has_gap ? size > 14 : size != 16) return std::nullopt;
     for (std::size_t i = 0; i != tail.size; ++i)
         head.bytes[head.bytes.size() - tail.size + i] = tail.bytes[i];
-    return head.bytes;
+    return ip_address(head.bytes);
 }
 
 }  // namespace detail
@@ -135,9 +138,8 @@ constexpr std::optional<std::array<std::uint8_t, 16>> parse_ipv6(std::string_vie
 /// @return nothing for any other text; no octet of IPv4 may begin with a zero, which some read as
 ///         octal.
 [[nodiscard]] constexpr std::optional<ip_address> parse_ip_address(std::string_view text) noexcept {
-    if (const auto v4 = detail::parse_ipv4(text)) return ip_address(*v4);
-    if (const auto v6 = detail::parse_ipv6(text)) return ip_address(*v6);
-    return std::nullopt;
+    const auto v4 = detail::parse_ipv4(text);
+    return v4 ? v4 : detail::parse_ipv6(text);
 }
 
 /// All addresses that begin with the same bits. RFC 4632 3.1. By default "::/128", one address.

@@ -19,7 +19,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string_view>
 
@@ -84,14 +83,9 @@ constexpr std::size_t common_prefix(std::span<const std::byte> bytes,
     return n;
 }
 
-constexpr std::optional<std::uint16_t> parse_proxy_port(std::string_view text) noexcept {
-    if (text.empty() || text.size() > 5 || (text.size() > 1 && text[0] == '0')) return std::nullopt;
-    unsigned value = 0;
-    for (const char c : text) {
-        if (!is(char_class::digit, c)) return std::nullopt;
-        value = value * 10 + static_cast<unsigned>(c - '0');
-    }
-    return value > 65535 ? std::nullopt : std::optional{static_cast<std::uint16_t>(value)};
+// A port without leading zeros. 2.1.
+constexpr bool parse_proxy_port(std::string_view text, std::uint16_t& port) noexcept {
+    return parse_port(text, port) && (text.size() == 1 || text[0] != '0');
 }
 
 // What stands between "PROXY " and CRLF: "TCP4 192.0.2.1 192.0.2.2 56324 443", words with one space
@@ -114,10 +108,10 @@ constexpr proxy_header_result parse_proxy_line(std::string_view line) noexcept {
         if (v4 != (address.find(':') == std::string_view::npos)) return wrong;
     const auto source = parse_ip_address(words[1]);
     const auto destination = parse_ip_address(words[2]);
-    const auto from = parse_proxy_port(words[3]);
-    const auto to = parse_proxy_port(words[4]);
-    if (!source || !destination || !from || !to) return wrong;
-    return {{proxied_kind::ip, *source, *destination, *from, *to}, 0, errc{}};
+    std::uint16_t from = 0, to = 0;
+    const bool ports = parse_proxy_port(words[3], from) && parse_proxy_port(words[4], to);
+    if (!source || !destination || !ports) return wrong;
+    return {{proxied_kind::ip, *source, *destination, from, to}, 0, errc{}};
 }
 
 constexpr proxy_header_result parse_proxy_v1(std::span<const std::byte> bytes) noexcept {

@@ -99,7 +99,7 @@ struct host_port {
     errc ec{};
 };
 
-constexpr errc parse_port(std::string_view digits, std::uint16_t& port) noexcept {
+constexpr errc parse_url_port(std::string_view digits, std::uint16_t& port) noexcept {
     unsigned value = 0;
     for (const char c : digits) {
         if (!is(char_class::digit, c)) return errc::url_port;
@@ -140,7 +140,7 @@ constexpr host_port parse_host_port(std::string_view text) noexcept {
     }
     out.ec = classify_host(out);
     if (out.ec != errc{} || end == text.size()) return out;
-    out.ec = text[end] == ':' ? parse_port(text.substr(end + 1), out.port) : errc::url_host;
+    out.ec = text[end] == ':' ? parse_url_port(text.substr(end + 1), out.port) : errc::url_host;
     return out;
 }
 
