@@ -143,6 +143,7 @@ using sansocket::max_control_payload;
 using sansocket::max_frame_header_size;
 using sansocket::max_proxy_header;
 using sansocket::max_proxy_line;
+using sansocket::max_subprotocols;
 using sansocket::max_window_bits;
 using sansocket::may_be_sent;
 using sansocket::message;

@@ -1,6 +1,9 @@
 #include <sansocket/connection.hpp>
+#include <sansocket/machine/direct_queue.hpp>
 
 #include "support/endpoint.hpp"
+
+#include <functional>
 
 using namespace support;
 using sansocket::message;
@@ -21,6 +24,17 @@ template <role Role>
 byte_vector peer_close(unsigned code, std::string_view reason = {}) {
     return frame<Role>(opcode::close, close_bytes(code, reason));
 }
+
+// A queue that does not say when its reader is done with the last message.
+class unsettled_queue : private sansocket::message_queue<> {
+    using base = sansocket::message_queue<>;
+
+public:
+    using base::abandon, base::at_eof, base::begin, base::bytes, base::cause, base::clear,
+        base::end, base::extend, base::finish, base::is_eof, base::paused, base::pop, base::push,
+        base::shrink, base::size;
+    explicit unsettled_queue(const sansocket::queue_limits& limits) : base(limits) {}
+};
 
 // What an endpoint asks of its transport once both Closes are done. 7.1.1.
 template <role Role>
@@ -48,12 +62,15 @@ TEST_CASE("close: every code that may be sent is accepted and echoed; no other i
     });
 }
 
-TEST_CASE("close: the peer's Close is echoed at once, in every chunking (5.5.1, 7.1.3)") {
+TEST_CASE("close: the peer's Close is echoed once what it follows was read, in every chunking "
+          "(5.5.1, 7.1.3)") {
     in_both_roles([]<role Role> {
         const auto in = frame<Role>(opcode::text, bytes("last")) + peer_close<Role>(4001, "bye");
         for (const auto& chunks : every_chunking(in)) {
             endpoint<Role> e;
             e.open().receive(chunks);
+            CHECK(e.messages() == std::vector{text("last")});
+            e.connection.advance(e.now);
             CHECK(e.connection.state() == connection_state::closing);
             CHECK(e.connection.send_text("x") == errc::closing);
             CHECK(e.connection.close(close_code::normal, "", e.now) == errc::closing);
@@ -66,8 +83,6 @@ TEST_CASE("close: the peer's Close is echoed at once, in every chunking (5.5.1, 
             CHECK(info.received == sansocket::close_frame{static_cast<close_code>(4001), "bye"});
             CHECK_FALSE(info.incomplete_message);
             CHECK(e.connection.wants_shutdown() == after_both<Role>);
-            CHECK_FALSE(e.connection.messages().at_eof());
-            CHECK(e.messages() == std::vector{text("last")});
             CHECK(e.connection.messages().at_eof());
             CHECK(e.connection.messages().cause() == errc::closed_by_peer);
         }
@@ -667,5 +682,83 @@ TEST_CASE("close: a Pong that a finished peer does not take is given up at the d
         CHECK(e.connection.output_bytes() == 0);
         CHECK(e.connection.next_deadline() == sansocket::never);
         CHECK(e.connection.close_info().clean);
+    });
+}
+
+TEST_CASE("close: what answers the last message goes out before the peer's Close is answered") {
+    in_both_roles([]<role Role> {
+        const auto in = frame<Role>(opcode::text, bytes("last")) + peer_close<Role>(1000);
+        const auto answers = own_frame<Role>(opcode::text, bytes("one")) +
+                             own_frame<Role>(opcode::text, bytes("two"));
+        for (const auto& chunks : every_chunking(in)) {
+            endpoint<Role> e;
+            auto& c = e.open().connection;
+            e.receive(chunks);
+            REQUIRE(c.messages().pop());
+            CHECK(c.next_deadline() == e.now + 1s);  // the message is in work yet
+            CHECK(c.send_text("one") == errc::ok);
+            CHECK(c.send_text("two") == errc::ok);
+            CHECK_FALSE(c.messages().pop());
+            CHECK(c.next_deadline() == e.now + 1s);
+            CHECK(e.sent() == answers);
+            CHECK(c.next_deadline() == sansocket::immediately);
+            e.pass(0s);
+            CHECK(e.sent() == own_frame<Role>(opcode::close, close_bytes(1000)));
+            CHECK(c.close_info().clean);
+            CHECK(c.close_info().unsent_bytes == 0);
+        }
+    });
+}
+
+TEST_CASE(
+    "close: an answer that was given in a handler goes out before the peer's Close is answered") {
+    in_both_roles([]<role Role> {
+        using handler = std::function<void(sansocket::message_view)>;
+        endpoint<Role, sansocket::direct_queue<handler>>* here = nullptr;
+        endpoint<Role, sansocket::direct_queue<handler>> e(
+            {}, sansocket::direct_queue<handler>([&](sansocket::message_view m) {
+                CHECK(here->connection.send(m.kind, m.bytes) == errc::ok);
+            }));
+        here = &e;
+        e.open().receive(frame<Role>(opcode::text, bytes("echo")) + peer_close<Role>(1000));
+        CHECK(e.connection.state() == connection_state::open);
+        CHECK(e.sent() == own_frame<Role>(opcode::text, bytes("echo")));
+        e.pass(0s);
+        CHECK(e.sent() == own_frame<Role>(opcode::close, close_bytes(1000)));
+        CHECK(e.connection.close_info().clean);
+    });
+}
+
+TEST_CASE(
+    "close: a queue that does not say when its reader is done holds the Close while it is full") {
+    in_both_roles([]<role Role> {
+        static_assert(!requires(const unsettled_queue& q) { q.settled(); });
+        endpoint<Role, unsettled_queue> e;
+        auto& c = e.open().connection;
+        e.receive(frame<Role>(opcode::text, bytes("last")) + peer_close<Role>(1000));
+        CHECK(c.next_deadline() == e.now + 1s);
+        REQUIRE(c.messages().pop());
+        CHECK(c.next_deadline() == sansocket::immediately);
+        e.pass(0s);
+        CHECK(e.sent() == own_frame<Role>(opcode::close, close_bytes(1000)));
+    });
+}
+
+TEST_CASE("close: the application may answer the peer's Close itself while that waits") {
+    in_both_roles([]<role Role> {
+        endpoint<Role> e;
+        auto& c = e.open().connection;
+        e.receive(frame<Role>(opcode::text, bytes("last")) + peer_close<Role>(4000));
+        REQUIRE(c.messages().pop());
+        CHECK(c.send_text("answer") == errc::ok);
+        CHECK(c.close(close_code{4001}, "own", e.now) == errc::ok);
+        CHECK(c.state() == connection_state::closing);
+        CHECK(c.next_deadline() == e.now + 5s);
+        CHECK(e.sent() == own_frame<Role>(opcode::text, bytes("answer")) +
+                              own_frame<Role>(opcode::close, close_bytes(4001, "own")));
+        CHECK(c.close_info().clean);
+        CHECK(c.close_info().cause == errc::closed_by_peer);
+        CHECK(c.close_info().code() == close_code{4000});
+        CHECK(c.close_info().sent->code == close_code{4001});
     });
 }

@@ -159,6 +159,7 @@ TEST_CASE("diagnostics: each change of state is told once, with the time and the
         auto c = make_open<Role>(l, line);
         const auto id = c.explain().id;
         feed(c, frame<Role>(opcode::text, bytes("x")), start + 1s);
+        c.messages().clear();
         feed(c, frame<Role>(opcode::close, close_bytes(1000)), start + 2s);
         c.consume_output(c.output().bytes(), start + 3s);
         c.transport_lost(start + 4s);

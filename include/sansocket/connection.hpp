@@ -88,12 +88,6 @@ class connection {
     static constexpr bool is_client = Role == role::client;
     static constexpr bool deflates = Deflate::enabled;
     struct no_keys {};
-    template <class>
-    struct left_out {
-        explicit left_out(const deflate_options&) noexcept {}
-    };
-    template <class Machine>
-    using if_deflates = std::conditional_t<deflates, Machine, left_out<Machine>>;
     enum class opening_phase : std::uint8_t { running, done, failed };
     using opening_handshake = std::conditional_t<is_client, client_handshake, server_handshake>;
     using reader_type = frame_reader<Role, deflates ? rsv1::compressed : rsv1::reserved>;
@@ -329,6 +323,7 @@ private:
         if (close_.state() == close_state::open && !opening()) [[likely]]
             return errc::ok;
         if (opening()) return errc::not_open;
+        if (close_.state() == close_state::received) return errc::ok;  // it waits its turn
         return close_.state() < close_state::complete ? errc::closing : errc::closed;
     }
     SANSOCKET_ALWAYS_INLINE errc may_send() const noexcept {
@@ -354,8 +349,10 @@ private:
     void refuse_opening(errc cause, std::string_view response, time_point now);
     void receive_frames(std::span<std::byte>& in, time_point now);
     SANSOCKET_ALWAYS_INLINE void receive_data(const piece_type& piece, time_point now);
-    void receive_control(const frame_piece& piece, time_point now);
-    void receive_close(std::span<const std::byte> payload, time_point now);
+    void receive_control(const frame_piece& piece, bool behind_messages, time_point now);
+    void receive_close(std::span<const std::byte> payload, bool behind_messages, time_point now);
+    void answer_close(time_point now);
+    bool close_is_next() const noexcept;
     void fail(errc ec, time_point now);
     void changed() noexcept { diagnostics_.changed(state(), close_.info().cause); }
     void report_leak() const noexcept;
@@ -374,15 +371,15 @@ private:
     transport_phase phase() const noexcept;
 
     detail::own_counters counters_;
-    duration close_timeout_;
+    duration close_timeout_, close_delay_;
     sansocket::after_close after_close_;
     request_decision decision_;
     opening_phase phase_ = opening_phase::running;
     std::unique_ptr<opening_handshake> opening_;
     reader_type frames_;
     message_reader<Role> messages_;
-    SANSOCKET_NO_UNIQUE_ADDRESS if_deflates<message_inflater<Deflate>> inflater_;
-    SANSOCKET_NO_UNIQUE_ADDRESS if_deflates<message_deflater<Deflate>> deflater_;
+    SANSOCKET_NO_UNIQUE_ADDRESS detail::if_codec<Deflate, message_inflater> inflater_;
+    SANSOCKET_NO_UNIQUE_ADDRESS detail::if_codec<Deflate, message_deflater> deflater_;
     Queue queue_;
     message_writer writer_;
     send_queue<Role> out_;
@@ -395,6 +392,7 @@ private:
 
 }  // namespace sansocket
 
+#include <sansocket/connection_closing.hpp>
 #include <sansocket/connection_queries.hpp>
 #include <sansocket/connection_routes.hpp>
 #include <sansocket/connection_sends.hpp>

@@ -17,6 +17,8 @@ template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 connection_state connection<Role, Queue, Keys, Diagnostics, Deflate>::state() const noexcept {
     if (opening()) return connection_state::opening;
     if (close_.state() == close_state::open) return connection_state::open;
+    if (close_.state() == close_state::received)
+        return connection_state::open;  // it waits its turn
     return close_.state() < close_state::complete ? connection_state::closing
                                                   : connection_state::closed;
 }

@@ -19,6 +19,7 @@ connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(const sansocket:
                                                                 time_point now,
                                                                 const source_location& where)
     : close_timeout_(options.close_timeout),
+      close_delay_(options.close_delay),
       after_close_(options.after_close),
       decision_(options.decision),
       messages_(options.messages),
@@ -64,6 +65,7 @@ template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(connection&& other) noexcept
     : counters_(other.counters_),
       close_timeout_(other.close_timeout_),
+      close_delay_(other.close_delay_),
       after_close_(other.after_close_),
       decision_(other.decision_),
       phase_(other.phase_),
@@ -155,6 +157,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::opened(time_point now)
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_frames(std::span<std::byte>& in,
                                                                          time_point now) {
+    const std::uint64_t earlier = messages_.count();
     while (!in.empty()) {
         if (queue_.paused() && close_.state() == close_state::open) return keepalive_.suspend();
         piece_type piece;
@@ -163,7 +166,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_frames(std::sp
             return;
         }
         if (is_control(piece.opcode)) [[unlikely]]
-            receive_control(piece, now);
+            receive_control(piece, messages_.count() != earlier, now);
         else receive_data(piece, now);
         if (!reads_frames()) [[unlikely]]
             return;
@@ -192,10 +195,11 @@ SANSOCKET_ALWAYS_INLINE void connection<Role, Queue, Keys, Diagnostics, Deflate>
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_control(const frame_piece& piece,
+                                                                          bool behind_messages,
                                                                           time_point now) {
     const auto payload = messages_.receive_control(piece);
     if (!payload) return;
-    if (piece.opcode == opcode::close) return receive_close(*payload, now);
+    if (piece.opcode == opcode::close) return receive_close(*payload, behind_messages, now);
     if (piece.opcode == opcode::pong) {
         ++counters_.pongs_received;
         if (const auto took = keepalive_.pong(*payload, now)) {
@@ -207,80 +211,6 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_control(const 
     // 5.5.2: "MUST send a Pong frame in response, unless it already received a Close frame."
     if (out_.push_control(opcode::pong, *payload, key_source()()) == errc::ok)
         ++counters_.pings_answered;
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_close(
-    std::span<const std::byte> payload, time_point now) {
-    const auto [code, reason, ec] = parse_close_payload(payload);
-    if (ec != errc::ok) return fail(ec, now);
-    close_.receive(code, std::string{reason}, messages_.inside_fragments());
-    keepalive_.stop();
-    shutdown_.arm(now, close_timeout_);
-    queue_.end(close_.info().cause);
-    // 1.4: nothing but our own Close is sent from here on, and that one at once.
-    const std::size_t before = out_.bytes();
-    const bool dropped = out_.drop_unsent();
-    std::size_t kept = out_.bytes();
-    if (close_.state() == close_state::received) {
-        close_.start(code, {});
-        push_close(code, {});  // 5.5.1: "typically echos the status code it received"
-    } else if (dropped && close_.state() == close_state::replying) {
-        push_close(close_.info().sent->code, close_.info().sent->reason);
-        kept = out_.bytes();
-    }
-    close_.drop(before - kept);
-    const bool answers = close_.state() == close_state::replying;
-    if (answers && out_.stopped()) return end(errc::transport_lost);  // nobody hears the answer
-    changed();
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-errc connection<Role, Queue, Keys, Diagnostics, Deflate>::close(close_code code,
-                                                                std::string_view reason,
-                                                                time_point now) {
-    if (const errc ec = check_close(code, reason); ec != errc::ok) return ec;
-    diagnostics_.at(now);
-    keepalive_.told(now);
-    if (opening()) {
-        if constexpr (is_client) abort(errc::closed_locally);
-        else refuse_opening(errc::closed_locally, opening_->answer_to(errc::closed_locally), now);
-        return errc::ok;
-    }
-    if (const errc ec = may_close(); ec != errc::ok) return ec;
-    std::string said{reason};  // what can fail comes first: then nothing has changed
-    push_close(code, reason);
-    close_.start(code, std::move(said));
-    keepalive_.stop();
-    shutdown_.arm(now, close_timeout_);
-    if (after_close_ == after_close::discard) queue_.clear();
-    changed();
-    return errc::ok;
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::push_close(close_code code,
-                                                                     std::string_view reason) {
-    out_.push(opcode::close, true, make_close_payload(code, reason).bytes(), key_source()());
-}
-
-// 7.1.7 "Fail the WebSocket Connection".
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::fail(errc ec, time_point now) {
-    const bool says_why = close_.state() == close_state::open;
-    const std::string_view reason = describe(ec);
-    const auto code = says_why ? std::optional{close_code_for(ec)} : std::nullopt;
-    close_.fail(ec, messages_.inside_fragments(), code, std::string{reason});
-    if (says_why) {
-        const std::size_t before = out_.bytes();
-        out_.drop_unsent();
-        close_.drop(before - out_.bytes());
-        push_close(*code, reason);
-    }
-    keepalive_.stop();
-    shutdown_.arm(now, close_timeout_);
-    queue_.end(ec);
-    changed();
 }
 
 // The answer is flushed, and the client given time to read it, before the transport goes.
@@ -298,59 +228,6 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::refuse_opening(errc ca
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_end(time_point now, errc how) {
-    diagnostics_.at(now);
-    shutdown_.end_of_input();
-    // 7.1.4: after the peer's Close, or our failure, this is the expected end; output still goes.
-    if (opening() || reads_frames())
-        transport_lost(now, out_.stopped() ? errc::transport_lost : how);
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::output_lost(time_point now) {
-    diagnostics_.at(now);
-    keepalive_.told(now);
-    close_.drop(out_.bytes());
-    out_.stop();
-    const bool answers = close_.state() == close_state::replying;
-    if (answers || close_.state() == close_state::failed) end(errc::transport_lost);
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::transport_lost(time_point now, errc how) {
-    diagnostics_.at(now);
-    keepalive_.told(now);
-    shutdown_.end_of_input();
-    end(unless_refused(how));
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::abort(errc cause) noexcept {
-    if (phase() == transport_phase::over) return;
-    if (cause == errc::dropped) report_leak();
-    queue_.clear();
-    give_up(cause);
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::end(errc cause) noexcept {
-    close_.end(cause, !opening() && incomplete());
-    close_.drop(out_.bytes());
-    if (opening()) phase_ = opening_phase::failed;
-    keepalive_.stop();
-    shutdown_.disarm();
-    queue_.end(close_.info().cause);
-    out_.stop();
-    changed();
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::give_up(errc cause) noexcept {
-    shutdown_.abort();
-    end(cause);
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::shrink() noexcept {
     messages_.shrink();
     queue_.shrink();
@@ -362,6 +239,13 @@ template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now) {
     diagnostics_.at(now);
     keepalive_.told(now);
+    if (close_is_next() ||
+        (close_.state() == close_state::received && now >= shutdown_.deadline())) {
+        unless_done given_up{*this};
+        answer_close(now);
+        given_up.done = true;
+        return;
+    }
     if (now >= shutdown_.deadline()) {
         if (!shutdown_.expire(phase(), out_.empty()))
             end(opening() ? unless_refused(errc::opening_timeout) : errc::close_timeout);
@@ -387,6 +271,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 time_point connection<Role, Queue, Keys, Diagnostics, Deflate>::next_deadline() const noexcept {
     if (keepalive_.state() == keepalive_state::suspended && !queue_.paused()) return immediately;
+    if (close_is_next()) return immediately;
     time_point due =
         detail::smaller_of(shutdown_.deadline(), keepalive_.next_deadline(!out_.empty()));
     if (messages_.inside_message() && close_.state() == close_state::open) [[unlikely]]

@@ -40,6 +40,9 @@ struct options {
     /// end of its stream. Traffic never extends it; then the transport is aborted. 0: no limit.
     /// Default 5 seconds.
     duration close_timeout = std::chrono::seconds{5};
+    /// Longest that the peer's Close waits to be answered for the messages before it to be taken, and
+    /// what is sent in answer to them written. 5.5.1. 0: it does not wait. Default 1 second.
+    duration close_delay = std::chrono::seconds{1};
     /// Messages unread or arriving after `close`. Default: discarded.
     sansocket::after_close after_close = sansocket::after_close::discard;
     /// Who answers a valid request. A server's only. Default: automatic.

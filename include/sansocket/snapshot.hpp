@@ -26,8 +26,8 @@ namespace sansocket {
 /// Where a connection is in its life. 4.1, 7.1.
 enum class connection_state : std::uint8_t {
     opening,  ///< The opening handshake is not done.
-    open,     ///< Messages flow.
-    closing,  ///< A Close was queued or received.
+    open,     ///< Messages may be sent. The peer's Close may wait behind those unread.
+    closing,  ///< Our Close was queued, or is next.
     closed,   ///< Both Closes are done, or the connection failed, or the transport is gone.
 };
 

@@ -295,7 +295,12 @@ public:
         static_assert(sansocket::detail::check_poppable_queue<typename Connection::queue_type>());
         if (!connection() || session_->receiver_ != detail::receiver::none) return std::nullopt;
         session_->drive();
-        return session_->core_->messages().pop();
+        auto& queue = session_->core_->messages();
+        if (queue.size() == 0) {
+            (void)queue.pop();  // the last message is done with
+            if (session_->stalled()) session_->drive();
+        }
+        return queue.pop();
     }
 
     /// Hands every message to `handler`, as it is read, until the connection ends.

@@ -248,6 +248,7 @@ void endpoint<Connection>::drive() {
             });
         arm_timer();
         deliver();
+        again_ = again_ || core_->next_deadline() == sansocket::immediately;
     }
     driving_ = false;
     if (dropping_) drop();
@@ -425,7 +426,9 @@ void endpoint<Connection>::deliver() {
     if constexpr (requires { core_->messages().pop(); }) {
         if (options_.message_time <= duration::zero()) {
             while (!paused_ && !dropping_ && deliver_one()) again_ = true;
-        } else if (!paused_ && delivery_ == 0 && core_->messages().size() != 0) {
+        } else if (!paused_ && delivery_ == 0 && core_->messages().size() == 0) {
+            (void)core_->messages().pop();  // the program is done with the last one
+        } else if (!paused_ && delivery_ == 0) {
             delivery_ = world_->time().after(options_.message_time, [this] {
                 delivery_ = 0;
                 if (!paused_) deliver_one();

@@ -324,7 +324,8 @@ void choices(Archive& a, sansocket::options& o) {
            o.keepalive.write_timeout);
     values(a, o.http.line, o.http.fields, o.http.total, o.http.body);
     choices(a, o.deflate);
-    values(a, o.opening_timeout, o.close_timeout, o.after_close, o.decision, o.check_sent_text);
+    values(a, o.opening_timeout, o.close_timeout, o.close_delay, o.after_close, o.decision,
+           o.check_sent_text);
 }
 
 template <class Archive>

@@ -808,24 +808,6 @@ constexpr bool contains(const Texts& texts, std::string_view wanted) noexcept {
     return false;
 }
 
-// Whether no text stands there twice. Sorts them, by Shell's method with Hibbard's gaps: at most in
-// the order of n^1.5 steps, whatever a peer chooses.
-inline bool all_distinct(std::vector<std::string_view>& texts) noexcept {
-    std::size_t gap = 1;
-    while (gap < texts.size()) gap = gap * 2 + 1;
-    for (; gap != 0; gap /= 2)
-        for (std::size_t i = gap; i < texts.size(); ++i) {
-            const std::string_view text = texts[i];
-            std::size_t at = i;
-            for (; at >= gap && text.compare(texts[at - gap]) < 0; at -= gap)
-                texts[at] = texts[at - gap];
-            texts[at] = text;
-        }
-    for (std::size_t i = 1; i < texts.size(); ++i)
-        if (texts[i] == texts[i - 1]) return false;
-    return true;
-}
-
 }  // namespace sansocket::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_ALGORITHM_HPP
 
@@ -1677,7 +1659,7 @@ inline constexpr error_row error_table[] = {
     {errc::connection_not_upgrade, error_kind::peer, close_code::normal, "the request's Connection field does not hold Upgrade"},
     {errc::websocket_key_invalid, error_kind::peer, close_code::normal, "Sec-WebSocket-Key is missing or not 16 bytes in base64"},
     {errc::websocket_version_unsupported, error_kind::peer, close_code::normal, "Sec-WebSocket-Version is not 13"},
-    {errc::subprotocol_invalid, error_kind::peer, close_code::normal, "Sec-WebSocket-Protocol is not a list of distinct tokens"},
+    {errc::subprotocol_invalid, error_kind::peer, close_code::normal, "Sec-WebSocket-Protocol is not a list of at most 100 distinct tokens"},
     {errc::extensions_invalid, error_kind::peer, close_code::normal, "Sec-WebSocket-Extensions is not a list of extensions"},
     {errc::origin_refused, error_kind::peer, close_code::normal, "the request's origin is not allowed"},
     {errc::subprotocol_required, error_kind::peer, close_code::normal, "no subprotocol in common, and one is required"},
@@ -1843,7 +1825,7 @@ enum class close_state : std::uint8_t {
     open,      ///< No Close in either direction.
     sending,   ///< Ours is queued.
     sent,      ///< The transport has taken ours.
-    received,  ///< The peer's came; ours is not queued.
+    received,  ///< The peer's came; ours is not queued. What came before may still be answered.
     replying,  ///< The peer's came; ours is queued.
     complete,  ///< Both done. 7.1.4.
     failed,    ///< The connection was failed. 7.1.7.
@@ -2668,8 +2650,8 @@ namespace sansocket {
 /// Where a connection is in its life. 4.1, 7.1.
 enum class connection_state : std::uint8_t {
     opening,  ///< The opening handshake is not done.
-    open,     ///< Messages flow.
-    closing,  ///< A Close was queued or received.
+    open,     ///< Messages may be sent. The peer's Close may wait behind those unread.
+    closing,  ///< Our Close was queued, or is next.
     closed,   ///< Both Closes are done, or the connection failed, or the transport is gone.
 };
 
@@ -5077,6 +5059,16 @@ consteval bool check_deflate_codec() {
     return true;
 }
 
+template <template <class> class Machine>
+struct left_out {
+    explicit left_out(const deflate_options&) noexcept {}
+};
+
+// A machine that needs a codec, or nothing where there is none.
+template <class C, template <class> class Machine>
+using if_codec = typename std::conditional_t<C::enabled, std::type_identity<Machine<C>>,
+                                             std::type_identity<left_out<Machine>>>::type;
+
 }  // namespace detail
 
 /// What an endpoint with the codec `C` may ask for, if `wants` is what it wants.
@@ -6403,6 +6395,7 @@ concept message_queue_for_connection =
 /// | call | what it must do |
 /// |---|---|
 /// | `pop() -> std::optional<message_view>` | the oldest message, valid until the next call; or nothing |
+/// | `settled()`, optional | whether nothing is queued, and a `pop` has found that: whoever took the last message is done with it. Until then the peer's Close waits for an answer to it; without this, as long as something is queued |
 template <class Q>
 concept poppable_message_queue = message_queue_for_connection<Q> && detail::has_pop<Q>;
 
@@ -6456,6 +6449,13 @@ consteval bool check_message_queue() {
     static_assert(has_bytes<Q>, "the message queue has no bytes() const noexcept");
     static_assert(has_paused<Q>, "the message queue has no paused() const noexcept -> bool");
     return true;
+}
+
+// Whether all that was queued was taken, and is no more worked on.
+template <class Q>
+bool settled(const Q& queue) noexcept {
+    if constexpr (requires { queue.settled(); }) return queue.settled();
+    else return queue.size() == 0;
 }
 
 // How a queue ends: the first cause stays.
@@ -6615,6 +6615,9 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return fill_.size(); }
     [[nodiscard]] std::size_t bytes() const noexcept { return fill_.bytes(); }
     [[nodiscard]] bool paused() const noexcept { return fill_.paused(); }
+    [[nodiscard]] bool settled() const noexcept {
+        return size() == 0 && (buffer_.empty() || partial_ != none);
+    }
     /// @}
     /// Bytes of memory held.
     [[nodiscard]] std::size_t memory() const noexcept { return buffer_.capacity(); }
@@ -8523,6 +8526,9 @@ namespace sansocket {
 /// Whose order decides where client and server have several subprotocols in common. 4.2.2.
 enum class subprotocol_choice : std::uint8_t { client_order, server_order };
 
+/// Most subprotocols that a client may offer.
+inline constexpr std::size_t max_subprotocols = 100;
+
 /// Whether a request that leaves something out is refused.
 enum class requirement : std::uint8_t { optional, required };
 
@@ -8608,7 +8614,8 @@ public:
     ///         errc::connection_not_upgrade         Connection does not hold "Upgrade" (step 4);
     ///         errc::websocket_version_unsupported  Sec-WebSocket-Version is not 13 (step 6);
     ///         errc::websocket_key_invalid          Sec-WebSocket-Key is not 16 bytes (step 5);
-    ///         errc::subprotocol_invalid            no list of distinct tokens (step 8);
+    ///         errc::subprotocol_invalid            no list of at most `max_subprotocols`
+    ///                                              distinct tokens (step 8);
     ///         errc::extensions_invalid             no list of extensions, where they are looked at
     ///                                              (step 9);
     ///         errc::origin_refused                 see `server_policy` (4.2.2);
@@ -8873,15 +8880,15 @@ inline errc server_handshake::choose_subprotocol() {
     constexpr std::string_view name = "Sec-WebSocket-Protocol";
     std::vector<std::string_view> offered;
     std::string_view first;  // of those in common, in the client's order
-    const bool bad = request().any_element(name, [&](std::string_view element) {
-        offered.push_back(element);
-        if (first.empty() && detail::contains(policy_.subprotocols, element)) first = element;
-        return !is_token(element);
-    });
     // 4.1: "The elements that comprise this value MUST be non-empty strings ... and MUST all be
-    // unique strings."
-    if (bad || !detail::all_distinct(offered) || (offered.empty() && request().find(name)))
-        return errc::subprotocol_invalid;
+    // unique strings." Each is compared with all before it: a peer does not choose how many.
+    const bool bad = request().any_element(name, [&](std::string_view element) {
+        if (!is_token(element) || detail::contains(offered, element)) return true;
+        if (first.empty() && detail::contains(policy_.subprotocols, element)) first = element;
+        offered.push_back(element);
+        return offered.size() > max_subprotocols;
+    });
+    if (bad || (offered.empty() && request().find(name))) return errc::subprotocol_invalid;
 
     if (policy_.choice == subprotocol_choice::server_order)
         for (const std::string_view own : policy_.subprotocols)
@@ -8984,6 +8991,9 @@ struct options {
     /// end of its stream. Traffic never extends it; then the transport is aborted. 0: no limit.
     /// Default 5 seconds.
     duration close_timeout = std::chrono::seconds{5};
+    /// Longest that the peer's Close waits to be answered for the messages before it to be taken, and
+    /// what is sent in answer to them written. 5.5.1. 0: it does not wait. Default 1 second.
+    duration close_delay = std::chrono::seconds{1};
     /// Messages unread or arriving after `close`. Default: discarded.
     sansocket::after_close after_close = sansocket::after_close::discard;
     /// Who answers a valid request. A server's only. Default: automatic.
@@ -9272,12 +9282,6 @@ class connection {
     static constexpr bool is_client = Role == role::client;
     static constexpr bool deflates = Deflate::enabled;
     struct no_keys {};
-    template <class>
-    struct left_out {
-        explicit left_out(const deflate_options&) noexcept {}
-    };
-    template <class Machine>
-    using if_deflates = std::conditional_t<deflates, Machine, left_out<Machine>>;
     enum class opening_phase : std::uint8_t { running, done, failed };
     using opening_handshake = std::conditional_t<is_client, client_handshake, server_handshake>;
     using reader_type = frame_reader<Role, deflates ? rsv1::compressed : rsv1::reserved>;
@@ -9513,6 +9517,7 @@ private:
         if (close_.state() == close_state::open && !opening()) [[likely]]
             return errc::ok;
         if (opening()) return errc::not_open;
+        if (close_.state() == close_state::received) return errc::ok;  // it waits its turn
         return close_.state() < close_state::complete ? errc::closing : errc::closed;
     }
     SANSOCKET_ALWAYS_INLINE errc may_send() const noexcept {
@@ -9538,8 +9543,10 @@ private:
     void refuse_opening(errc cause, std::string_view response, time_point now);
     void receive_frames(std::span<std::byte>& in, time_point now);
     SANSOCKET_ALWAYS_INLINE void receive_data(const piece_type& piece, time_point now);
-    void receive_control(const frame_piece& piece, time_point now);
-    void receive_close(std::span<const std::byte> payload, time_point now);
+    void receive_control(const frame_piece& piece, bool behind_messages, time_point now);
+    void receive_close(std::span<const std::byte> payload, bool behind_messages, time_point now);
+    void answer_close(time_point now);
+    bool close_is_next() const noexcept;
     void fail(errc ec, time_point now);
     void changed() noexcept { diagnostics_.changed(state(), close_.info().cause); }
     void report_leak() const noexcept;
@@ -9558,15 +9565,15 @@ private:
     transport_phase phase() const noexcept;
 
     detail::own_counters counters_;
-    duration close_timeout_;
+    duration close_timeout_, close_delay_;
     sansocket::after_close after_close_;
     request_decision decision_;
     opening_phase phase_ = opening_phase::running;
     std::unique_ptr<opening_handshake> opening_;
     reader_type frames_;
     message_reader<Role> messages_;
-    SANSOCKET_NO_UNIQUE_ADDRESS if_deflates<message_inflater<Deflate>> inflater_;
-    SANSOCKET_NO_UNIQUE_ADDRESS if_deflates<message_deflater<Deflate>> deflater_;
+    SANSOCKET_NO_UNIQUE_ADDRESS detail::if_codec<Deflate, message_inflater> inflater_;
+    SANSOCKET_NO_UNIQUE_ADDRESS detail::if_codec<Deflate, message_deflater> deflater_;
     Queue queue_;
     message_writer writer_;
     send_queue<Role> out_;
@@ -9579,6 +9586,168 @@ private:
 
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_CONNECTION_HPP
+
+// ==== sansocket/connection_closing.hpp ===========================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_CONNECTION_CLOSING_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_CONNECTION_CLOSING_HPP
+// connection_closing.hpp
+//
+// How a `connection` closes and ends: what it hands to the closing handshake, and
+// what goes with it. The contract is in connection.hpp; what is legal when is
+// decided in machine/close_handshake.hpp.
+//
+// Section numbers in this file refer to RFC 6455.
+
+namespace sansocket {
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_close(
+    std::span<const std::byte> payload, bool behind_messages, time_point now) {
+    const auto [code, reason, ec] = parse_close_payload(payload);
+    if (ec != errc::ok) return fail(ec, now);
+    close_.receive(code, std::string{reason}, messages_.inside_fragments());
+    keepalive_.stop();
+    queue_.end(close_.info().cause);
+    const bool answers = !detail::settled(queue_) || (behind_messages && !out_.empty());
+    const bool waits = answers && close_delay_ > duration::zero() && !out_.stopped();
+    if (waits && close_.state() == close_state::received) return shutdown_.arm(now, close_delay_);
+    answer_close(now);
+}
+
+// Whether what came before the peer's Close was taken, and what was sent meanwhile is written. 5.5.1:
+// "An endpoint MAY delay sending a Close frame until its current message is sent".
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+bool connection<Role, Queue, Keys, Diagnostics, Deflate>::close_is_next() const noexcept {
+    return close_.state() == close_state::received && out_.empty() && detail::settled(queue_);
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::answer_close(time_point now) {
+    if (close_.state() == close_state::received) shutdown_.disarm();
+    shutdown_.arm(now, close_timeout_);
+    // 1.4: nothing but our own Close is sent from here on, and that one at once.
+    const std::size_t before = out_.bytes();
+    const bool dropped = out_.drop_unsent();
+    std::size_t kept = out_.bytes();
+    if (close_.state() == close_state::received) {
+        const close_code code = close_.info().received->code;
+        close_.start(code, {});
+        push_close(code, {});  // 5.5.1: "typically echos the status code it received"
+    } else if (dropped && close_.state() == close_state::replying) {
+        push_close(close_.info().sent->code, close_.info().sent->reason);
+        kept = out_.bytes();
+    }
+    close_.drop(before - kept);
+    const bool answers = close_.state() == close_state::replying;
+    if (answers && out_.stopped()) return end(errc::transport_lost);  // nobody hears the answer
+    changed();
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+errc connection<Role, Queue, Keys, Diagnostics, Deflate>::close(close_code code,
+                                                                std::string_view reason,
+                                                                time_point now) {
+    if (const errc ec = check_close(code, reason); ec != errc::ok) return ec;
+    diagnostics_.at(now);
+    keepalive_.told(now);
+    if (opening()) {
+        if constexpr (is_client) abort(errc::closed_locally);
+        else refuse_opening(errc::closed_locally, opening_->answer_to(errc::closed_locally), now);
+        return errc::ok;
+    }
+    if (const errc ec = may_close(); ec != errc::ok) return ec;
+    std::string said{reason};  // what can fail comes first: then nothing has changed
+    push_close(code, reason);
+    close_.start(code, std::move(said));
+    keepalive_.stop();
+    if (close_.state() == close_state::replying) shutdown_.disarm();  // it waited its turn
+    shutdown_.arm(now, close_timeout_);
+    if (after_close_ == after_close::discard) queue_.clear();
+    changed();
+    return errc::ok;
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::push_close(close_code code,
+                                                                     std::string_view reason) {
+    out_.push(opcode::close, true, make_close_payload(code, reason).bytes(), key_source()());
+}
+
+// 7.1.7 "Fail the WebSocket Connection".
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::fail(errc ec, time_point now) {
+    const bool says_why = close_.state() == close_state::open;
+    const std::string_view reason = describe(ec);
+    const auto code = says_why ? std::optional{close_code_for(ec)} : std::nullopt;
+    close_.fail(ec, messages_.inside_fragments(), code, std::string{reason});
+    if (says_why) {
+        const std::size_t before = out_.bytes();
+        out_.drop_unsent();
+        close_.drop(before - out_.bytes());
+        push_close(*code, reason);
+    }
+    keepalive_.stop();
+    shutdown_.arm(now, close_timeout_);
+    queue_.end(ec);
+    changed();
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_end(time_point now, errc how) {
+    diagnostics_.at(now);
+    shutdown_.end_of_input();
+    // 7.1.4: after the peer's Close, or our failure, this is the expected end; output still goes.
+    if (opening() || reads_frames())
+        transport_lost(now, out_.stopped() ? errc::transport_lost : how);
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::output_lost(time_point now) {
+    diagnostics_.at(now);
+    keepalive_.told(now);
+    close_.drop(out_.bytes());
+    out_.stop();
+    const auto s = close_.state();
+    if (s == close_state::received || s == close_state::replying || s == close_state::failed)
+        end(errc::transport_lost);  // nobody hears what was still to be said
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::transport_lost(time_point now, errc how) {
+    diagnostics_.at(now);
+    keepalive_.told(now);
+    shutdown_.end_of_input();
+    end(unless_refused(how));
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::abort(errc cause) noexcept {
+    if (phase() == transport_phase::over) return;
+    if (cause == errc::dropped) report_leak();
+    queue_.clear();
+    give_up(cause);
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::end(errc cause) noexcept {
+    close_.end(cause, !opening() && incomplete());
+    close_.drop(out_.bytes());
+    if (opening()) phase_ = opening_phase::failed;
+    keepalive_.stop();
+    shutdown_.disarm();
+    queue_.end(close_.info().cause);
+    out_.stop();
+    changed();
+}
+
+template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
+void connection<Role, Queue, Keys, Diagnostics, Deflate>::give_up(errc cause) noexcept {
+    shutdown_.abort();
+    end(cause);
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_CONNECTION_CLOSING_HPP
 
 // ==== sansocket/connection_queries.hpp ===========================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_CONNECTION_QUERIES_HPP
@@ -9599,6 +9768,8 @@ template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 connection_state connection<Role, Queue, Keys, Diagnostics, Deflate>::state() const noexcept {
     if (opening()) return connection_state::opening;
     if (close_.state() == close_state::open) return connection_state::open;
+    if (close_.state() == close_state::received)
+        return connection_state::open;  // it waits its turn
     return close_.state() < close_state::complete ? connection_state::closing
                                                   : connection_state::closed;
 }
@@ -9704,6 +9875,7 @@ connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(const sansocket:
                                                                 time_point now,
                                                                 const source_location& where)
     : close_timeout_(options.close_timeout),
+      close_delay_(options.close_delay),
       after_close_(options.after_close),
       decision_(options.decision),
       messages_(options.messages),
@@ -9749,6 +9921,7 @@ template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(connection&& other) noexcept
     : counters_(other.counters_),
       close_timeout_(other.close_timeout_),
+      close_delay_(other.close_delay_),
       after_close_(other.after_close_),
       decision_(other.decision_),
       phase_(other.phase_),
@@ -9840,6 +10013,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::opened(time_point now)
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_frames(std::span<std::byte>& in,
                                                                          time_point now) {
+    const std::uint64_t earlier = messages_.count();
     while (!in.empty()) {
         if (queue_.paused() && close_.state() == close_state::open) return keepalive_.suspend();
         piece_type piece;
@@ -9848,7 +10022,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_frames(std::sp
             return;
         }
         if (is_control(piece.opcode)) [[unlikely]]
-            receive_control(piece, now);
+            receive_control(piece, messages_.count() != earlier, now);
         else receive_data(piece, now);
         if (!reads_frames()) [[unlikely]]
             return;
@@ -9877,10 +10051,11 @@ SANSOCKET_ALWAYS_INLINE void connection<Role, Queue, Keys, Diagnostics, Deflate>
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_control(const frame_piece& piece,
+                                                                          bool behind_messages,
                                                                           time_point now) {
     const auto payload = messages_.receive_control(piece);
     if (!payload) return;
-    if (piece.opcode == opcode::close) return receive_close(*payload, now);
+    if (piece.opcode == opcode::close) return receive_close(*payload, behind_messages, now);
     if (piece.opcode == opcode::pong) {
         ++counters_.pongs_received;
         if (const auto took = keepalive_.pong(*payload, now)) {
@@ -9892,80 +10067,6 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_control(const 
     // 5.5.2: "MUST send a Pong frame in response, unless it already received a Close frame."
     if (out_.push_control(opcode::pong, *payload, key_source()()) == errc::ok)
         ++counters_.pings_answered;
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_close(
-    std::span<const std::byte> payload, time_point now) {
-    const auto [code, reason, ec] = parse_close_payload(payload);
-    if (ec != errc::ok) return fail(ec, now);
-    close_.receive(code, std::string{reason}, messages_.inside_fragments());
-    keepalive_.stop();
-    shutdown_.arm(now, close_timeout_);
-    queue_.end(close_.info().cause);
-    // 1.4: nothing but our own Close is sent from here on, and that one at once.
-    const std::size_t before = out_.bytes();
-    const bool dropped = out_.drop_unsent();
-    std::size_t kept = out_.bytes();
-    if (close_.state() == close_state::received) {
-        close_.start(code, {});
-        push_close(code, {});  // 5.5.1: "typically echos the status code it received"
-    } else if (dropped && close_.state() == close_state::replying) {
-        push_close(close_.info().sent->code, close_.info().sent->reason);
-        kept = out_.bytes();
-    }
-    close_.drop(before - kept);
-    const bool answers = close_.state() == close_state::replying;
-    if (answers && out_.stopped()) return end(errc::transport_lost);  // nobody hears the answer
-    changed();
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-errc connection<Role, Queue, Keys, Diagnostics, Deflate>::close(close_code code,
-                                                                std::string_view reason,
-                                                                time_point now) {
-    if (const errc ec = check_close(code, reason); ec != errc::ok) return ec;
-    diagnostics_.at(now);
-    keepalive_.told(now);
-    if (opening()) {
-        if constexpr (is_client) abort(errc::closed_locally);
-        else refuse_opening(errc::closed_locally, opening_->answer_to(errc::closed_locally), now);
-        return errc::ok;
-    }
-    if (const errc ec = may_close(); ec != errc::ok) return ec;
-    std::string said{reason};  // what can fail comes first: then nothing has changed
-    push_close(code, reason);
-    close_.start(code, std::move(said));
-    keepalive_.stop();
-    shutdown_.arm(now, close_timeout_);
-    if (after_close_ == after_close::discard) queue_.clear();
-    changed();
-    return errc::ok;
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::push_close(close_code code,
-                                                                     std::string_view reason) {
-    out_.push(opcode::close, true, make_close_payload(code, reason).bytes(), key_source()());
-}
-
-// 7.1.7 "Fail the WebSocket Connection".
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::fail(errc ec, time_point now) {
-    const bool says_why = close_.state() == close_state::open;
-    const std::string_view reason = describe(ec);
-    const auto code = says_why ? std::optional{close_code_for(ec)} : std::nullopt;
-    close_.fail(ec, messages_.inside_fragments(), code, std::string{reason});
-    if (says_why) {
-        const std::size_t before = out_.bytes();
-        out_.drop_unsent();
-        close_.drop(before - out_.bytes());
-        push_close(*code, reason);
-    }
-    keepalive_.stop();
-    shutdown_.arm(now, close_timeout_);
-    queue_.end(ec);
-    changed();
 }
 
 // The answer is flushed, and the client given time to read it, before the transport goes.
@@ -9983,59 +10084,6 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::refuse_opening(errc ca
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::receive_end(time_point now, errc how) {
-    diagnostics_.at(now);
-    shutdown_.end_of_input();
-    // 7.1.4: after the peer's Close, or our failure, this is the expected end; output still goes.
-    if (opening() || reads_frames())
-        transport_lost(now, out_.stopped() ? errc::transport_lost : how);
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::output_lost(time_point now) {
-    diagnostics_.at(now);
-    keepalive_.told(now);
-    close_.drop(out_.bytes());
-    out_.stop();
-    const bool answers = close_.state() == close_state::replying;
-    if (answers || close_.state() == close_state::failed) end(errc::transport_lost);
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::transport_lost(time_point now, errc how) {
-    diagnostics_.at(now);
-    keepalive_.told(now);
-    shutdown_.end_of_input();
-    end(unless_refused(how));
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::abort(errc cause) noexcept {
-    if (phase() == transport_phase::over) return;
-    if (cause == errc::dropped) report_leak();
-    queue_.clear();
-    give_up(cause);
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::end(errc cause) noexcept {
-    close_.end(cause, !opening() && incomplete());
-    close_.drop(out_.bytes());
-    if (opening()) phase_ = opening_phase::failed;
-    keepalive_.stop();
-    shutdown_.disarm();
-    queue_.end(close_.info().cause);
-    out_.stop();
-    changed();
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
-void connection<Role, Queue, Keys, Diagnostics, Deflate>::give_up(errc cause) noexcept {
-    shutdown_.abort();
-    end(cause);
-}
-
-template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::shrink() noexcept {
     messages_.shrink();
     queue_.shrink();
@@ -10047,6 +10095,13 @@ template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now) {
     diagnostics_.at(now);
     keepalive_.told(now);
+    if (close_is_next() ||
+        (close_.state() == close_state::received && now >= shutdown_.deadline())) {
+        unless_done given_up{*this};
+        answer_close(now);
+        given_up.done = true;
+        return;
+    }
     if (now >= shutdown_.deadline()) {
         if (!shutdown_.expire(phase(), out_.empty()))
             end(opening() ? unless_refused(errc::opening_timeout) : errc::close_timeout);
@@ -10072,6 +10127,7 @@ void connection<Role, Queue, Keys, Diagnostics, Deflate>::advance(time_point now
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>
 time_point connection<Role, Queue, Keys, Diagnostics, Deflate>::next_deadline() const noexcept {
     if (keepalive_.state() == keepalive_state::suspended && !queue_.paused()) return immediately;
+    if (close_is_next()) return immediately;
     time_point due =
         detail::smaller_of(shutdown_.deadline(), keepalive_.next_deadline(!out_.empty()));
     if (messages_.inside_message() && close_.state() == close_state::open) [[unlikely]]
@@ -10527,6 +10583,7 @@ void endpoint<Connection>::drive() {
             });
         arm_timer();
         deliver();
+        again_ = again_ || core_->next_deadline() == sansocket::immediately;
     }
     driving_ = false;
     if (dropping_) drop();
@@ -10704,7 +10761,9 @@ void endpoint<Connection>::deliver() {
     if constexpr (requires { core_->messages().pop(); }) {
         if (options_.message_time <= duration::zero()) {
             while (!paused_ && !dropping_ && deliver_one()) again_ = true;
-        } else if (!paused_ && delivery_ == 0 && core_->messages().size() != 0) {
+        } else if (!paused_ && delivery_ == 0 && core_->messages().size() == 0) {
+            (void)core_->messages().pop();  // the program is done with the last one
+        } else if (!paused_ && delivery_ == 0) {
             delivery_ = world_->time().after(options_.message_time, [this] {
                 delivery_ = 0;
                 if (!paused_) deliver_one();

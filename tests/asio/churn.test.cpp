@@ -131,7 +131,8 @@ TEST_CASE(
                 other.reset();
                 ws.reset();
 #if !defined(NDEBUG)
-                if (open) CHECK(l.leaks() == leaks_before + 1);
+                // Where the peer's Close waits, it is still answered.
+                if (open) CHECK(l.leaks() == leaks_before + (state == at::CW ? 0 : 1));
 #endif
                 l.until(pending);
                 CHECK(pending.ec());

@@ -155,7 +155,7 @@ TEST_CASE("B07 (adapter): a websocket destroyed in the handler of another, in ev
             others.server.async_receive(then(trigger, [&ws] { ws.reset(); }));
             l.until(send(others.client, "go"));
             for (const result& r : {trigger, got, sent, pinged}) l.until(r);
-            CHECK(got.ec());
+            CHECK(!got.ec() == (state == at::CW));  // where a message is there already
             if (state == at::CRE) CHECK(got.ec() == errc::dropped);  // while the answer goes out
             close_both(l, others.client, others.server);
             CHECK(l.finish() < 1s);

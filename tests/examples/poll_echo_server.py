@@ -21,7 +21,8 @@ with Program(sys.argv[1], "0") as server:
     assert first == 0x88 and payload[:2] == b"\x03\xea", (first, payload)
     clients[3].say("still there")
     assert clients[3].hear() == (0x81, b"still there")
+    clients[4].last_words("and", "goodbye")
 
     server.terminate()
-    assert {client.close_as_asked() for client in clients[3:]} == {1001}
+    assert {client.close_as_asked() for client in [clients[3], *clients[5:]]} == {1001}
     server.end()

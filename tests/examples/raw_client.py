@@ -25,10 +25,14 @@ class Client:
             out += part
         return out
 
-    def frame(self, first, payload):
+    @staticmethod
+    def masked(first, payload):
         mask = os.urandom(4)
         masked = bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
-        self.socket.sendall(bytes([first, 0x80 | len(payload)]) + mask + masked)
+        return bytes([first, 0x80 | len(payload)]) + mask + masked
+
+    def frame(self, first, payload):
+        self.socket.sendall(self.masked(first, payload))
 
     def say(self, text):
         self.frame(0x81, text.encode())
@@ -37,6 +41,15 @@ class Client:
         """(first byte, payload) of the next frame, which is a short one."""
         first, size = self.take(2)
         return first, self.take(size)
+
+    def last_words(self, *texts):
+        """Says the texts and a Close in one segment, and hears all of them come back."""
+        close = (0x88, struct.pack(">H", 1000))
+        said = [(0x81, text.encode()) for text in texts] + [close]
+        self.socket.sendall(b"".join(self.masked(*frame) for frame in said))
+        heard = [self.hear() for _ in said]
+        assert heard == said, heard
+        self.socket.close()
 
     def close_as_asked(self):
         """Answers a Close, and says its code."""

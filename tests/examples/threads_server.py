@@ -13,6 +13,7 @@ with Program(sys.argv[1], "0", str(THREADS)) as server:
         client.say(str(i))
     for i, client in enumerate(clients):
         assert client.hear() == (0x81, str(i).encode())
+    clients.pop().last_words("and", "goodbye")
     server.terminate()
     assert {client.close_as_asked() for client in clients} == {1001}
     counts = [int(n) for n in re.findall(r"connections: (\d+)", server.end())]

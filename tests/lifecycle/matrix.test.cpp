@@ -101,7 +101,7 @@ constexpr shutdown_request server_first = Role == role::server ? closes : stays;
 
 }  // namespace
 
-TEST_CASE("T1/OI T1/OM T1/OQ T1/CLO T1/CRE T1/CD: this endpoint closes") {
+TEST_CASE("T1/OI T1/OM T1/OQ T1/CLO T1/CW T1/CRE T1/CD: this endpoint closes") {
     in_both_roles([]<role Role> {
         const auto all = begun<Role>() + own_frame<Role>(opcode::text, unsent_two);
         const auto bye = own_close<Role>(1001, "bye");
@@ -112,6 +112,7 @@ TEST_CASE("T1/OI T1/OM T1/OQ T1/CLO T1/CRE T1/CD: this endpoint closes") {
                 {at::OM, nothing, lost, no, ok, whole, bye, stays},
                 {at::OQ, nothing, lost, no, ok, whole, all + bye, stays},
                 {at::CLO, nothing, lost, no, ok, whole, silence, stays},
+                {at::CW, nothing, theirs, yes, closed_by_peer, whole, bye, server_first<Role>},
                 {at::CRE, queued, theirs, yes, closed_by_peer, whole, echo, server_first<Role>},
                 {at::CD, queued, theirs, yes, closed_by_peer, whole, silence, server_first<Role>}},
             [](subject<Role>& s) {
@@ -142,7 +143,7 @@ TEST_CASE("T1/OM: a message that our close cut off is told of when the end comes
     });
 }
 
-TEST_CASE("T2/OI T2/OM T2/OQ T2/CLO T2/CRE T2/CD: the peer's Close") {
+TEST_CASE("T2/OI T2/OM T2/OQ T2/CLO T2/CRE T2/CD: the peer's Close, where it is answered at once") {
     in_both_roles([]<role Role> {
         const auto echo = own_close<Role>(4000);
         constexpr auto after = server_first<Role>;
@@ -154,16 +155,93 @@ TEST_CASE("T2/OI T2/OM T2/OQ T2/CLO T2/CRE T2/CD: the peer's Close") {
                 {at::CLO, nothing, theirs, yes, closed_locally, whole, silence, after},
                 {at::CRE, queued, theirs, yes, closed_by_peer, whole, echo, after},
                 {at::CD, queued, theirs, yes, closed_by_peer, whole, silence, after}},
-            [](subject<Role>& s) { s.feed(peers_close<Role>()); });
+            [](subject<Role>& s) { s.feed(peers_close<Role>()); }, answering_at_once());
+    });
+}
+
+TEST_CASE("T2/OI T2/OM T2/OQ T2/CW: the peer's Close waits for what is unread") {
+    in_both_roles([]<role Role> {
+        const auto all = begun<Role>() + own_frame<Role>(opcode::text, unsent_two);
+        const std::vector<row<Role>> waits{
+            {at::OI, queued, theirs, no, closed_by_peer, whole, silence, stays},
+            {at::OM, queued, theirs, no, closed_by_peer, cut, silence, stays},
+            {at::OQ, queued, theirs, no, closed_by_peer, whole, all, stays},
+            {at::CW, queued, theirs, no, closed_by_peer, whole, silence, stays}};
+        for (const auto& expected : waits) {
+            CAPTURE(static_cast<int>(expected.state));
+            subject<Role> s(expected.state);
+            s.feed(peers_close<Role>());
+            CHECK(s.connection.next_deadline() == s.now + 1s);
+            check(s, expected, false);
+            CHECK(s.connection.state() == connection_state::open);
+            CHECK(s.connection.send_text("answer") == ok);
+            CHECK(s.connection.next_deadline() == s.now + 1s);  // it is to go out first
+            s.connection.advance(s.now);
+            CHECK(s.sent() == own_frame<Role>(opcode::text, bytes("answer")));
+            CHECK(s.connection.next_deadline() == sansocket::immediately);
+            s.connection.advance(s.now);
+            CHECK(s.connection.state() == connection_state::closing);
+            CHECK(s.connection.next_deadline() == s.now + 5s);
+            check(s,
+                  {expected.state, nothing, theirs, yes, closed_by_peer, expected.incomplete,
+                   own_close<Role>(4000), server_first<Role>},
+                  false);
+        }
+    });
+}
+
+TEST_CASE("T6/CW: the peer's Close waits no longer than the close delay") {
+    in_both_roles([]<role Role> {
+        subject<Role> s(at::CW);
+        auto& c = s.connection;
+        CHECK(c.send_text("begun") == ok);
+        CHECK(c.send_text("not begun") == ok);
+        const auto out = s.sent(1);
+        const auto due = s.now + 1s;
+        CHECK(c.next_deadline() == due);
+        c.advance(due - 1ns);
+        CHECK(c.next_deadline() == due);
+        c.advance(due);
+        CHECK(c.next_deadline() == due + 5s);
+        CHECK(c.send_text("late") == closing);
+        CHECK(out + s.sent() ==
+              own_frame<Role>(opcode::text, bytes("begun")) + own_close<Role>(4000));
+        CHECK(c.close_info().unsent_bytes ==
+              own_frame<Role>(opcode::text, bytes("not begun")).size());
+        check(s, {at::CW, queued, theirs, yes, closed_by_peer, whole, silence, server_first<Role>},
+              false);
+    });
+}
+
+TEST_CASE("T4/CW: behind the end of its stream the peer still hears what answers it") {
+    in_both_roles([]<role Role> {
+        subject<Role> s(at::CW);
+        s.connection.receive_end(s.now);
+        CHECK(s.messages() == queued);
+        CHECK(s.connection.send_text("answer") == ok);
+        CHECK(s.sent() == own_frame<Role>(opcode::text, bytes("answer")));
+        s.connection.advance(s.now);
+        check(s,
+              {at::CW, nothing, theirs, yes, closed_by_peer, whole, own_close<Role>(4000), closes},
+              false);
+    });
+}
+
+TEST_CASE("T5/CW: where the transport takes nothing more, the peer's Close waits for nothing") {
+    in_both_roles([]<role Role> {
+        subject<Role> s(at::CW);
+        s.connection.output_lost(s.now);
+        check(s, {at::CW, queued, theirs, no, closed_by_peer, whole, silence, closes}, false);
     });
 }
 
 TEST_CASE("T2/OI: an empty Close is answered by an empty one, and reads as 1005") {
     in_both_roles([]<role Role> {
         const auto empty = own_frame<Role>(opcode::close, {});
-        check_rows<Role>(rows<Role>{{at::OI, queued, close_code::no_status, yes, closed_by_peer,
-                                     whole, empty, server_first<Role>}},
-                         [](subject<Role>& s) { s.feed(frame<Role>(opcode::close, {})); });
+        check_rows<Role>(
+            rows<Role>{{at::OI, queued, close_code::no_status, yes, closed_by_peer, whole, empty,
+                        server_first<Role>}},
+            [](subject<Role>& s) { s.feed(frame<Role>(opcode::close, {})); }, answering_at_once());
     });
 }
 
@@ -195,7 +273,7 @@ TEST_CASE("T2/HS: a Close that comes with the answer counts, and one before it d
     }
 }
 
-TEST_CASE("T3/OI T3/OM T3/OQ T3/CLO T3/CRE: both close at once") {
+TEST_CASE("T3/OI T3/OM T3/OQ T3/CLO T3/CW T3/CRE: both close at once") {
     in_both_roles([]<role Role> {
         const auto bye = own_close<Role>(1001, "bye");
         const auto echo = own_close<Role>(4000);
@@ -206,6 +284,7 @@ TEST_CASE("T3/OI T3/OM T3/OQ T3/CLO T3/CRE: both close at once") {
                 {at::OM, nothing, theirs, yes, closed_locally, cut, bye, after},
                 {at::OQ, nothing, theirs, yes, closed_locally, whole, begun<Role>() + bye, after},
                 {at::CLO, nothing, theirs, yes, closed_locally, whole, silence, after},
+                {at::CW, nothing, theirs, yes, closed_by_peer, whole, bye, after},
                 {at::CRE, queued, theirs, yes, closed_by_peer, whole, echo, after}},
             [](subject<Role>& s) {
                 (void)s.connection.close(ours, "bye", s.now);
@@ -214,7 +293,7 @@ TEST_CASE("T3/OI T3/OM T3/OQ T3/CLO T3/CRE: both close at once") {
     });
 }
 
-TEST_CASE("T4/HS T4/OI T4/OM T4/OQ T4/CLO T4/CRE T4/CD: the end of the stream") {
+TEST_CASE("T4/HS T4/OI T4/OM T4/OQ T4/CLO T4/CW T4/CRE T4/CD: the end of the stream") {
     in_both_roles([]<role Role> {
         const auto echo = own_close<Role>(4000);
         check_rows<Role>(
@@ -223,13 +302,14 @@ TEST_CASE("T4/HS T4/OI T4/OM T4/OQ T4/CLO T4/CRE T4/CD: the end of the stream") 
                        {at::OM, queued, lost, no, end_of_stream, cut, silence, closes},
                        {at::OQ, queued, lost, no, end_of_stream, whole, silence, closes},
                        {at::CLO, nothing, lost, no, end_of_stream, whole, silence, closes},
+                       {at::CW, queued, theirs, no, closed_by_peer, whole, silence, stays},
                        {at::CRE, queued, theirs, yes, closed_by_peer, whole, echo, closes},
                        {at::CD, queued, theirs, yes, closed_by_peer, whole, silence, closes}},
             [](subject<Role>& s) { s.connection.receive_end(s.now); });
     });
 }
 
-TEST_CASE("T5/HS T5/OI T5/OM T5/OQ T5/CLO T5/CRE T5/CD: the transport is reset") {
+TEST_CASE("T5/HS T5/OI T5/OM T5/OQ T5/CLO T5/CW T5/CRE T5/CD: the transport is reset") {
     in_both_roles([]<role Role> {
         check_rows<Role>(
             rows<Role>{{at::HS, nothing, lost, no, transport_lost, whole, silence, closes},
@@ -237,6 +317,7 @@ TEST_CASE("T5/HS T5/OI T5/OM T5/OQ T5/CLO T5/CRE T5/CD: the transport is reset")
                        {at::OM, queued, lost, no, transport_lost, cut, silence, closes},
                        {at::OQ, queued, lost, no, transport_lost, whole, silence, closes},
                        {at::CLO, nothing, lost, no, transport_lost, whole, silence, closes},
+                       {at::CW, queued, theirs, no, closed_by_peer, whole, silence, closes},
                        {at::CRE, queued, theirs, no, closed_by_peer, whole, silence, closes},
                        {at::CD, queued, theirs, yes, closed_by_peer, whole, silence, closes}},
             [](subject<Role>& s) { s.connection.transport_lost(s.now); });
@@ -263,8 +344,8 @@ TEST_CASE("T6/HS T6/CLO T6/CRE T6/CD: the deadline") {
     });
 }
 
-TEST_CASE(
-    "T7/HS T7/OI T7/OM T7/OQ T7/CLO T7/CRE T7/CD: a read that finds nothing changes nothing") {
+TEST_CASE("T7/HS T7/OI T7/OM T7/OQ T7/CLO T7/CW T7/CRE T7/CD: a read that finds nothing changes "
+          "nothing") {
     in_both_roles([]<role Role> {
         for (const at state : every_state) {
             CAPTURE(static_cast<int>(state));
@@ -285,18 +366,19 @@ TEST_CASE(
     });
 }
 
-TEST_CASE("T8/HS T8/CLO T8/CRE T8/CD: a cancelled close gives the connection up") {
+TEST_CASE("T8/HS T8/CLO T8/CW T8/CRE T8/CD: a cancelled close gives the connection up") {
     in_both_roles([]<role Role> {
         check_rows<Role>(
             rows<Role>{{at::HS, nothing, lost, no, cancelled, whole, silence, aborts},
                        {at::CLO, nothing, lost, no, cancelled, whole, silence, aborts},
+                       {at::CW, nothing, theirs, no, closed_by_peer, whole, silence, aborts},
                        {at::CRE, nothing, theirs, no, closed_by_peer, whole, silence, aborts},
                        {at::CD, nothing, theirs, yes, closed_by_peer, whole, silence, aborts}},
             [](subject<Role>& s) { s.connection.abort(cancelled); });
     });
 }
 
-TEST_CASE("T9/HS T9/OI T9/OM T9/OQ T9/CLO T9/CRE T9/CD: dropped without a close") {
+TEST_CASE("T9/HS T9/OI T9/OM T9/OQ T9/CLO T9/CW T9/CRE T9/CD: dropped without a close") {
     in_both_roles([]<role Role> {
         check_rows<Role>(
             rows<Role>{{at::HS, nothing, lost, no, dropped, whole, silence, aborts},
@@ -304,13 +386,14 @@ TEST_CASE("T9/HS T9/OI T9/OM T9/OQ T9/CLO T9/CRE T9/CD: dropped without a close"
                        {at::OM, nothing, lost, no, dropped, cut, silence, aborts},
                        {at::OQ, nothing, lost, no, dropped, whole, silence, aborts},
                        {at::CLO, nothing, lost, no, dropped, whole, silence, aborts},
+                       {at::CW, nothing, theirs, no, closed_by_peer, whole, silence, aborts},
                        {at::CRE, nothing, theirs, no, closed_by_peer, whole, silence, aborts},
                        {at::CD, nothing, theirs, yes, closed_by_peer, whole, silence, aborts}},
             [](subject<Role>& s) { s.connection.abort(dropped); });
     });
 }
 
-TEST_CASE("T10/OI T10/OM T10/OQ T10/CLO T10/CRE T10/CD: the peer breaks the protocol") {
+TEST_CASE("T10/OI T10/OM T10/OQ T10/CLO T10/CW T10/CRE T10/CD: the peer breaks the protocol") {
     in_both_roles([]<role Role> {
         const auto why = own_close<Role>(1002, describe(reserved_bit));
         const auto echo = own_close<Role>(4000);
@@ -321,6 +404,7 @@ TEST_CASE("T10/OI T10/OM T10/OQ T10/CLO T10/CRE T10/CD: the peer breaks the prot
                 {at::OM, queued, lost, no, reserved_bit, cut, why, half_closes},
                 {at::OQ, queued, lost, no, reserved_bit, whole, begun<Role>() + why, half_closes},
                 {at::CLO, nothing, lost, no, reserved_bit, whole, silence, half_closes},
+                {at::CW, queued, theirs, no, closed_by_peer, whole, silence, stays},
                 {at::CRE, queued, theirs, yes, closed_by_peer, whole, echo, after},
                 {at::CD, queued, theirs, yes, closed_by_peer, whole, silence, after}},
             [](subject<Role>& s) { s.feed(hex("ff ff")); });
@@ -482,7 +566,7 @@ TEST_CASE(
     });
 }
 
-TEST_CASE("T12/HS T12/OI T12/OM T12/OQ T12/CLO T12/CRE T12/CD: nobody drives it any more") {
+TEST_CASE("T12/HS T12/OI T12/OM T12/OQ T12/CLO T12/CW T12/CRE T12/CD: nobody drives it any more") {
     in_both_roles([]<role Role> {
         for (const at state : every_state) {
             CAPTURE(static_cast<int>(state));
@@ -501,7 +585,7 @@ TEST_CASE("T12/HS T12/OI T12/OM T12/OQ T12/CLO T12/CRE T12/CD: nobody drives it 
     });
 }
 
-TEST_CASE("T13/OI T13/OM T13/OQ T13/HS T13/CLO T13/CRE T13/CD: the peer is silent") {
+TEST_CASE("T13/OI T13/OM T13/OQ T13/HS T13/CLO T13/CW T13/CRE T13/CD: the peer is silent") {
     in_both_roles([]<role Role> {
         // The Ping that is sent for the silence goes nowhere.
         const auto silent = [](subject<Role>& s) {
@@ -521,6 +605,7 @@ TEST_CASE("T13/OI T13/OM T13/OQ T13/HS T13/CLO T13/CRE T13/CD: the peer is silen
         check_rows<Role>(
             rows<Role>{{at::HS, nothing, lost, no, ok, whole, silence, stays},
                        {at::CLO, nothing, lost, no, ok, whole, silence, stays},
+                       {at::CW, queued, theirs, yes, closed_by_peer, whole, echo, after},
                        {at::CRE, queued, theirs, yes, closed_by_peer, whole, echo, after},
                        {at::CD, queued, theirs, yes, closed_by_peer, whole, silence, after}},
             silent, patient);
@@ -541,7 +626,7 @@ TEST_CASE("T13/OI T13/OM T13/OQ: the idle timeout does the same") {
     });
 }
 
-TEST_CASE("T14/HS T14/OI T14/OM T14/OQ T14/CLO T14/CRE T14/CD: a TLS stream is cut off") {
+TEST_CASE("T14/HS T14/OI T14/OM T14/OQ T14/CLO T14/CW T14/CRE T14/CD: a TLS stream is cut off") {
     in_both_roles([]<role Role> {
         const auto echo = own_close<Role>(4000);
         check_rows<Role>(
@@ -550,6 +635,7 @@ TEST_CASE("T14/HS T14/OI T14/OM T14/OQ T14/CLO T14/CRE T14/CD: a TLS stream is c
                        {at::OM, queued, lost, no, tls_truncated, cut, silence, closes},
                        {at::OQ, queued, lost, no, tls_truncated, whole, silence, closes},
                        {at::CLO, nothing, lost, no, tls_truncated, whole, silence, closes},
+                       {at::CW, queued, theirs, no, closed_by_peer, whole, silence, stays},
                        {at::CRE, queued, theirs, yes, closed_by_peer, whole, echo, closes},
                        {at::CD, queued, theirs, yes, closed_by_peer, whole, silence, closes}},
             [](subject<Role>& s) { s.connection.receive_end(s.now, tls_truncated); });

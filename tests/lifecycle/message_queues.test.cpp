@@ -95,6 +95,8 @@ TEST_CASE("Q14: the end is an answer of the queue and never a message") {
             CHECK(e.connection.messages().at_eof());
             CHECK(e.connection.messages().cause() == errc::closed_by_peer);
         }
+        e.pass({});  // the Close has waited for the messages
+        e.sent();
     });
 }
 
@@ -138,6 +140,7 @@ TEST_CASE("Q17: what arrives after the end is thrown away, and counted") {
         CHECK(e.connection.close_info().discarded_bytes == late.size());
         CHECK(e.messages() == numbered(0, 1));
         CHECK(e.connection.messages().at_eof());
+        e.pass({});  // the Close has waited for the message
         e.sent();
     });
 }
@@ -325,4 +328,47 @@ TEST_CASE(
     };
     run.template operator()<role::client>();
     run.template operator()<role::server>();
+}
+
+TEST_CASE("a queue is settled once a pop has found nothing behind the last message") {
+    support::in_storing_models([]<class Queue>() {
+        Queue queue;
+        CHECK(queue.settled());
+        for (int again = 0; again != 2; ++again) {
+            REQUIRE(queue.push(message_kind::text, bytes("one")));
+            REQUIRE(queue.push(message_kind::text, {}));
+            CHECK_FALSE(queue.settled());
+            CHECK(queue.pop());
+            CHECK_FALSE(queue.settled());
+            CHECK(queue.pop());
+            CHECK_FALSE(queue.settled());  // the last one is still in work
+            CHECK_FALSE(queue.pop());
+            CHECK(queue.settled());
+        }
+        REQUIRE(queue.push(message_kind::text, bytes("unread")));
+        queue.clear();
+        CHECK(queue.settled());
+        REQUIRE(queue.push(message_kind::text, bytes("behind it one begins")));
+        REQUIRE(queue.begin(message_kind::text));
+        CHECK_FALSE(queue.settled());
+        CHECK(queue.pop());
+        CHECK_FALSE(queue.pop());
+        CHECK(queue.settled());
+        queue.finish();
+        CHECK_FALSE(queue.settled());
+        queue.end(errc::closed_by_peer);
+        CHECK(queue.pop());
+        CHECK_FALSE(queue.settled());
+        CHECK_FALSE(queue.pop());
+        CHECK(queue.settled());
+    });
+}
+
+TEST_CASE("a queue that gives pieces is settled once there is no more of them") {
+    sansocket::message_queue<> queue;
+    REQUIRE(queue.push(message_kind::text, bytes("one")));
+    CHECK(queue.pop_piece());
+    CHECK_FALSE(queue.settled());
+    CHECK_FALSE(queue.pop_piece());
+    CHECK(queue.settled());
 }

@@ -407,11 +407,12 @@ TEST_CASE("server_handshake: the request can be taken once it is answered") {
     CHECK(handshake.request().size() == 0);
 }
 
-TEST_CASE("server_handshake: many subprotocols take no more time than their bytes (10.4)") {
+TEST_CASE("server_handshake: a hundred subprotocols may be offered, each once (10.4)") {
     std::string list;
-    for (int i = 0; i != 1000; ++i) list += std::to_string(i) + ",";
-    CHECK(after(with("chat, superchat", list)).error() == errc{});
-    CHECK(after(with("chat, superchat", list + "999")).error() == errc::subprotocol_invalid);
+    for (int i = 1; i != 100; ++i) list += std::to_string(i) + ",";
+    CHECK(after(with("chat, superchat", list + "100")).error() == errc{});
+    CHECK(after(with("chat, superchat", list + "99")).error() == errc::subprotocol_invalid);
+    CHECK(after(with("chat, superchat", list + "100,101")).error() == errc::subprotocol_invalid);
 }
 
 TEST_CASE("server_handshake: the limits hold for the request (10.4)") {

@@ -78,9 +78,11 @@ struct record {
     bool partial = false;          // inside a message that it sends in parts
     bool partial_on_wire = false;  // and a frame of it was accepted
     digest part;
-    bool closed_here = false;  // `close` was taken while it was open
-    bool discards = false;     // so what comes is thrown away
-    bool gave_up = false;      // aborted, let go, or dropped
+    bool closed_here = false;     // `close` was taken while it was open
+    bool answers_itself = false;  // `close` was called while the peer's Close waited
+    bool close_counts = false;    // the peer's Close was answered
+    bool discards = false;        // so what comes is thrown away
+    bool gave_up = false;         // aborted, let go, or dropped
     bool opened = false;
     bool refused = false;
     bool closed_told = false;
@@ -251,9 +253,10 @@ void party<Role, Recorded>::look_at_the_end(const connection_snapshot& s, const 
     rule("G1", queue.at_eof() == (queue.is_eof() && queue.size() == 0), "the queue's end is false");
     const bool violated =
         sansocket::who_ended(info.cause) == sansocket::ended_by::violation && facts.opened;
-    const bool first = (!before.received && info.received) ||
+    const bool counts = info.received && s.closing != close_state::received;  // its turn has come
+    const bool first = (counts && !std::exchange(facts.close_counts, counts)) ||
                        (violated && before.cause == errc::ok && !before.sent);
-    if (first) wire_.only_a_close_from(at.written() + at.writing());
+    if (first && !facts.answers_itself) wire_.only_a_close_from(at.written() + at.writing());
     if (s.state != connection_state::opening && !facts.opened) wire_.expect_no_frames();
     if (before.cause != info.cause || before.clean != info.clean ||
         before.received.has_value() != info.received.has_value() ||
@@ -274,7 +277,10 @@ void party<Role, Recorded>::look_at_the_transport(const connection_snapshot& s,
         rule("T6", now <= born_ + plan_.options.opening_timeout, "the opening has no end");
     if (running) {
         rule("queries", s.shutdown == shutdown_request::none, "the end of a transport in use");
-        rule("G10", s.wants_read || s.paused || s.state == connection_state::opening,
+        const bool waits = s.closing == close_state::received;
+        rule("G10",
+             s.wants_read || s.paused || s.state == connection_state::opening ||
+                 (waits && at.input_ended()),
              "open, not paused, and nothing is read");
         return;
     }

@@ -104,6 +104,7 @@ template <role Role, bool Recorded>
 void party<Role, Recorded>::begin_close(close_code code) {
     const auto before = end->connection().explain();
     const std::string reason = payload(static_cast<std::size_t>(code) % 90, 0x0123456789abcdef);
+    facts.answers_itself = before.closing == close_state::received;
     const errc ec = end->close(code, reason);
     switch (before.state) {
     case connection_state::opening:

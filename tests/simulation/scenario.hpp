@@ -155,6 +155,7 @@ private:
         if (r_.chance(20)) k.idle_timeout = part_of_horizon(10, 120);
         if (r_.chance(20)) k.write_timeout = part_of_horizon(5, 100);
         if (r_.chance(10)) o.messages.time = part_of_horizon(1, 100);
+        if (r_.chance(60)) o.close_delay = us(r_.between(0, 50'000));
         if (r_.chance(60)) o.close_timeout = us(r_.between(500, 200'000));
         if (r_.chance(30)) o.opening_timeout = us(r_.between(500, 50'000));
     }

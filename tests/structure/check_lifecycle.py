@@ -9,7 +9,7 @@ import re
 
 from tree import TESTS, Report, read, test_names
 
-STATES = ["HS", "OI", "OM", "OQ", "CLO", "CRE", "CD"]
+STATES = ["HS", "OI", "OM", "OQ", "CLO", "CW", "CRE", "CD"]
 NOT_APPLICABLE = TESTS / "lifecycle/not_applicable.txt"
 DEPARTURES = TESTS / "lifecycle/departures.txt"
 

@@ -116,7 +116,11 @@ inline const std::string& stuck() {
     return text;
 }
 
-/// A websocket and its raw peer, brought to a state. Nothing is unread; OM is inside the text "hi",
+/// All states but CW, for the tests in which nothing is unread.
+inline constexpr std::array nothing_unread{at::HS,  at::OI,  at::OM, at::OQ,
+                                           at::CLO, at::CRE, at::CD};
+
+/// A websocket and its raw peer, brought to a state. Nothing is unread but in CW; OM is inside the text "hi",
 /// and OQ, where its peer reads nothing, has begun to send `stuck()`.
 template <role Role, class Stream = tcp::socket>
 class in_state {
@@ -132,6 +136,8 @@ public:
         if (state == at::OM) feed(frame<Role>(sansocket::opcode::text, bytes("hi"), false));
         if (state == at::OQ) unsent = support::send(ws, stuck());
         if (state == at::CLO) closed = support::close(ws, ours);
+        if (state == at::CW)
+            feed(frame<Role>(sansocket::opcode::text, bytes("q")) + peers_close<Role>());
         if (state == at::CRE) stay_in_reply();
         if (state == at::CRE || state == at::CD) feed(peers_close<Role>());
         if (state == at::CD) loop_->until([&] { return ws.close_info().clean; });

@@ -7,6 +7,7 @@
 //   OM   the same, inside a fragmented message
 //   OQ   the same, with two messages to send, the first of which has begun to go out
 //   CLO  this endpoint's Close has gone out, the peer's has not come
+//   CW   the peer's Close has come, and waits for the message before it to be taken
 //   CRE  the peer's Close has come, the answer has not gone out
 //   CD   both are done; a client waits for the end of the stream
 #pragma once
@@ -24,8 +25,9 @@
 
 namespace support {
 
-enum class at { HS, OI, OM, OQ, CLO, CRE, CD };
-inline constexpr std::array every_state{at::HS, at::OI, at::OM, at::OQ, at::CLO, at::CRE, at::CD};
+enum class at { HS, OI, OM, OQ, CLO, CW, CRE, CD };
+inline constexpr std::array every_state{at::HS,  at::OI, at::OM,  at::OQ,
+                                        at::CLO, at::CW, at::CRE, at::CD};
 
 // As it is, for tests of much input, or that cut it themselves.
 template <class Test>
@@ -78,10 +80,18 @@ byte_vector begun() {
     return {whole.begin() + 3, whole.end()};
 }
 
+// The peer's Close does not wait for what is unread.
+inline sansocket::options answering_at_once(sansocket::options options = {}) {
+    options.close_delay = sansocket::duration::zero();
+    return options;
+}
+
 template <role Role>
 class subject : public endpoint<Role> {
 public:
-    explicit subject(at state, const sansocket::options& options = {}) : endpoint<Role>(options) {
+    explicit subject(at state, const sansocket::options& options = {})
+        : endpoint<Role>(state == at::CRE || state == at::CD ? answering_at_once(options)
+                                                             : options) {
         this->left_open = true;  // the rows say how it ends
         begin(state);
     }
@@ -118,6 +128,7 @@ private:
             CHECK(this->connection.close(ours, "bye", this->now) == errc::ok);
             CHECK(this->sent() == own_close<Role>(1001, "bye"));
             return;
+        case at::CW:
         case at::CRE: idle(); return feed(peers_close<Role>());
         case at::CD:
             idle();

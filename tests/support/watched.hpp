@@ -228,6 +228,7 @@ public:
     using connection_type = typename endpoint<Role>::connection_type;
     static constexpr auto opening_time = 3s;
     static constexpr auto closing_time = 5s;
+    static constexpr auto waiting_time = 2s;
 
     // `cut`: how the peer's bytes come. 0: whole; 1: byte by byte; n: in two, after n - 1 bytes.
     explicit watched(beginning from = beginning::open, std::size_t cut = 0)
@@ -275,6 +276,7 @@ private:
         options.keepalive.write_timeout = 3s;
         options.opening_timeout = opening_time;
         options.close_timeout = closing_time;
+        options.close_delay = waiting_time;
         if (from == beginning::open_deliver) {
             options.after_close = sansocket::after_close::deliver;
             options.keepalive.pong_timeout = sansocket::duration::zero();
@@ -325,6 +327,7 @@ private:
     void look();
     void look_at_the_queue(const snapshot& s);
     void look_at_the_end(const snapshot& s);
+    void look_at_the_waiting_close(const snapshot& s);
     void look_at_the_deadline(const snapshot& s);
     void look_at_the_transport(const snapshot& s);
     void look_at_sending(const snapshot& s);
@@ -366,8 +369,10 @@ private:
     bool expired_ = false;
     bool stuck_ = false;  // and there was output that the transport had not taken
     bool closed_here_ = false;
+    bool answered_here_ = false;  // the peer's Close, by the application's
     bool discards_ = false;
     std::optional<close_code> received_;
+    sansocket::time_point waits_by_{};
     int number_ = 0;
     int pings_ = 0;           // that are to be answered
     std::uint64_t late_ = 0;  // bytes that came when nothing counts any more
@@ -432,7 +437,7 @@ bool watched<Role>::possible(happens what) const {
     case deadline: return c.next_deadline() != sansocket::never;
     case append:
     case finish: return sending_;
-    case pop: return c.messages().size() != 0;
+    case pop: return !c.messages().settled();
     case accept:
     case refuse: return c.deciding();
     case second:
@@ -543,7 +548,7 @@ template <role Role>
 void watched<Role>::peer_said_close(close_code code) {
     if (!hears()) return;
     received_ = code;
-    last_words();
+    waits_by_ = e_.now + waiting_time;
 }
 
 template <role Role>
@@ -565,6 +570,7 @@ void watched<Role>::close() {
         return;
     }
     closed_here_ = true;
+    answered_here_ = received_.has_value();  // behind all that was sent
     if (from_ != beginning::open_deliver) unread_.clear();
 }
 
@@ -581,7 +587,7 @@ void watched<Role>::pass(sansocket::time_point now) {
         expired_ = true;
     }
     // The peer was silent too long, or took nothing.
-    if (was_open && !open()) gave_up_ = over_ = true;
+    if (was_open && !open() && !received_) gave_up_ = over_ = true;
     if (expired_ && !received_) over_ = true;
 }
 
@@ -724,9 +730,9 @@ void watched<Role>::happen(happens what) {
     case send_ping: (void)c.send_ping(); return;
     case pop: {
         const auto m = c.messages().pop();
+        if (unread_.empty()) return rule("G1", !m, "a message from nowhere");
         rule("G1", m && !unread_.empty() && m->text() == unread_.front(), "the wrong message");
-        if (!unread_.empty()) unread_.pop_front();
-        return;
+        return unread_.pop_front();
     }
     case accept:
         if constexpr (Role == role::server)
@@ -748,6 +754,9 @@ void watched<Role>::happen(happens what) {
 template <role Role>
 void watched<Role>::look() {
     const snapshot s = e_.connection.explain();
+    const bool waits = s.closing == close_state::received;
+    if (received_ && !waits && !answered_here_ && !last_words_) last_words();
+    if (waits) look_at_the_waiting_close(s);
     look_at_the_queue(s);
     look_at_the_end(s);
     look_at_the_deadline(s);
@@ -799,6 +808,15 @@ void watched<Role>::look_at_the_end(const snapshot& s) {
 }
 
 template <role Role>
+void watched<Role>::look_at_the_waiting_close(const snapshot& s) {
+    rule("G5", !s.sent && s.state == connection_state::open, "it is answered already");
+    rule("G9", s.deadline <= waits_by_, "the peer's Close waits too long");
+    const bool next = e_.connection.messages().settled() && s.output_bytes == 0;
+    rule("G9", (s.deadline == sansocket::immediately) == next,
+         "it waits for what is done, or not for what is not");
+}
+
+template <role Role>
 void watched<Role>::look_at_the_deadline(const snapshot& s) {
     const bool ending = s.state == connection_state::closing || s.closing == close_state::failed ||
                         s.closing == close_state::complete;
@@ -820,7 +838,8 @@ void watched<Role>::look_at_the_transport(const snapshot& s) {
     const bool ending = s.state == connection_state::closing || s.closing == close_state::failed ||
                         s.closing == close_state::complete;
     const bool flushed = s.output_bytes == 0;
-    if (ending && !eof_ && !gave_up_ && !expired_)
+    const bool waits = s.closing == close_state::received;
+    if ((ending || waits) && !eof_ && !gave_up_ && !expired_)
         rule("G10", s.wants_read, "reading stopped in the closing handshake");
     if (s.closing == close_state::complete && stuck_ && !gave_up_)
         rule("G9", s.shutdown == shutdown_request::abort && flushed,
@@ -883,7 +902,8 @@ std::string watched<Role>::key() const {
     };
     add(from_, s.state, s.closing, s.cause, s.clean, s.incomplete_message);
     add(s.sent ? static_cast<int>(*s.sent) : 0, s.received ? static_cast<int>(*s.received) : 0);
-    add(s.queued_messages, s.paused, s.output_bytes, s.output_frames);
+    add(s.queued_messages, e_.connection.messages().settled(), s.paused, s.output_bytes,
+        s.output_frames);
     add(s.deadline == sansocket::never         ? -1
         : s.deadline == sansocket::immediately ? -2
                                                : (s.deadline - e_.now).count());
@@ -891,7 +911,8 @@ std::string watched<Role>::key() const {
     if (s.state == connection_state::open) add(since(s.last_received));
     add(since(s.write_stalled_since), e_.connection.deciding(), handshake_.size());
     add(fragments_, kept_fragments_, kept_part_, partial_.size(), sending_, rest_.size());
-    add(rest_is_close_, eof_, over_, gave_up_, expired_, stuck_, closed_here_, discards_);
+    add(rest_is_close_, eof_, over_, gave_up_, expired_, stuck_, closed_here_, answered_here_,
+        discards_);
     add(out_.begun(), closes_, exchanged_, shown_.size(), head_is_out_, pings_ - pongs_);
     add(last_words_, last_words_ ? committed_ - (std::min)(committed_, out_.taken()) : 0);
     return out;

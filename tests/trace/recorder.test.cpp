@@ -197,6 +197,7 @@ TEST_CASE("recorder: options, request and policy are in the head") {
     options.http.fields = 9;
     options.http.body = 8;
     options.close_timeout = 0s;
+    options.close_delay = 7s;
     options.after_close = sansocket::after_close::deliver;
     options.check_sent_text = false;
     const subject<role::server> s(options);
@@ -214,6 +215,7 @@ TEST_CASE("recorder: options, request and policy are in the head") {
         CHECK(o.http.fields == 9);
         CHECK(o.http.body == 8);
         CHECK(o.close_timeout == 0s);
+        CHECK(o.close_delay == 7s);
         CHECK(o.after_close == sansocket::after_close::deliver);
         CHECK_FALSE(o.check_sent_text);
         CHECK(from->head().start == s.now);

@@ -9,7 +9,6 @@
 #include <cstring>
 #include <span>
 #include <string_view>
-#include <vector>
 
 namespace sansocket::detail {
 
@@ -33,24 +32,6 @@ constexpr bool contains(const Texts& texts, std::string_view wanted) noexcept {
     for (const std::string_view text : texts)
         if (text == wanted) return true;
     return false;
-}
-
-// Whether no text stands there twice. Sorts them, by Shell's method with Hibbard's gaps: at most in
-// the order of n^1.5 steps, whatever a peer chooses.
-inline bool all_distinct(std::vector<std::string_view>& texts) noexcept {
-    std::size_t gap = 1;
-    while (gap < texts.size()) gap = gap * 2 + 1;
-    for (; gap != 0; gap /= 2)
-        for (std::size_t i = gap; i < texts.size(); ++i) {
-            const std::string_view text = texts[i];
-            std::size_t at = i;
-            for (; at >= gap && text.compare(texts[at - gap]) < 0; at -= gap)
-                texts[at] = texts[at - gap];
-            texts[at] = text;
-        }
-    for (std::size_t i = 1; i < texts.size(); ++i)
-        if (texts[i] == texts[i - 1]) return false;
-    return true;
 }
 
 }  // namespace sansocket::detail

@@ -32,7 +32,7 @@ enum class close_state : std::uint8_t {
     open,      ///< No Close in either direction.
     sending,   ///< Ours is queued.
     sent,      ///< The transport has taken ours.
-    received,  ///< The peer's came; ours is not queued.
+    received,  ///< The peer's came; ours is not queued. What came before may still be answered.
     replying,  ///< The peer's came; ours is queued.
     complete,  ///< Both done. 7.1.4.
     failed,    ///< The connection was failed. 7.1.7.

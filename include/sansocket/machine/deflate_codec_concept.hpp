@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 namespace sansocket {
@@ -171,6 +172,16 @@ consteval bool check_deflate_codec() {
     }
     return true;
 }
+
+template <template <class> class Machine>
+struct left_out {
+    explicit left_out(const deflate_options&) noexcept {}
+};
+
+// A machine that needs a codec, or nothing where there is none.
+template <class C, template <class> class Machine>
+using if_codec = typename std::conditional_t<C::enabled, std::type_identity<Machine<C>>,
+                                             std::type_identity<left_out<Machine>>>::type;
 
 }  // namespace detail
 

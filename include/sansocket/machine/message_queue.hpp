@@ -117,6 +117,9 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return fill_.size(); }
     [[nodiscard]] std::size_t bytes() const noexcept { return fill_.bytes(); }
     [[nodiscard]] bool paused() const noexcept { return fill_.paused(); }
+    [[nodiscard]] bool settled() const noexcept {
+        return size() == 0 && (buffer_.empty() || partial_ != none);
+    }
     /// @}
     /// Bytes of memory held.
     [[nodiscard]] std::size_t memory() const noexcept { return buffer_.capacity(); }

@@ -158,6 +158,7 @@ concept message_queue_for_connection =
 /// | call | what it must do |
 /// |---|---|
 /// | `pop() -> std::optional<message_view>` | the oldest message, valid until the next call; or nothing |
+/// | `settled()`, optional | whether nothing is queued, and a `pop` has found that: whoever took the last message is done with it. Until then the peer's Close waits for an answer to it; without this, as long as something is queued |
 template <class Q>
 concept poppable_message_queue = message_queue_for_connection<Q> && detail::has_pop<Q>;
 
@@ -211,6 +212,13 @@ consteval bool check_message_queue() {
     static_assert(has_bytes<Q>, "the message queue has no bytes() const noexcept");
     static_assert(has_paused<Q>, "the message queue has no paused() const noexcept -> bool");
     return true;
+}
+
+// Whether all that was queued was taken, and is no more worked on.
+template <class Q>
+bool settled(const Q& queue) noexcept {
+    if constexpr (requires { queue.settled(); }) return queue.settled();
+    else return queue.size() == 0;
 }
 
 // How a queue ends: the first cause stays.

@@ -38,6 +38,9 @@ namespace sansocket {
 /// Whose order decides where client and server have several subprotocols in common. 4.2.2.
 enum class subprotocol_choice : std::uint8_t { client_order, server_order };
 
+/// Most subprotocols that a client may offer.
+inline constexpr std::size_t max_subprotocols = 100;
+
 /// Whether a request that leaves something out is refused.
 enum class requirement : std::uint8_t { optional, required };
 
@@ -123,7 +126,8 @@ public:
     ///         errc::connection_not_upgrade         Connection does not hold "Upgrade" (step 4);
     ///         errc::websocket_version_unsupported  Sec-WebSocket-Version is not 13 (step 6);
     ///         errc::websocket_key_invalid          Sec-WebSocket-Key is not 16 bytes (step 5);
-    ///         errc::subprotocol_invalid            no list of distinct tokens (step 8);
+    ///         errc::subprotocol_invalid            no list of at most `max_subprotocols`
+    ///                                              distinct tokens (step 8);
     ///         errc::extensions_invalid             no list of extensions, where they are looked at
     ///                                              (step 9);
     ///         errc::origin_refused                 see `server_policy` (4.2.2);
@@ -388,15 +392,15 @@ inline errc server_handshake::choose_subprotocol() {
     constexpr std::string_view name = "Sec-WebSocket-Protocol";
     std::vector<std::string_view> offered;
     std::string_view first;  // of those in common, in the client's order
-    const bool bad = request().any_element(name, [&](std::string_view element) {
-        offered.push_back(element);
-        if (first.empty() && detail::contains(policy_.subprotocols, element)) first = element;
-        return !is_token(element);
-    });
     // 4.1: "The elements that comprise this value MUST be non-empty strings ... and MUST all be
-    // unique strings."
-    if (bad || !detail::all_distinct(offered) || (offered.empty() && request().find(name)))
-        return errc::subprotocol_invalid;
+    // unique strings." Each is compared with all before it: a peer does not choose how many.
+    const bool bad = request().any_element(name, [&](std::string_view element) {
+        if (!is_token(element) || detail::contains(offered, element)) return true;
+        if (first.empty() && detail::contains(policy_.subprotocols, element)) first = element;
+        offered.push_back(element);
+        return offered.size() > max_subprotocols;
+    });
+    if (bad || (offered.empty() && request().find(name))) return errc::subprotocol_invalid;
 
     if (policy_.choice == subprotocol_choice::server_order)
         for (const std::string_view own : policy_.subprotocols)

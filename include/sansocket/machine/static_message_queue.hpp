@@ -128,6 +128,9 @@ public:
     [[nodiscard]] bool at_eof() const noexcept { return end_.is_eof() && size() == 0; }
     [[nodiscard]] errc cause() const noexcept { return end_.cause(); }
     [[nodiscard]] std::size_t size() const noexcept { return fill_.size(); }
+    [[nodiscard]] bool settled() const noexcept {
+        return size() == 0 && (tail_ == 0 || partial_ != none);
+    }
     /// @}
     /// Bytes of payload, and `charge` for each message.
     [[nodiscard]] std::size_t bytes() const noexcept { return fill_.bytes(); }
@@ -198,7 +201,10 @@ void static_message_queue<Bytes, Count, MaxMessage>::finish() noexcept {
 
 template <std::size_t Bytes, std::size_t Count, std::size_t MaxMessage>
 std::optional<message_view> static_message_queue<Bytes, Count, MaxMessage>::pop() noexcept {
-    if (size() == 0) return std::nullopt;
+    if (size() == 0) {
+        if (partial_ == none) head_ = tail_ = 0;
+        return std::nullopt;
+    }
     const word w = word_at(head_);
     const std::size_t length = w >> 1U;
     const std::byte* const payload = storage_.data() + head_ + charge;

@@ -103,8 +103,9 @@ public:
         dropped_ = true;
         if (!core_ && outbox_) outbox_->answer(sansocket::errc::closed);
         if (!core_) return;  // the stream closes itself
-        // An answer to the peer's Close that is on its way is not cut off.
-        if (!over() && !core_->close_info().received) core_->abort(sansocket::errc::dropped);
+        // An answer to the peer's Close is not cut off, and waits for nothing any more.
+        if (core_->close_info().received) core_->messages().clear();
+        else if (!over()) core_->abort(sansocket::errc::dropped);
         drive();
     }
 
@@ -161,8 +162,12 @@ public:
 
     // Whether the application has let go.
     bool dropped() const noexcept { return dropped_; }
-    // Whether there is something to read, or to take from what was read, and nothing brings it.
-    bool stalled() const noexcept { return attached() && !reading_ && core_->wants_read(); }
+    // Whether there is something to do that nothing brings: what was taken has made room to read, or
+    // was what the peer's Close waited for.
+    bool stalled() const noexcept {
+        return attached() && ((!reading_ && core_->wants_read()) ||
+                              core_->next_deadline() == sansocket::immediately);
+    }
     // The transport, too, is of no more use.
     bool ended() const noexcept { return transport_ == transport::ended; }
 
@@ -325,9 +330,12 @@ void session<Stream, Connection>::context_gone() noexcept {
 template <class Stream, class Connection>
 void session<Stream, Connection>::drive() {
     if (!io_ || corks_ != 0) return;
-    if (core_->next_deadline() == sansocket::immediately) core_->advance(now());
     if (attached()) take_leftover();
     if (attached()) write();
+    if (core_->next_deadline() == sansocket::immediately) {
+        core_->advance(now());
+        if (attached()) write();
+    }
     if (transport_ != transport::ended) shut_down();
     if (attached()) read();
     arm_timer();
@@ -429,7 +437,6 @@ void session<Stream, Connection>::read_now() {
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::error_code ec) {
-    if (gathering_) write_gathered();  // for a Close would throw it away
     if (!bytes.empty()) feed(bytes);
     hand_over();
     while (!leftover_.empty() && core_->wants_read()) {  // what was handed over has made room
@@ -445,6 +452,7 @@ void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::erro
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::feed(std::span<std::byte> bytes) {
+    if (core_->wants_write()) write_gathered();  // for a Close would throw it away
     std::size_t taken = 0;
     try {
         taken = core_->receive(bytes, now());
