@@ -25,7 +25,8 @@
 //   3. if `wants_read()`: read; receive(bytes, now) until it takes no more; or
 //      receive_end(now) at the end of the stream; or transport_lost(now)
 //   4. at `next_deadline()`: advance(now)
-//   5. take messages().pop() whenever you like
+//   5. take messages().pop() whenever you like, until it gives nothing: then you are done with the
+//      last one, and a Close that came behind it is answered
 //
 // Section numbers in this file refer to RFC 6455.
 #pragma once

@@ -6002,7 +6002,7 @@ public:
     /// Takes out the oldest message.
     ///
     /// @return a view that stays valid until the next call that puts in or takes out; nothing
-    ///         where no message is queued.
+    ///         where no message is queued, which also says that the last one is done with.
     [[nodiscard]] std::optional<message_view> pop() noexcept;
 
     /// Takes out what is there of the oldest message, its end too where it is complete.
@@ -8829,7 +8829,8 @@ struct close_payload {
 //   3. if `wants_read()`: read; receive(bytes, now) until it takes no more; or
 //      receive_end(now) at the end of the stream; or transport_lost(now)
 //   4. at `next_deadline()`: advance(now)
-//   5. take messages().pop() whenever you like
+//   5. take messages().pop() whenever you like, until it gives nothing: then you are done with the
+//      last one, and a Close that came behind it is answered
 //
 // Section numbers in this file refer to RFC 6455.
 

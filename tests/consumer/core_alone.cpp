@@ -35,7 +35,8 @@ void carry_both(client& a, server& b) {
 
 bool holds(auto& connection, std::string_view text) {
     const auto message = connection.messages().pop();
-    return message && message->text() == text;
+    const bool same = message && message->text() == text;
+    return same && !connection.messages().pop();  // and no other
 }
 
 }  // namespace

@@ -152,10 +152,11 @@ TEST_CASE("B51: a loop over the messages ends knowing code, reason and cause") {
     in_both_roles([]<role Role> {
         opened<Role> s;
         s.feed(peers_text<Role>("a") + peers_text<Role>("b") + peers_close<Role>(4002, "done"));
-        s.sent();
         int seen = 0;
         while (s.connection.messages().pop()) ++seen;
         CHECK(seen == 2);
+        s.pass(0s);
+        s.sent();
         check_end(s, 4002, true, closed_by_peer);
         CHECK(s.connection.close_info().reason() == "done");
     });

@@ -78,6 +78,7 @@ TEST_CASE("sender: threads send while the connection runs, and each one's order 
     }
     CHECK(out_of_order == 0);
     CHECK(next == std::vector<int>(threads, each));
+    l.until([&] { return p.client.state() == connection_state::closed; });
     CHECK(handle.send_text("late") == errc::closed);
     CHECK(l.finish() < 1s);
 }

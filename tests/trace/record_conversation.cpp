@@ -44,7 +44,7 @@ int main(int argc, char* argv[]) {
     feed(frame<role::server>(opcode::text, bytes("hel"), false) +
          frame<role::server>(opcode::ping, bytes("?")) +
          frame<role::server>(opcode::continuation, bytes("lo \"all\"")));
-    if (const auto m = c.messages().pop()) c.send(m->kind, m->bytes);
+    while (const auto m = c.messages().pop()) c.send(m->kind, m->bytes);
     write_out(c, now);
     feed(frame<role::server>(opcode::close, close_bytes(1001, "gone")));
     write_out(c, now);

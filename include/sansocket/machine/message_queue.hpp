@@ -82,7 +82,7 @@ public:
     /// Takes out the oldest message.
     ///
     /// @return a view that stays valid until the next call that puts in or takes out; nothing
-    ///         where no message is queued.
+    ///         where no message is queued, which also says that the last one is done with.
     [[nodiscard]] std::optional<message_view> pop() noexcept;
 
     /// Takes out what is there of the oldest message, its end too where it is complete.
