@@ -240,38 +240,60 @@ def print_echoes(build, quick, servers, cases, deflate=False):
         us = {who: median_of(v) for who, v in times.items()}
         rows.append(echo_row(case, servers, us))
         results.record("echo_deflate" if deflate else "echo", rows[-1][0],
-                       {"sansocket_awaited" if who == "awaited" else who: v for who, v in us.items()})
+                       {column_of(who): v for who, v in us.items()})
     names = dict(NAMES) if not deflate else {**NAMES, OURS: OURS}
     head = ["connections x bytes x depth"] + [names[who] for who in servers]
     head += [f"{NAMES[who]}/ours" for who in compared(servers)]
     print_table(head + [f"ours/{NAMES[who]}" for who in servers if who in RAW], rows)
 
 
-def report_net(build, quick):
+def column_of(who):
+    return "sansocket_awaited" if who == "awaited" else who
+
+
+def echo_server(build):
+    return [str(build / "examples" / "echo_server"), "--host", "127.0.0.1"]
+
+
+def echo_servers(build):
+    """Who takes part -> the command of its server, or None where that is missing."""
     bench = build / "bench"
-    echo_server = [str(build / "examples" / "echo_server"), "--host", "127.0.0.1"]
-    beast_echo = [str(bench / "beast_echo")]
-    print("Network echo, loopback: server's CPU time a message, kernel included")
-    print("(connections x bytes x messages in flight on each; server and load on a CPU each)")
-    print_echoes(build, quick, {
+    return {
         OURS: [str(bench / "sansocket_echo")],
-        "awaited": echo_server,
-        "beast": beast_echo,
+        "awaited": echo_server(build),
+        "beast": [str(bench / "beast_echo")],
         "websocketpp": [str(bench / "websocketpp_echo")],
         "ws": ws_echo(),
         "asio": [str(bench / "asio_echo")],
         "epoll": [str(bench / "epoll_echo")],
-    }, QUICK_CASES if quick else CASES)
+    }
+
+
+def compressing_servers(build):
+    return {
+        OURS: echo_server(build) + ["--deflate", "--no-takeover"],
+        "beast": [str(build / "bench" / "beast_echo"), "--deflate"],
+        "ws": ws_echo(),
+    }
+
+
+def echo_columns():
+    """Table of results -> the columns of each of its rows, where nobody is missing."""
+    return {table: {column_of(who) for who in servers(ROOT)}
+            for table, servers in (("echo", echo_servers), ("echo_deflate", compressing_servers))}
+
+
+def report_net(build, quick):
+    print("Network echo, loopback: server's CPU time a message, kernel included")
+    print("(connections x bytes x messages in flight on each; server and load on a CPU each)")
+    print_echoes(build, quick, echo_servers(build), QUICK_CASES if quick else CASES)
     print("Ours, in the ratios, is async_run: all that one read brings is answered with one write.")
     print("co_await: sansocket, too, with a coroutine that awaits each message and each send. The bare")
     print("loops send back the bytes they get, and know no WebSocket: what the transport itself costs.\n")
     print("The same with JSON-like text, compressed in both directions: no context takeover,")
     print("level 6, memory level 8, window 15 (bytes before compression); ours with co_await")
-    print_echoes(build, quick, {
-        OURS: echo_server + ["--deflate", "--no-takeover"],
-        "beast": beast_echo + ["--deflate"],
-        "ws": ws_echo(),
-    }, COMPRESSED_CASES[:1] if quick else COMPRESSED_CASES, deflate=True)
+    print_echoes(build, quick, compressing_servers(build),
+                 COMPRESSED_CASES[:1] if quick else COMPRESSED_CASES, deflate=True)
 
 
 def main():

@@ -1,7 +1,8 @@
 """Draws the results in docs/benchmarks/*.json, a chart for each table, and says in docs/benchmarks.md where
 a peer is faster.
 
-usage: charts.py [--check] [FOLDER]     --check fails where that was not done; FOLDER: docs
+usage: charts.py [--check] [FOLDER]     --check fails where that was not done, and for results that were measured
+                                        shortly, or of other echo servers than tools/bench has; FOLDER: docs
 """
 import html
 import json
@@ -11,6 +12,9 @@ import re
 import sys
 
 import svg
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
+import report  # noqa: E402
 
 TITLES = {
     "receive": "Receive: parse, unmask, validate, deliver (kind, bytes)",
@@ -180,6 +184,21 @@ def wanted(docs):
     return found
 
 
+def refusals(docs):
+    """Why results are not to be published."""
+    for file in sorted((docs / "benchmarks").glob("*.json")):
+        results = json.loads(file.read_text(encoding="utf-8"))
+        if results.get("quick"):
+            yield f"{file.name}: measured with --quick, which is rough"
+        found = {}
+        for row in results["rows"]:
+            found.setdefault((row["table"], row["row"]), set()).add(row["column"])
+        for (table, row), columns in found.items():
+            wanted_ones = report.echo_columns().get(table, columns)
+            if columns != wanted_ones:
+                yield f"{file.name}: {table}, {row}: is of {sorted(columns)}, and tools/bench has {sorted(wanted_ones)}"
+
+
 def main():
     arguments = [a for a in sys.argv[1:] if a != "--check"]
     docs = pathlib.Path(arguments[0]) if arguments else pathlib.Path(__file__).resolve().parents[1]
@@ -191,6 +210,8 @@ def main():
         ] + [f.name for f in old]
         if stale:
             sys.exit(f"stale: {', '.join(stale)}: run tools/charts")
+        if refused := list(refusals(docs)):
+            sys.exit("\n".join([*refused, "run tools/bench --json=FILE, where nothing else runs, and tools/charts"]))
         return
     for file in old:
         file.unlink()

@@ -96,6 +96,30 @@ class Charts(unittest.TestCase):
         self.write(changed, (self.docs / "benchmarks.md").read_text(encoding="utf-8"))
         self.assertIn("here-echo-server.svg", self.run_it("--check").stderr)
 
+    def refused(self, results, problem):
+        page = PAGE + "".join(f"![](benchmarks/here-{name}.svg)\n" for name in ("echo", "echo-deflate"))
+        self.write(RESULTS | results, page)
+        self.assertEqual(self.run_it().returncode, 0)
+        said = self.run_it("--check").stderr
+        self.assertIn(problem, said) if problem else self.assertEqual(said, "")
+
+    def test_check_refuses_quick_results(self):
+        self.refused({}, "")
+        self.refused({"quick": True}, "here.json: measured with --quick")
+
+    def test_check_refuses_other_echo_servers(self):
+        everybody = "sansocket", "sansocket_awaited", "beast", "websocketpp", "ws", "asio", "epoll"
+        for table, columns, problem in (
+            ("echo", everybody, ""),
+            ("echo", everybody[:-1], "here.json: echo, small: is of"),
+            ("echo", (*everybody, "uws"), "here.json: echo, small: is of"),
+            ("echo_deflate", ("sansocket", "beast", "ws"), ""),
+            ("echo_deflate", ("sansocket", "beast"), "here.json: echo_deflate, small: is of"),
+        ):
+            with self.subTest(columns=columns):
+                rows = [{"table": table, "row": "small", "column": column, "value": 1} for column in columns]
+                self.refused({"rows": RESULTS["rows"] + rows}, problem)
+
     def test_chart_that_no_page_shows(self):
         self.write(RESULTS, "# Benchmarks\n\n<!-- from the results -->\n<!-- end -->\n")
         self.assertIn("does not show here-echo-server.svg", self.run_it().stderr)
