@@ -358,9 +358,11 @@ TEST_CASE("utf8: is_ascii sees one byte that is not, wherever it stands") {
     for (std::size_t size = 1; size != 200; ++size) {
         byte_vector text(size, std::byte{0x7f});
         REQUIRE(is_ascii(text));
+        REQUIRE(detail::is_ascii_bytewise(text));
         for (std::size_t at = 0; at != size; ++at) {
             text[at] = std::byte{0x80};
             REQUIRE_FALSE(is_ascii(text));
+            REQUIRE_FALSE(detail::is_ascii_bytewise(text));
             text[at] = std::byte{0x7f};
         }
     }

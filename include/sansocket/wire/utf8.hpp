@@ -242,15 +242,19 @@ private:
     return utf8_blocks(p + i, n - i);
 }
 
+// Byte by byte, as the compiler can.
+constexpr bool is_ascii_bytewise(std::span<const std::byte> data) noexcept {
+    for (const std::byte b : data)
+        if (b >= std::byte{0x80}) return false;
+    return true;
+}
+
 }  // namespace detail
 
 /// Whether every byte of `data` is ASCII (under 0x80); true if there are none.
 [[nodiscard]] constexpr bool is_ascii(std::span<const std::byte> data) noexcept {
-    if (!std::is_constant_evaluated())
-        return detail::ascii_prefix(data.data(), data.size()) == data.size();
-    for (const std::byte b : data)
-        if (b >= std::byte{0x80}) return false;
-    return true;
+    if (std::is_constant_evaluated()) return detail::is_ascii_bytewise(data);
+    return detail::ascii_prefix(data.data(), data.size()) == data.size();
 }
 
 /// Validates text that comes in pieces. RFC 6455 8.1, RFC 3629.
