@@ -110,6 +110,7 @@ void goes_on(loop& l, First& first, Second& second) {
         l.until(send(second, text));
         receives(l, first, text);
     }
+    CHECK_FALSE(second.try_receive());  // and is done with the last one: no Close waits for that
     close_both(l, first, second);
 }
 
