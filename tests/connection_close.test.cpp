@@ -567,6 +567,8 @@ TEST_CASE(
         const std::size_t taken = e.receive(in);
         CHECK(taken < in.size());
         e.connection.output_lost(e.now);
+        CHECK(e.connection.close_info().unsent_bytes ==
+              own_frame<Role>(opcode::text, bytes("never")).size());
         CHECK(e.connection.state() == connection_state::open);
         CHECK_FALSE(e.connection.wants_write());
         CHECK(e.connection.send_text("x") == errc::closed);

@@ -211,6 +211,20 @@ TEST_CASE("diagnostics: every way to end is told as the change that it is") {
         });
         CHECK(silent.cause == errc::pong_timeout);
         CHECK(silent.when == start + 40s);
+
+        // While the peer's Close waits for what is unread, and while it is answered.
+        for (const bool unread : {true, false}) {
+            listener l;
+            unsigned line = 0;
+            auto c = make_open<Role>(l, line);
+            if (unread) feed(c, frame<Role>(opcode::text, bytes("x")), start + 1s);
+            feed(c, frame<Role>(opcode::close, close_bytes(1000)), start + 1s);
+            c.output_lost(start + 2s);
+            CHECK(l.changes.back().to == connection_state::closed);
+            CHECK(l.changes.back().cause == errc::closed_by_peer);
+            CHECK(l.changes.back().when == start + 2s);
+            CHECK(l.changes.size() == (unread ? 2 : 3));
+        }
     });
 }
 

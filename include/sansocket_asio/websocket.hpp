@@ -262,7 +262,9 @@ public:
     ///
     /// Messages come before the end. The end's error code is `close_info().cause`:
     /// errc::closed_by_peer and errc::closed_locally after a closing handshake. A second receive at
-    /// a time completes with errc::operation_in_progress.
+    /// a time completes with errc::operation_in_progress. Whoever asks for the next message is done
+    /// with the last: the peer's Close waits for that, and for what was sent in answer to it, for
+    /// `options::close_delay` at most.
     ///
     /// Cancellation, total: no message is lost; the next receive has it.
     template <class Token = ::asio::default_completion_token_t<executor_type>>

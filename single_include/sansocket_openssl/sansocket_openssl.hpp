@@ -796,7 +796,7 @@ inline constexpr error_row error_table[] = {
     {errc::connection_not_upgrade, error_kind::peer, close_code::normal, "the request's Connection field does not hold Upgrade"},
     {errc::websocket_key_invalid, error_kind::peer, close_code::normal, "Sec-WebSocket-Key is missing or not 16 bytes in base64"},
     {errc::websocket_version_unsupported, error_kind::peer, close_code::normal, "Sec-WebSocket-Version is not 13"},
-    {errc::subprotocol_invalid, error_kind::peer, close_code::normal, "Sec-WebSocket-Protocol is not a list of at most 100 distinct tokens"},
+    {errc::subprotocol_invalid, error_kind::peer, close_code::normal, "Sec-WebSocket-Protocol is not a list of distinct tokens, or of too many"},
     {errc::extensions_invalid, error_kind::peer, close_code::normal, "Sec-WebSocket-Extensions is not a list of extensions"},
     {errc::origin_refused, error_kind::peer, close_code::normal, "the request's origin is not allowed"},
     {errc::subprotocol_required, error_kind::peer, close_code::normal, "no subprotocol in common, and one is required"},
@@ -13167,7 +13167,9 @@ public:
     ///
     /// Messages come before the end. The end's error code is `close_info().cause`:
     /// errc::closed_by_peer and errc::closed_locally after a closing handshake. A second receive at
-    /// a time completes with errc::operation_in_progress.
+    /// a time completes with errc::operation_in_progress. Whoever asks for the next message is done
+    /// with the last: the peer's Close waits for that, and for what was sent in answer to it, for
+    /// `options::close_delay` at most.
     ///
     /// Cancellation, total: no message is lost; the next receive has it.
     template <class Token = ::asio::default_completion_token_t<executor_type>>

@@ -499,7 +499,7 @@ inline constexpr error_row error_table[] = {
     {errc::connection_not_upgrade, error_kind::peer, close_code::normal, "the request's Connection field does not hold Upgrade"},
     {errc::websocket_key_invalid, error_kind::peer, close_code::normal, "Sec-WebSocket-Key is missing or not 16 bytes in base64"},
     {errc::websocket_version_unsupported, error_kind::peer, close_code::normal, "Sec-WebSocket-Version is not 13"},
-    {errc::subprotocol_invalid, error_kind::peer, close_code::normal, "Sec-WebSocket-Protocol is not a list of at most 100 distinct tokens"},
+    {errc::subprotocol_invalid, error_kind::peer, close_code::normal, "Sec-WebSocket-Protocol is not a list of distinct tokens, or of too many"},
     {errc::extensions_invalid, error_kind::peer, close_code::normal, "Sec-WebSocket-Extensions is not a list of extensions"},
     {errc::origin_refused, error_kind::peer, close_code::normal, "the request's origin is not allowed"},
     {errc::subprotocol_required, error_kind::peer, close_code::normal, "no subprotocol in common, and one is required"},

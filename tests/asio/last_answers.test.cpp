@@ -55,6 +55,11 @@ struct opened {
     explicit opened(const sansocket::options& options = patient()) : p(l, at::OI, options) {}
     // What the peer says comes in one segment.
     void bring() { p.peer.send(two_messages_and_a_close<Role>()); }
+    void answer_what_is_here() {
+        l.poll();
+        while (const auto m = p.ws.try_receive())
+            p.ws.async_send(sansocket::message{*m}, asio::detached);
+    }
     void check_the_end() {
         l.until([&] { return p.ws.state() == connection_state::closed; });
         CHECK(p.ws.close_info().clean);
@@ -107,9 +112,7 @@ TEST_CASE("last answers: of a loop that takes what is here, and comes back") {
     in_both_roles_uncut([]<role Role>() {
         opened<Role> o;
         o.bring();
-        o.l.poll();
-        while (const auto m = o.p.ws.try_receive())
-            o.p.ws.async_send(sansocket::message{*m}, asio::detached);
+        o.answer_what_is_here();
         CHECK(o.p.ws.state() == connection_state::open);  // what was sent is not written yet
         check_echoes<Role>(o.p.peer);
         o.check_the_end();
@@ -160,9 +163,7 @@ TEST_CASE("last answers: a close meanwhile is the answer, behind what was sent")
     in_both_roles_uncut([]<role Role>() {
         opened<Role> o;
         o.bring();
-        o.l.poll();
-        while (const auto m = o.p.ws.try_receive())
-            o.p.ws.async_send(sansocket::message{*m}, asio::detached);
+        o.answer_what_is_here();
         const result closed = close(o.p.ws, theirs);
         check_echoes<Role>(o.p.peer);
         o.l.until(closed);
