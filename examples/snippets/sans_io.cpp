@@ -35,8 +35,9 @@ public:
 
 private:
     void echo() {
-        while (ws_.output_drained() && ws_.messages().size() != 0) {
+        while (ws_.output_drained()) {
             const auto message = ws_.messages().pop();
+            if (!message) break;  // the last one was answered: a Close behind it may be, too
             (void)ws_.send(message->kind, message->bytes);
         }
     }
