@@ -33,8 +33,8 @@ byte_vector two_messages_and_a_close() {
 }
 
 // Both echoes, and the Close behind them; a client's frames are masked.
-template <role Role>
-void check_echoes(basic_raw_peer<tcp::socket>& peer) {
+template <role Role, class Peer>
+void check_echoes(Peer& peer) {
     constexpr std::size_t mask = Role == role::client ? 4 : 0;
     for (const std::string_view text : {"one", "two"}) {
         const byte_vector echo = peer.read(2 + mask + text.size());
@@ -50,7 +50,7 @@ void check_echoes(basic_raw_peer<tcp::socket>& peer) {
     CHECK(read_close<Role>(peer) == 4000);
 }
 
-template <role Role>
+template <role Role, class Stream>
 struct opened {
     explicit opened(const sansocket::options& options = patient()) : p(l, at::OI, options) {}
     // What the peer says comes in one segment.
@@ -67,11 +67,11 @@ struct opened {
         CHECK(p.ws.close_info().unsent_bytes == 0);
     }
     loop l;
-    in_state<Role> p;
+    in_state<Role, Stream> p;
 };
 
-template <role Role>
-asio::awaitable<void> echo(sansocket_asio::websocket<Role>& ws) {
+template <class Websocket>
+asio::awaitable<void> echo(Websocket& ws) {
     try {
         for (;;) {
             sansocket::message m = co_await ws.async_receive(asio::use_awaitable);
@@ -83,8 +83,8 @@ asio::awaitable<void> echo(sansocket_asio::websocket<Role>& ws) {
 }
 
 TEST_CASE("last answers: of a run's handler") {
-    in_both_roles_uncut([]<role Role>() {
-        opened<Role> o;
+    over_each_stream_in_both_roles([]<role Role, class Stream>() {
+        opened<Role, Stream> o;
         const result ran;
         const auto handler = [&](message_view m) {
             o.p.ws.async_send(sansocket::message{m}, asio::detached);
@@ -99,8 +99,8 @@ TEST_CASE("last answers: of a run's handler") {
 }
 
 TEST_CASE("last answers: of a coroutine that receives and sends in turns") {
-    in_both_roles_uncut([]<role Role>() {
-        opened<Role> o;
+    over_each_stream_in_both_roles([]<role Role, class Stream>() {
+        opened<Role, Stream> o;
         asio::co_spawn(o.l.io, echo(o.p.ws), asio::detached);
         o.bring();
         check_echoes<Role>(o.p.peer);
@@ -109,8 +109,8 @@ TEST_CASE("last answers: of a coroutine that receives and sends in turns") {
 }
 
 TEST_CASE("last answers: of a loop that takes what is here, and comes back") {
-    in_both_roles_uncut([]<role Role>() {
-        opened<Role> o;
+    over_each_stream_in_both_roles([]<role Role, class Stream>() {
+        opened<Role, Stream> o;
         o.bring();
         o.answer_what_is_here();
         CHECK(o.p.ws.state() == connection_state::open);  // what was sent is not written yet
@@ -120,8 +120,8 @@ TEST_CASE("last answers: of a loop that takes what is here, and comes back") {
 }
 
 TEST_CASE("last answers: a peer's Close behind a message that is in work is answered after it") {
-    in_both_roles_uncut([]<role Role>() {
-        opened<Role> o;
+    over_each_stream_in_both_roles([]<role Role, class Stream>() {
+        opened<Role, Stream> o;
         const result got = receive(o.p.ws);
         o.p.peer.send(frame<Role>(opcode::text, bytes("one")));
         o.l.until(got);
@@ -144,10 +144,10 @@ TEST_CASE("last answers: a peer's Close behind a message that is in work is answ
 
 TEST_CASE(
     "last answers: who reads nothing delays the answer to the peer's Close by the close delay") {
-    in_both_roles_uncut([]<role Role>() {
+    over_each_stream_in_both_roles([]<role Role, class Stream>() {
         sansocket::options options;
         options.close_delay = 50ms;
-        opened<Role> o(options);
+        opened<Role, Stream> o(options);
         const auto start = std::chrono::steady_clock::now();
         o.bring();
         CHECK(read_close<Role>(o.p.peer) == 4000);
@@ -160,8 +160,8 @@ TEST_CASE(
 }
 
 TEST_CASE("last answers: a close meanwhile is the answer, behind what was sent") {
-    in_both_roles_uncut([]<role Role>() {
-        opened<Role> o;
+    over_each_stream_in_both_roles([]<role Role, class Stream>() {
+        opened<Role, Stream> o;
         o.bring();
         o.answer_what_is_here();
         const result closed = close(o.p.ws, theirs);
@@ -173,8 +173,8 @@ TEST_CASE("last answers: a close meanwhile is the answer, behind what was sent")
 }
 
 TEST_CASE("last answers: a websocket that is dropped while the peer's Close waits answers that") {
-    in_both_roles_uncut([]<role Role>() {
-        opened<Role> o;
+    over_each_stream_in_both_roles([]<role Role, class Stream>() {
+        opened<Role, Stream> o;
         o.bring();
         o.l.poll();
         CHECK(o.p.ws.close_info().received);
