@@ -801,8 +801,9 @@ using duration = std::chrono::steady_clock::duration;
 /// No deadline.
 inline constexpr time_point never = (time_point::max)();
 
-/// A deadline that has passed whatever the time is.
-inline constexpr time_point immediately = (time_point::min)();
+/// A deadline that has passed whatever the time is. Far enough from the ends that the time left until
+/// then, `immediately - now`, is a number.
+inline constexpr time_point immediately{(duration::min)() / 2};
 
 /// `now + span`, or `never` where `span` is 0 or would pass it.
 [[nodiscard]] constexpr time_point after(time_point now, duration span) noexcept {

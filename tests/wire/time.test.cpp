@@ -32,6 +32,11 @@ TEST_CASE("time: a span too long never ends, and does not overflow") {
     CHECK(after(immediately, (duration::max)()) == immediately + (duration::max)());
 }
 
+// What a loop hands to poll() or a timer. Signed overflow would not be a constant expression.
+static_assert(immediately - at((duration::max)() / 2) < duration::zero());
+static_assert(never - at(0s) > duration::zero());
+static_assert(std::chrono::ceil<std::chrono::milliseconds>(immediately - at(1h)) < 0ms);
+
 TEST_CASE("time: every moment lies between immediately and never") {
     for (const time_point t : {at(-1h), at(0s), at(1h)}) {
         CHECK(immediately < t);
