@@ -1,4 +1,8 @@
+#if __has_include(<sansocket_zlib/codec.hpp>)
 #include <sansocket_zlib/codec.hpp>
+#else  // the single headers
+#include <sansocket_zlib/sansocket_zlib.hpp>
+#endif
 
 #include <named_zlib.h>
 
