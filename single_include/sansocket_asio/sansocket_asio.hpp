@@ -87,7 +87,6 @@ static_assert(false, "<sansocket_asio/sansocket_asio.hpp> is of version 0.1.0, w
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14118,18 +14117,37 @@ inline sansocket::diagnostics_handler* set_diagnostics_handler(
 // Where an adapter's clients get their unpredictable bytes: the system, once for
 // each connection. RFC 6455 5.3, 10.3.
 
+// <random> takes longer to compile than all that is asked for here.
+#if ((defined(__linux__) && !defined(__ANDROID__)) || defined(__APPLE__)) &&                       \
+    __has_include(<sys/random.h>)
+#define SANSOCKET_ASIO_GETENTROPY
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#else
+#include <cstring>
+#include <random>
+#endif
+
 namespace sansocket_asio {
 
 /// 32 bytes from the system that nobody can guess.
 ///
-/// Throws what std::random_device throws where the system has no source.
+/// Throws std::system_error, or what std::random_device throws, where the system has no source.
 [[nodiscard]] inline std::array<std::byte, 32> system_seed() {
+    std::array<std::byte, 32> seed{};
+#if defined(SANSOCKET_ASIO_GETENTROPY)
+    if (::getentropy(seed.data(), seed.size()) != 0)
+        throw std::system_error(errno, std::generic_category(), "getentropy");
+#else
     std::random_device device;
-    std::array<std::byte, 32> seed;
     for (std::size_t i = 0; i != seed.size(); i += sizeof(unsigned)) {
         const unsigned word = device();
         std::memcpy(seed.data() + i, &word, sizeof word);
     }
+#endif
     return seed;
 }
 
@@ -14141,6 +14159,8 @@ namespace sansocket_asio {
 }
 
 }  // namespace sansocket_asio
+
+#undef SANSOCKET_ASIO_GETENTROPY
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_ENTROPY_HPP
 
 // ==== sansocket_asio/sender.hpp ==================================================================
