@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 """Compiles the echo servers of bench/compile/ side by side and prints what each costs, as ratios.
 
-usage: compile_cost.py [--quick]
+usage: compile_cost.py [--quick | --instructions]
 
 Each is run once first, against a client that upgrades, is echoed text and binary on two connections
 at a time, and closes: what is measured does the job. Nothing is asserted of the figures.
+
+--instructions counts what the compiler executes, under valgrind, which takes half an hour: CPU time
+depends on what else a machine does, and this does not.
 """
 import argparse
 import os
+import re
+import shlex
 import socket
 import struct
 import subprocess
@@ -53,6 +58,27 @@ def compile_source(name, optimise, out):
     if process.returncode != 0:
         sys.exit(f"bench/compile/{name}.cpp does not compile")
     return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, out.stat().st_size)
+
+
+def compiler_proper(steps):
+    """The command that compiles, of those that the driver shows for -###."""
+    return next(shlex.split(step) for step in steps.splitlines() if re.search(r"cc1plus |[ \"]-cc1[ \"]", step))
+
+
+def counted(report):
+    """The instructions of cachegrind's report."""
+    return int(re.search(r"I +refs: +([0-9,]+)", report)[1].replace(",", ""))
+
+
+def count_instructions(name):
+    """What the compiler proper executes at -O2."""
+    flags = CXX17 if name == "websocketpp" else CXX20
+    command = [COMPILER, *flags, "-O2", "-S", "-o", os.devnull, str(SOURCES / f"{name}.cpp")]
+    steps = subprocess.run([*command, "-###"], stderr=subprocess.PIPE, text=True, check=True).stderr
+    run = subprocess.run(["valgrind", "--tool=cachegrind", "--cache-sim=no",
+                          f"--cachegrind-out-file={os.devnull}", *compiler_proper(steps)],
+                         stderr=subprocess.PIPE, text=True, check=True)
+    return counted(run.stderr)
 
 
 def link(object_file, program):
@@ -185,12 +211,24 @@ def report_compile(quick):
     print("The last is the floor: sockets and coroutines without a protocol.\n")
 
 
+def report_instructions():
+    counts = {name: count_instructions(name) for name in (UMBRELLA[0], *PROGRAMS)}
+    print(f"What compiling an echo server at -O2 executes, with {compiler_version()}")
+    print("(ratios to Beast's with callbacks / with coroutines)")
+    titles = dict([UMBRELLA, *PROGRAMS.items()])
+    print_table(["", "instructions", "/call", "/corout"],
+                [[titles[name], f"{count / 1e9:.1f} G", *(ratio(count, counts[base]) for base in BASES)]
+                 for name, count in counts.items()])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="compile once")
+    parser.add_argument("--instructions", action="store_true", help="count them, under valgrind")
     options = parser.parse_args()
     print(f"{machine()}.\n")
-    report_compile(options.quick)
+    if options.instructions: report_instructions()
+    else: report_compile(options.quick)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,20 @@ class CompileCost(unittest.TestCase):
         row = compile_cost.row("header", cost(4, 188e6, 10, None), cost(3, 1, 1, None), bases)
         self.assertEqual(row, ["header", "4.00 s", "3.00 s", "188 MB", "-", "-", "0.50", "0.40", "-", "-", "-", "-"])
 
+    def test_the_compiler_proper(self):
+        steps = ("Target: x86_64-linux-gnu\nCOLLECT_GCC_OPTIONS='-O2' '-S'\n"
+                 ' /usr/lib/gcc/12/cc1plus -quiet -I "in clude" x.cpp "-std=c++20" -o /dev/null\n'
+                 "COMPILER_PATH=/usr/lib/gcc/12/\n")
+        self.assertEqual(compile_cost.compiler_proper(steps),
+                         ["/usr/lib/gcc/12/cc1plus", "-quiet", "-I", "in clude", "x.cpp", "-std=c++20", "-o",
+                          "/dev/null"])
+        steps = 'clang version 19\nInstalledDir: /usr/bin\n "/usr/bin/clang" "-cc1" "-triple" "x86_64" "x.cpp"\n'
+        self.assertEqual(compile_cost.compiler_proper(steps), ["/usr/bin/clang", "-cc1", "-triple", "x86_64", "x.cpp"])
+
+    def test_counted(self):
+        self.assertEqual(compile_cost.counted("==7== Command: cc1plus\n==7== \n==7== I   refs:      4,109,448,364\n"),
+                         4109448364)
+
     def test_fastest(self):
         costs = [cost(3, 1, 1, 1), cost(1, 2, 2, 2), cost(2, 3, 3, 3)]
         self.assertIs(compile_cost.fastest(costs), costs[1])
