@@ -439,6 +439,11 @@ private:
             return s.begin(connected, policy, session::now(), options, where);
         };
     }
+    // At once, for a server that has not begun it.
+    void begin_now(bool connected, const sansocket::server_policy& policy, sansocket::options o) {
+        if (!o.diagnostics) o.diagnostics = diagnostics_handler();
+        session_->begin(connected, policy, session::now(), o, source_location(created_));
+    }
     template <class Until, class Begin, class Token>
     auto run_begin(Begin begin, Token&& token) {
         return run<void(std::error_code)>(

@@ -12381,6 +12381,22 @@ struct server_entry {
     typename std::list<std::shared_ptr<server_entry>>::iterator place{};
 };
 
+// Its request is here, or its client is gone.
+struct asked_or_gone {
+    using result = void;
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.changed();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) const noexcept {
+        return detail::asked::look(s);
+    }
+    template <class Session>
+    void cancelled(Session&) const noexcept {}
+};
+
 // Its request is decided on and it is open, or its client is gone.
 struct decided_or_gone {
     using result = void;
@@ -14863,6 +14879,11 @@ private:
             return s.begin(connected, policy, session::now(), options, where);
         };
     }
+    // At once, for a server that has not begun it.
+    void begin_now(bool connected, const sansocket::server_policy& policy, sansocket::options o) {
+        if (!o.diagnostics) o.diagnostics = diagnostics_handler();
+        session_->begin(connected, policy, session::now(), o, source_location(created_));
+    }
     template <class Until, class Begin, class Token>
     auto run_begin(Begin begin, Token&& token) {
         return run<void(std::error_code)>(
@@ -15302,12 +15323,9 @@ void server_state<Stream, Connection>::read(const std::shared_ptr<entry>& e) {
     sansocket::options options = options_.connection;
     if (ask_about_http_ || e->refused_for)
         options.decision = sansocket::request_decision::manual_with_http;
-    auto begin = ws.begin(!header_first, options_.policy, options);
-    using begins = decltype(begin);
-    wait_in_background(
-        ws.session_,
-        begin_operation<detail::asked, begins>{std::make_unique<begins>(std::move(begin))},
-        executor_, step(this->shared_from_this(), e, &server_state::asked));
+    ws.begin_now(!header_first, options_.policy, options);
+    wait_in_background(ws.session_, asked_or_gone{}, executor_,
+                       step(this->shared_from_this(), e, &server_state::asked));
     if (header_first) read_proxy_header(e);
 }
 

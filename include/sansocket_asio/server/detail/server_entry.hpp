@@ -3,6 +3,7 @@
 // A server's connection: the websocket, and what the server knows of it.
 #pragma once
 
+#include <sansocket_asio/detail/operations.hpp>
 #include <sansocket_asio/server/observer.hpp>
 #include <sansocket_asio/server/peer_address.hpp>
 #include <sansocket_asio/server/request.hpp>
@@ -49,6 +50,22 @@ struct server_entry {
     sansocket::close_code code = sansocket::close_code::normal;  // when its handler is done
     ::asio::cancellation_signal stop;                            // ends a handler's coroutine
     typename std::list<std::shared_ptr<server_entry>>::iterator place{};
+};
+
+// Its request is here, or its client is gone.
+struct asked_or_gone {
+    using result = void;
+
+    template <class Session>
+    auto& timer(Session& s) const noexcept {
+        return s.changed();
+    }
+    template <class Session>
+    std::optional<std::error_code> look(Session& s) const noexcept {
+        return detail::asked::look(s);
+    }
+    template <class Session>
+    void cancelled(Session&) const noexcept {}
 };
 
 // Its request is decided on and it is open, or its client is gone.

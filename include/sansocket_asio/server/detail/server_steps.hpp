@@ -18,12 +18,9 @@ void server_state<Stream, Connection>::read(const std::shared_ptr<entry>& e) {
     sansocket::options options = options_.connection;
     if (ask_about_http_ || e->refused_for)
         options.decision = sansocket::request_decision::manual_with_http;
-    auto begin = ws.begin(!header_first, options_.policy, options);
-    using begins = decltype(begin);
-    wait_in_background(
-        ws.session_,
-        begin_operation<detail::asked, begins>{std::make_unique<begins>(std::move(begin))},
-        executor_, step(this->shared_from_this(), e, &server_state::asked));
+    ws.begin_now(!header_first, options_.policy, options);
+    wait_in_background(ws.session_, asked_or_gone{}, executor_,
+                       step(this->shared_from_this(), e, &server_state::asked));
     if (header_first) read_proxy_header(e);
 }
 
