@@ -2186,11 +2186,14 @@ struct connection_snapshot {
     const auto add = [&out](std::string_view label, std::string_view value) {
         detail::append(out, {", ", label, value});
     };
-    const auto add_code = [&add](std::string_view label, const std::optional<close_code>& code) {
-        if (code) add(label, std::to_string(static_cast<std::uint16_t>(*code)));
+    const auto add_number = [&add](std::string_view label, std::uint64_t n) {
+        add(label, std::to_string(n));
     };
-    const auto add_count = [&add](std::string_view label, std::uint64_t count) {
-        if (count != 0) add(label, std::to_string(count));
+    const auto add_code = [&](std::string_view label, const std::optional<close_code>& code) {
+        if (code) add_number(label, static_cast<std::uint16_t>(*code));
+    };
+    const auto add_count = [&](std::string_view label, std::uint64_t count) {
+        if (count != 0) add_number(label, count);
     };
     if (s.id != 0) detail::append(out, {" ", std::to_string(s.id)});
     add("", name_of(s.state));
@@ -2202,21 +2205,20 @@ struct connection_snapshot {
     add_code("sent Close ", s.sent);
     add_code("received Close ", s.received);
     if (s.incomplete_message) add("", "a message was cut off");
-    add("messages unread ", std::to_string(s.queued_messages));
-    add("bytes unread ", std::to_string(s.queued_bytes));
+    add_number("messages unread ", s.queued_messages);
+    add_number("bytes unread ", s.queued_bytes);
     if (s.paused) add("", "reading is paused");
-    add("bytes unsent ", std::to_string(s.output_bytes));
+    add_number("bytes unsent ", s.output_bytes);
     add_count("bytes discarded ", s.discarded);
-    add("memory ", std::to_string(s.memory));
+    add_number("memory ", s.memory);
     if (!s.subprotocol.empty()) add("subprotocol ", s.subprotocol);
     if (s.deflate) {
-        add("sent compressed ", std::to_string(s.compressed_messages));
-        add("received compressed ", std::to_string(s.decompressed_messages));
+        add_number("sent compressed ", s.compressed_messages);
+        add_number("received compressed ", s.decompressed_messages);
     }
-    const auto add_time = [&add](std::string_view label, duration time) {
-        using std::chrono::microseconds;
-        const auto us = std::chrono::duration_cast<microseconds>(time).count();
-        add(label, std::to_string(us));
+    const auto add_time = [&](std::string_view label, duration time) {
+        const auto us = std::chrono::duration_cast<std::chrono::microseconds>(time).count();
+        add_number(label, static_cast<std::uint64_t>(us));
     };
     if (s.silence > duration::zero()) add_time("silence in us ", s.silence);
     if (s.round_trip) add_time("round trip in us ", *s.round_trip);
