@@ -8,7 +8,6 @@
 #include <sansocket/wire/http_head.hpp>
 #include <sansocket/wire/utf8.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -77,7 +76,8 @@ namespace detail {
 // empty.
 inline std::string printable_line(std::string_view text) {
     constexpr std::size_t most = 200;
-    const std::size_t begin = (std::min)(text.find_first_not_of(" \t\r\n"), text.size());
+    const std::size_t begin = text.find_first_not_of(" \t\r\n");
+    if (begin == std::string_view::npos) return {};
     text = text.substr(begin, text.find_first_of("\r\n", begin) - begin);
     if (text.size() > most) {
         std::size_t end = most;

@@ -30,7 +30,6 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
-#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -155,7 +154,8 @@ public:
     /// How long a websocket waits for the peer's close_notify at the end. By default a second, at most
     /// a day.
     void shutdown_timeout(std::chrono::milliseconds timeout) noexcept {
-        timeout_ = (std::min)(timeout, std::chrono::milliseconds{std::chrono::hours{24}});
+        constexpr std::chrono::milliseconds longest = std::chrono::hours{24};
+        timeout_ = timeout < longest ? timeout : longest;
     }
     [[nodiscard]] std::chrono::milliseconds shutdown_timeout() const noexcept { return timeout_; }
 

@@ -79,7 +79,6 @@ static_assert(false, "<sansocket_openssl/sansocket_openssl.hpp> is of version 0.
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -360,7 +359,8 @@ public:
     /// How long a websocket waits for the peer's close_notify at the end. By default a second, at most
     /// a day.
     void shutdown_timeout(std::chrono::milliseconds timeout) noexcept {
-        timeout_ = (std::min)(timeout, std::chrono::milliseconds{std::chrono::hours{24}});
+        constexpr std::chrono::milliseconds longest = std::chrono::hours{24};
+        timeout_ = timeout < longest ? timeout : longest;
     }
     [[nodiscard]] std::chrono::milliseconds shutdown_timeout() const noexcept { return timeout_; }
 
@@ -4907,7 +4907,8 @@ namespace detail {
 // empty.
 inline std::string printable_line(std::string_view text) {
     constexpr std::size_t most = 200;
-    const std::size_t begin = (std::min)(text.find_first_not_of(" \t\r\n"), text.size());
+    const std::size_t begin = text.find_first_not_of(" \t\r\n");
+    if (begin == std::string_view::npos) return {};
     text = text.substr(begin, text.find_first_of("\r\n", begin) - begin);
     if (text.size() > most) {
         std::size_t end = most;
@@ -10636,8 +10637,8 @@ struct append_operation {
     template <class Connection>
     sansocket::errc append(Connection& core) {
         for (;;) {
-            const auto part = rest.first((std::min)(rest.size(), core.fragment_bytes()));
-            const bool last = part.size() == rest.size();
+            const bool last = rest.size() <= core.fragment_bytes();
+            const auto part = last ? rest : rest.first(core.fragment_bytes());
             const sansocket::errc ec = fin && last ? core.finish(part) : core.append(part);
             if (ec != sansocket::errc::ok) return ec;
             value += part.size();
@@ -11479,9 +11480,8 @@ private:
         return false;
     }
     bool drop_oldest(std::list<item>& dropped) {
-        const auto oldest = std::find_if(items_.begin(), items_.end(), [](const item& i) {
-            return i.policy == when_full::drop_old;
-        });
+        auto oldest = items_.begin();
+        while (oldest != items_.end() && oldest->policy != when_full::drop_old) ++oldest;
         if (oldest == items_.end()) return false;
         bytes_ -= cost(*oldest);
         ++dropped_.dropped_old;
@@ -12347,7 +12347,8 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::end_in_agreement() {
     if constexpr (ends_by_agreement<Stream>) {
         transport_ = transport::agreeing_on_end;
-        end_by_ = (std::min)(end_by_, now() + shutdown_timeout(stream()));
+        const sansocket::time_point latest = now() + shutdown_timeout(stream());
+        if (latest < end_by_) end_by_ = latest;
         stream().async_shutdown([self = this->shared_from_this()](std::error_code) {
             if (self->transport_ != transport::agreeing_on_end) return;
             self->end();
@@ -14752,7 +14753,8 @@ private:
         const std::size_t scheme = rest.find("://");
         if (scheme == std::string_view::npos) return rest;
         rest.remove_prefix(scheme + 3);
-        return rest.substr((std::min)(rest.find_first_of("/?"), rest.size()));
+        const std::size_t path = rest.find_first_of("/?");
+        return path == std::string_view::npos ? std::string_view{} : rest.substr(path);
     }
 
     const sansocket::http_head* head_;
@@ -14978,8 +14980,9 @@ public:
     }
 
     [[nodiscard]] bool trusts(const sansocket::ip_address& address) const noexcept {
-        return std::any_of(networks_.begin(), networks_.end(),
-                           [&](const auto& network) { return network.contains(address); });
+        for (const auto& network : networks_)
+            if (network.contains(address)) return true;
+        return false;
     }
     [[nodiscard]] bool trusts(const peer_address& peer) const noexcept {
         return peer.ip() ? trusts(core_address(*peer.ip())) : unix_;

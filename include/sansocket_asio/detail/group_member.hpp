@@ -18,7 +18,6 @@
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -130,10 +129,10 @@ public:
     /// To how many it was handed.
     std::size_t send(const sansocket::prepared_message& prepared, when_full full) {
         const std::scoped_lock lock(mutex_);
-        return static_cast<std::size_t>(
-            std::count_if(members_.begin(), members_.end(), [&](const auto& m) {
-                return m->send(prepared, full) == sansocket::errc::ok;
-            }));
+        std::size_t reached = 0;
+        for (const auto& m : members_)
+            if (m->send(prepared, full) == sansocket::errc::ok) ++reached;
+        return reached;
     }
     void abort_all() {
         for (const auto& m : members_) m->abort();

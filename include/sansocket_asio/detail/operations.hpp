@@ -12,7 +12,6 @@
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/message.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -281,8 +280,8 @@ struct append_operation {
     template <class Connection>
     sansocket::errc append(Connection& core) {
         for (;;) {
-            const auto part = rest.first((std::min)(rest.size(), core.fragment_bytes()));
-            const bool last = part.size() == rest.size();
+            const bool last = rest.size() <= core.fragment_bytes();
+            const auto part = last ? rest : rest.first(core.fragment_bytes());
             const sansocket::errc ec = fin && last ? core.finish(part) : core.append(part);
             if (ec != sansocket::errc::ok) return ec;
             value += part.size();

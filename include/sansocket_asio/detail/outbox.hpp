@@ -15,7 +15,6 @@
 #include <sansocket/wire/time.hpp>
 #include <sansocket/wire/utf8.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -168,9 +167,8 @@ private:
         return false;
     }
     bool drop_oldest(std::list<item>& dropped) {
-        const auto oldest = std::find_if(items_.begin(), items_.end(), [](const item& i) {
-            return i.policy == when_full::drop_old;
-        });
+        auto oldest = items_.begin();
+        while (oldest != items_.end() && oldest->policy != when_full::drop_old) ++oldest;
         if (oldest == items_.end()) return false;
         bytes_ -= cost(*oldest);
         ++dropped_.dropped_old;

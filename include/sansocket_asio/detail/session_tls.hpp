@@ -6,8 +6,6 @@
 
 #include <sansocket_asio/detail/session.hpp>
 
-#include <algorithm>
-
 namespace sansocket_asio::detail {
 
 // The stream's own handshake, within the core's opening deadline.
@@ -74,7 +72,8 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::end_in_agreement() {
     if constexpr (ends_by_agreement<Stream>) {
         transport_ = transport::agreeing_on_end;
-        end_by_ = (std::min)(end_by_, now() + shutdown_timeout(stream()));
+        const sansocket::time_point latest = now() + shutdown_timeout(stream());
+        if (latest < end_by_) end_by_ = latest;
         stream().async_shutdown([self = this->shared_from_this()](std::error_code) {
             if (self->transport_ != transport::agreeing_on_end) return;
             self->end();

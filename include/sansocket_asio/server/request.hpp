@@ -8,7 +8,6 @@
 #include <sansocket/wire/http_head.hpp>
 #include <sansocket/wire/http_response.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -75,7 +74,8 @@ private:
         const std::size_t scheme = rest.find("://");
         if (scheme == std::string_view::npos) return rest;
         rest.remove_prefix(scheme + 3);
-        return rest.substr((std::min)(rest.find_first_of("/?"), rest.size()));
+        const std::size_t path = rest.find_first_of("/?");
+        return path == std::string_view::npos ? std::string_view{} : rest.substr(path);
     }
 
     const sansocket::http_head* head_;

@@ -6,7 +6,6 @@
 
 #include <zlib.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <limits>
 #include <memory>
@@ -31,7 +30,7 @@ struct stream {
     static uInt counted(std::size_t n) noexcept {
         constexpr std::size_t most = std::size_t{1} << 30U;
         static_assert(most <= (std::numeric_limits<uInt>::max)());
-        return static_cast<uInt>((std::min)(n, most));
+        return static_cast<uInt>(n < most ? n : most);
     }
 };
 

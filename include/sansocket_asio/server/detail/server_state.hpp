@@ -36,7 +36,6 @@
 #include <asio/query.hpp>
 #include <asio/steady_timer.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>

@@ -17,7 +17,6 @@
 #include <asio/ip/address_v6.hpp>
 #include <asio/ip/tcp.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <system_error>
@@ -54,8 +53,9 @@ public:
     }
 
     [[nodiscard]] bool trusts(const sansocket::ip_address& address) const noexcept {
-        return std::any_of(networks_.begin(), networks_.end(),
-                           [&](const auto& network) { return network.contains(address); });
+        for (const auto& network : networks_)
+            if (network.contains(address)) return true;
+        return false;
     }
     [[nodiscard]] bool trusts(const peer_address& peer) const noexcept {
         return peer.ip() ? trusts(core_address(*peer.ip())) : unix_;
