@@ -62,7 +62,10 @@ def compile_source(name, optimise, out):
 
 def compiler_proper(steps):
     """The command that compiles, of those that the driver shows for -###."""
-    return next(shlex.split(step) for step in steps.splitlines() if re.search(r"cc1plus |[ \"]-cc1[ \"]", step))
+    for step in steps.splitlines():
+        if re.search(r"cc1plus |[ \"]-cc1[ \"]", step):
+            return shlex.split(step)
+    sys.exit(f"{COMPILER} does not say what it would call:\n{steps}")
 
 
 def counted(report):
@@ -74,10 +77,12 @@ def count_instructions(name):
     """What the compiler proper executes at -O2."""
     flags = CXX17 if name == "websocketpp" else CXX20
     command = [COMPILER, *flags, "-O2", "-S", "-o", os.devnull, str(SOURCES / f"{name}.cpp")]
-    steps = subprocess.run([*command, "-###"], stderr=subprocess.PIPE, text=True, check=True).stderr
+    steps = subprocess.run([*command, "-###"], stderr=subprocess.PIPE, text=True, check=False).stderr
     run = subprocess.run(["valgrind", "--tool=cachegrind", "--cache-sim=no",
                           f"--cachegrind-out-file={os.devnull}", *compiler_proper(steps)],
-                         stderr=subprocess.PIPE, text=True, check=True)
+                         stderr=subprocess.PIPE, text=True, check=False)
+    if run.returncode != 0:
+        sys.exit(f"bench/compile/{name}.cpp does not compile:\n{run.stderr}")
     return counted(run.stderr)
 
 
@@ -223,12 +228,15 @@ def report_instructions():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="compile once")
-    parser.add_argument("--instructions", action="store_true", help="count them, under valgrind")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--quick", action="store_true", help="compile once")
+    how.add_argument("--instructions", action="store_true", help="count them, under valgrind")
     options = parser.parse_args()
     print(f"{machine()}.\n")
-    if options.instructions: report_instructions()
-    else: report_compile(options.quick)
+    if options.instructions:
+        report_instructions()
+    else:
+        report_compile(options.quick)
 
 
 if __name__ == "__main__":

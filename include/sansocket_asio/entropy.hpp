@@ -9,10 +9,19 @@
 #include <array>
 #include <cstddef>
 
-// <random> takes longer to compile than all that is asked for here.
-#if ((defined(__linux__) && !defined(__ANDROID__)) || defined(__APPLE__)) &&                       \
-    __has_include(<sys/random.h>)
+#if defined(__APPLE__)
+#include <TargetConditionals.h>
+#endif
+
+// <random> takes longer to compile than all that is asked for here. Other systems of Apple's have
+// getentropy, too, but refuse programs that call it.
+#if defined(__linux__) && !defined(__ANDROID__) && __has_include(<sys/random.h>)
 #define SANSOCKET_ASIO_GETENTROPY
+#elif defined(__APPLE__) && TARGET_OS_OSX
+#define SANSOCKET_ASIO_GETENTROPY
+#endif
+
+#if defined(SANSOCKET_ASIO_GETENTROPY)
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -27,7 +36,7 @@ namespace sansocket_asio {
 
 /// 32 bytes from the system that nobody can guess.
 ///
-/// Throws std::system_error, or what std::random_device throws, where the system has no source.
+/// Throws std::system_error, or what std::random_device throws, where the system gives none.
 [[nodiscard]] inline std::array<std::byte, 32> system_seed() {
     std::array<std::byte, 32> seed{};
 #if defined(SANSOCKET_ASIO_GETENTROPY)

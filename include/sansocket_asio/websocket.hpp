@@ -439,10 +439,10 @@ private:
             return s.begin(connected, policy, session::now(), options, where);
         };
     }
-    // At once, for a server that has not begun it.
+    // At once, where it has not begun: that is the one thing that it would refuse.
     void begin_now(bool connected, const sansocket::server_policy& policy, sansocket::options o) {
         if (!o.diagnostics) o.diagnostics = diagnostics_handler();
-        session_->begin(connected, policy, session::now(), o, source_location(created_));
+        (void)session_->begin(connected, policy, session::now(), o, source_location(created_));
     }
     template <class Until, class Begin, class Token>
     auto run_begin(Begin begin, Token&& token) {

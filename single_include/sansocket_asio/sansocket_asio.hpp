@@ -14137,10 +14137,19 @@ inline sansocket::diagnostics_handler* set_diagnostics_handler(
 // Where an adapter's clients get their unpredictable bytes: the system, once for
 // each connection. RFC 6455 5.3, 10.3.
 
-// <random> takes longer to compile than all that is asked for here.
-#if ((defined(__linux__) && !defined(__ANDROID__)) || defined(__APPLE__)) &&                       \
-    __has_include(<sys/random.h>)
+#if defined(__APPLE__)
+#include <TargetConditionals.h>
+#endif
+
+// <random> takes longer to compile than all that is asked for here. Other systems of Apple's have
+// getentropy, too, but refuse programs that call it.
+#if defined(__linux__) && !defined(__ANDROID__) && __has_include(<sys/random.h>)
 #define SANSOCKET_ASIO_GETENTROPY
+#elif defined(__APPLE__) && TARGET_OS_OSX
+#define SANSOCKET_ASIO_GETENTROPY
+#endif
+
+#if defined(SANSOCKET_ASIO_GETENTROPY)
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -14155,7 +14164,7 @@ namespace sansocket_asio {
 
 /// 32 bytes from the system that nobody can guess.
 ///
-/// Throws std::system_error, or what std::random_device throws, where the system has no source.
+/// Throws std::system_error, or what std::random_device throws, where the system gives none.
 [[nodiscard]] inline std::array<std::byte, 32> system_seed() {
     std::array<std::byte, 32> seed{};
 #if defined(SANSOCKET_ASIO_GETENTROPY)
@@ -14883,10 +14892,10 @@ private:
             return s.begin(connected, policy, session::now(), options, where);
         };
     }
-    // At once, for a server that has not begun it.
+    // At once, where it has not begun: that is the one thing that it would refuse.
     void begin_now(bool connected, const sansocket::server_policy& policy, sansocket::options o) {
         if (!o.diagnostics) o.diagnostics = diagnostics_handler();
-        session_->begin(connected, policy, session::now(), o, source_location(created_));
+        (void)session_->begin(connected, policy, session::now(), o, source_location(created_));
     }
     template <class Until, class Begin, class Token>
     auto run_begin(Begin begin, Token&& token) {

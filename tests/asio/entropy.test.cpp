@@ -23,7 +23,7 @@ TEST_CASE("entropy: all of a seed comes from the system, and no seed comes twice
     CHECK_FALSE(seen.contains(first));
 }
 
-TEST_CASE("entropy: every connection masks with its own keys (RFC 6455 10.3)") {
+TEST_CASE("entropy: no two sources give the same keys (RFC 6455 10.3)") {
     auto one = sansocket_asio::system_keys();
     auto other = sansocket_asio::system_keys();
     CHECK(one() != other());
