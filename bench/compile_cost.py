@@ -48,10 +48,14 @@ class Cost:
         self.cpu, self.memory, self.size, self.program = cpu, memory, size, None
 
 
+def compile_command(name, optimise):
+    flags = CXX17 if name == "websocketpp" else CXX20
+    return [COMPILER, *flags, optimise, str(SOURCES / f"{name}.cpp")]
+
+
 def compile_source(name, optimise, out):
     """Seconds of CPU, bytes of memory at most and bytes of the object."""
-    flags = CXX17 if name == "websocketpp" else CXX20
-    command = [COMPILER, *flags, optimise, "-c", str(SOURCES / f"{name}.cpp"), "-o", str(out)]
+    command = [*compile_command(name, optimise), "-c", "-o", str(out)]
     process = subprocess.Popen(command)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -75,8 +79,7 @@ def counted(report):
 
 def count_instructions(name):
     """What the compiler proper executes at -O2."""
-    flags = CXX17 if name == "websocketpp" else CXX20
-    command = [COMPILER, *flags, "-O2", "-S", "-o", os.devnull, str(SOURCES / f"{name}.cpp")]
+    command = [*compile_command(name, "-O2"), "-S", "-o", os.devnull]
     steps = subprocess.run([*command, "-###"], stderr=subprocess.PIPE, text=True, check=False).stderr
     run = subprocess.run(["valgrind", "--tool=cachegrind", "--cache-sim=no",
                           f"--cachegrind-out-file={os.devnull}", *compiler_proper(steps)],

@@ -214,7 +214,7 @@ public:
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_accept(const sansocket::server_policy& policy, const sansocket::options& options,
                       Token&& token = Token{}) requires(!is_client) {
-        return run_begin<detail::opened>(begin(true, policy, options), std::forward<Token>(token));
+        return run_begin<detail::opened>(begin(policy, options), std::forward<Token>(token));
     }
     /// The same with the default policy and options.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
@@ -232,7 +232,7 @@ public:
                             Token&& token = Token{}) requires(!is_client) {
         if (options.decision == sansocket::request_decision::automatic)
             options.decision = sansocket::request_decision::manual;
-        return run_begin<detail::asked>(begin(true, policy, options), std::forward<Token>(token));
+        return run_begin<detail::asked>(begin(policy, options), std::forward<Token>(token));
     }
 
     /// Accepts the request that `async_read_request` brought. See sansocket::connection::accept.
@@ -432,11 +432,10 @@ private:
             return s.begin(connected, request, entropy(), session::now(), options, where);
         };
     }
-    auto begin(bool connected, const sansocket::server_policy& policy,
-               sansocket::options options) const {
+    auto begin(const sansocket::server_policy& policy, sansocket::options options) const {
         if (!options.diagnostics) options.diagnostics = diagnostics_handler();
-        return [connected, policy, options, where = source_location(created_)](session& s) {
-            return s.begin(connected, policy, session::now(), options, where);
+        return [policy, options, where = source_location(created_)](session& s) {
+            return s.begin(true, policy, session::now(), options, where);
         };
     }
     // At once, where it has not begun: that is the one thing that it would refuse.

@@ -12382,24 +12382,18 @@ struct server_entry {
     typename std::list<std::shared_ptr<server_entry>>::iterator place{};
 };
 
-// Its request is here, or its client is gone.
-struct asked_or_gone {
-    using result = void;
-
-    template <class Session>
-    auto& timer(Session& s) const noexcept {
-        return s.changed();
-    }
-    template <class Session>
-    std::optional<std::error_code> look(Session& s) const noexcept {
-        return detail::asked::look(s);
-    }
-    template <class Session>
-    void cancelled(Session&) const noexcept {}
-};
-
 // Its request is decided on and it is open, or its client is gone.
 struct decided_or_gone {
+    template <class Session>
+    static std::optional<std::error_code> look(const Session& s) noexcept {
+        const bool done = s.ended() || s.core_->was_opened();
+        return done ? std::optional{std::error_code{}} : std::nullopt;
+    }
+};
+
+// A server's wait for the step `Until` of a connection that has begun.
+template <class Until>
+struct step_operation {
     using result = void;
 
     template <class Session>
@@ -12407,9 +12401,8 @@ struct decided_or_gone {
         return s.changed();
     }
     template <class Session>
-    std::optional<std::error_code> look(Session& s) const noexcept {
-        const bool done = s.ended() || s.core_->was_opened();
-        return done ? std::optional{std::error_code{}} : std::nullopt;
+    std::optional<std::error_code> look(const Session& s) const noexcept {
+        return Until::look(s);
     }
     template <class Session>
     void cancelled(Session&) const noexcept {}
@@ -14667,7 +14660,7 @@ public:
     template <class Token = ::asio::default_completion_token_t<executor_type>>
     auto async_accept(const sansocket::server_policy& policy, const sansocket::options& options,
                       Token&& token = Token{}) requires(!is_client) {
-        return run_begin<detail::opened>(begin(true, policy, options), std::forward<Token>(token));
+        return run_begin<detail::opened>(begin(policy, options), std::forward<Token>(token));
     }
     /// The same with the default policy and options.
     template <class Token = ::asio::default_completion_token_t<executor_type>>
@@ -14685,7 +14678,7 @@ public:
                             Token&& token = Token{}) requires(!is_client) {
         if (options.decision == sansocket::request_decision::automatic)
             options.decision = sansocket::request_decision::manual;
-        return run_begin<detail::asked>(begin(true, policy, options), std::forward<Token>(token));
+        return run_begin<detail::asked>(begin(policy, options), std::forward<Token>(token));
     }
 
     /// Accepts the request that `async_read_request` brought. See sansocket::connection::accept.
@@ -14885,11 +14878,10 @@ private:
             return s.begin(connected, request, entropy(), session::now(), options, where);
         };
     }
-    auto begin(bool connected, const sansocket::server_policy& policy,
-               sansocket::options options) const {
+    auto begin(const sansocket::server_policy& policy, sansocket::options options) const {
         if (!options.diagnostics) options.diagnostics = diagnostics_handler();
-        return [connected, policy, options, where = source_location(created_)](session& s) {
-            return s.begin(connected, policy, session::now(), options, where);
+        return [policy, options, where = source_location(created_)](session& s) {
+            return s.begin(true, policy, session::now(), options, where);
         };
     }
     // At once, where it has not begun: that is the one thing that it would refuse.
@@ -15337,7 +15329,7 @@ void server_state<Stream, Connection>::read(const std::shared_ptr<entry>& e) {
     if (ask_about_http_ || e->refused_for)
         options.decision = sansocket::request_decision::manual_with_http;
     ws.begin_now(!header_first, options_.policy, options);
-    wait_in_background(ws.session_, asked_or_gone{}, executor_,
+    wait_in_background(ws.session_, step_operation<detail::asked>{}, executor_,
                        step(this->shared_from_this(), e, &server_state::asked));
     if (header_first) read_proxy_header(e);
 }
@@ -15430,9 +15422,10 @@ void server_state<Stream, Connection>::refuse_one_too_many(entry& e) {
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::ask_while_connected(const std::shared_ptr<entry>& e) {
     e->asking = true;
-    wait_in_background(e->websocket.session_, decided_or_gone{}, executor_, [e](std::error_code) {
-        if (e->asking) e->stop.emit(::asio::cancellation_type::terminal);
-    });
+    wait_in_background(e->websocket.session_, step_operation<decided_or_gone>{}, executor_,
+                       [e](std::error_code) {
+                           if (e->asking) e->stop.emit(::asio::cancellation_type::terminal);
+                       });
 }
 
 template <class Stream, class Connection>

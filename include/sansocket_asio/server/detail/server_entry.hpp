@@ -52,24 +52,18 @@ struct server_entry {
     typename std::list<std::shared_ptr<server_entry>>::iterator place{};
 };
 
-// Its request is here, or its client is gone.
-struct asked_or_gone {
-    using result = void;
-
-    template <class Session>
-    auto& timer(Session& s) const noexcept {
-        return s.changed();
-    }
-    template <class Session>
-    std::optional<std::error_code> look(Session& s) const noexcept {
-        return detail::asked::look(s);
-    }
-    template <class Session>
-    void cancelled(Session&) const noexcept {}
-};
-
 // Its request is decided on and it is open, or its client is gone.
 struct decided_or_gone {
+    template <class Session>
+    static std::optional<std::error_code> look(const Session& s) noexcept {
+        const bool done = s.ended() || s.core_->was_opened();
+        return done ? std::optional{std::error_code{}} : std::nullopt;
+    }
+};
+
+// A server's wait for the step `Until` of a connection that has begun.
+template <class Until>
+struct step_operation {
     using result = void;
 
     template <class Session>
@@ -77,9 +71,8 @@ struct decided_or_gone {
         return s.changed();
     }
     template <class Session>
-    std::optional<std::error_code> look(Session& s) const noexcept {
-        const bool done = s.ended() || s.core_->was_opened();
-        return done ? std::optional{std::error_code{}} : std::nullopt;
+    std::optional<std::error_code> look(const Session& s) const noexcept {
+        return Until::look(s);
     }
     template <class Session>
     void cancelled(Session&) const noexcept {}

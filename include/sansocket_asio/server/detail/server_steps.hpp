@@ -19,7 +19,7 @@ void server_state<Stream, Connection>::read(const std::shared_ptr<entry>& e) {
     if (ask_about_http_ || e->refused_for)
         options.decision = sansocket::request_decision::manual_with_http;
     ws.begin_now(!header_first, options_.policy, options);
-    wait_in_background(ws.session_, asked_or_gone{}, executor_,
+    wait_in_background(ws.session_, step_operation<detail::asked>{}, executor_,
                        step(this->shared_from_this(), e, &server_state::asked));
     if (header_first) read_proxy_header(e);
 }
@@ -112,9 +112,10 @@ void server_state<Stream, Connection>::refuse_one_too_many(entry& e) {
 template <class Stream, class Connection>
 void server_state<Stream, Connection>::ask_while_connected(const std::shared_ptr<entry>& e) {
     e->asking = true;
-    wait_in_background(e->websocket.session_, decided_or_gone{}, executor_, [e](std::error_code) {
-        if (e->asking) e->stop.emit(::asio::cancellation_type::terminal);
-    });
+    wait_in_background(e->websocket.session_, step_operation<decided_or_gone>{}, executor_,
+                       [e](std::error_code) {
+                           if (e->asking) e->stop.emit(::asio::cancellation_type::terminal);
+                       });
 }
 
 template <class Stream, class Connection>
