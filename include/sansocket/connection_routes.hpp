@@ -55,10 +55,12 @@ connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(
     const server_policy& policy, time_point now, const sansocket::options& options, Queue queue,
     const source_location& where) requires(Role == role::server)
     : connection(options, std::move(queue), no_keys{}, now, where) {
-    const bool plain = options.decision == request_decision::manual_with_http;
-    opening_ = std::make_unique<opening_handshake>(
-        policy, options.http, wants_with<Deflate>(options.deflate),
-        plain ? plain_http::allowed : plain_http::refused);
+    const auto plain = options.decision == request_decision::manual_with_http ? plain_http::allowed
+                                                                              : plain_http::refused;
+    if constexpr (deflates)
+        opening_ = std::make_unique<opening_handshake>(policy, options.http,
+                                                       wants_with<Deflate>(options.deflate), plain);
+    else opening_ = std::make_unique<opening_handshake>(policy, options.http, plain);
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>

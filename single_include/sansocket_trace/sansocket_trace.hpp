@@ -7507,8 +7507,7 @@ inline void append_status_line(std::string& out, std::uint16_t status) {
 }
 
 // Appends fields that an application chose. False where one may not be written.
-template <class Fields>
-bool append_fields(std::string& out, const Fields& fields) {
+inline bool append_fields(std::string& out, std::span<const http_field_value> fields) {
     for (const auto& [name, value] : fields)
         if (is_reserved_field(name) || !append_field(out, name, value)) return false;
     return true;
@@ -7674,15 +7673,24 @@ public:
     [[nodiscard]] static constexpr std::optional<server_handshake_state> next(
         server_handshake_state from, server_handshake_event event) noexcept;
 
-    /// @param deflate  what is wanted of permessage-deflate; by default no offer is looked at.
+    /// Of permessage-deflate no offer is looked at.
+    ///
     /// @param plain    whether requests without `Upgrade: websocket` are to be decided on too.
     explicit server_handshake(server_policy policy = {}, const http_limits& limits = {},
-                              deflate_options deflate = {}, plain_http plain = plain_http::refused)
+                              plain_http plain = plain_http::refused)
         : policy_(std::move(policy)),
-          deflate_(std::move(deflate)),
           plain_(plain),
           parser_(http_kind::request, limits,
                   plain == plain_http::allowed ? request_body::unread : request_body::refused) {}
+    /// @param deflate  what is wanted of permessage-deflate.
+    server_handshake(server_policy policy, const http_limits& limits, deflate_options deflate,
+                     plain_http plain = plain_http::refused)
+        : server_handshake(std::move(policy), limits, plain) {
+        if (!deflate.enabled) return;
+        deflate_ = std::move(deflate);
+        choose_extensions_ = &server_handshake::choose_extensions;
+        answer_extensions_ = &server_handshake::answer_extensions;
+    }
 
     /// Takes bytes up to the end of the request's head, or to the first that is wrong. 4.2.1.
     ///
@@ -7819,6 +7827,7 @@ private:
     [[nodiscard]] errc check_upgrade() const noexcept;
     [[nodiscard]] errc check_origin() const noexcept;
     [[nodiscard]] errc choose_extensions() noexcept;
+    void answer_extensions(std::string& out) const;
     [[nodiscard]] errc choose_subprotocol();
     [[nodiscard]] bool is_offered(std::string_view subprotocol) const noexcept;
 
@@ -7826,9 +7835,12 @@ private:
     // Decide no transition but by being compared with the request.
     errc cause_{};
     server_policy policy_;
-    deflate_options deflate_;
     plain_http plain_;
+    deflate_options deflate_;
     std::optional<deflate_parameters> deflate_answer_;
+    // Null where permessage-deflate is not wanted: only who may want it compiles what negotiates.
+    errc (server_handshake::*choose_extensions_)() noexcept = nullptr;
+    void (server_handshake::*answer_extensions_)(std::string&) const = nullptr;
     http_head_parser parser_;
     std::string subprotocol_;
     std::string response_;
@@ -7899,7 +7911,8 @@ inline void server_handshake::fail(errc cause) {
 inline errc server_handshake::check_request() {
     if (const errc ec = check_upgrade(); ec != errc{}) return ec;
     if (const errc ec = check_origin(); ec != errc{}) return ec;
-    if (const errc ec = choose_extensions(); ec != errc{}) return ec;
+    if (choose_extensions_ != nullptr)
+        if (const errc ec = (this->*choose_extensions_)(); ec != errc{}) return ec;
     return choose_subprotocol();
 }
 
@@ -7947,7 +7960,6 @@ inline errc server_handshake::check_origin() const noexcept {
 
 // 9.1: fields that stand there several times are one list, and its order is the client's preference.
 inline errc server_handshake::choose_extensions() noexcept {
-    if (!deflate_.enabled) return errc{};
     for (const http_field field : request()) {
         if (!detail::iequals(field.name, "Sec-WebSocket-Extensions")) continue;
         extension_list list{field.value};
@@ -7960,6 +7972,11 @@ inline errc server_handshake::choose_extensions() noexcept {
         if (!list.good()) return errc::extensions_invalid;
     }
     return errc{};
+}
+
+inline void server_handshake::answer_extensions(std::string& out) const {
+    if (deflate_answer_)
+        detail::append(out, {"Sec-WebSocket-Extensions: ", encode(*deflate_answer_), "\r\n"});
 }
 
 inline errc server_handshake::choose_subprotocol() {
@@ -8006,8 +8023,7 @@ inline errc server_handshake::accept(std::string_view subprotocol,
                          "\r\n"});
     if (!subprotocol.empty())
         detail::append(out, {"Sec-WebSocket-Protocol: ", subprotocol, "\r\n"});
-    if (deflate_answer_)
-        detail::append(out, {"Sec-WebSocket-Extensions: ", encode(*deflate_answer_), "\r\n"});
+    if (answer_extensions_ != nullptr) (this->*answer_extensions_)(out);
     if (!detail::append_fields(out, policy_.headers) || !detail::append_fields(out, headers)) {
         out.resize(before);
         return errc::invalid_response;
@@ -9145,10 +9161,12 @@ connection<Role, Queue, Keys, Diagnostics, Deflate>::connection(
     const server_policy& policy, time_point now, const sansocket::options& options, Queue queue,
     const source_location& where) requires(Role == role::server)
     : connection(options, std::move(queue), no_keys{}, now, where) {
-    const bool plain = options.decision == request_decision::manual_with_http;
-    opening_ = std::make_unique<opening_handshake>(
-        policy, options.http, wants_with<Deflate>(options.deflate),
-        plain ? plain_http::allowed : plain_http::refused);
+    const auto plain = options.decision == request_decision::manual_with_http ? plain_http::allowed
+                                                                              : plain_http::refused;
+    if constexpr (deflates)
+        opening_ = std::make_unique<opening_handshake>(policy, options.http,
+                                                       wants_with<Deflate>(options.deflate), plain);
+    else opening_ = std::make_unique<opening_handshake>(policy, options.http, plain);
 }
 
 template <role Role, class Queue, class Keys, class Diagnostics, class Deflate>

@@ -90,8 +90,7 @@ inline void append_status_line(std::string& out, std::uint16_t status) {
 }
 
 // Appends fields that an application chose. False where one may not be written.
-template <class Fields>
-bool append_fields(std::string& out, const Fields& fields) {
+inline bool append_fields(std::string& out, std::span<const http_field_value> fields) {
     for (const auto& [name, value] : fields)
         if (is_reserved_field(name) || !append_field(out, name, value)) return false;
     return true;
