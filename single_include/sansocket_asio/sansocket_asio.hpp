@@ -66,6 +66,7 @@ static_assert(false, "<sansocket_asio/sansocket_asio.hpp> is of version 0.1.0, w
 #include <asio/post.hpp>
 #include <asio/prefer.hpp>
 #include <asio/query.hpp>
+#include <asio/recycling_allocator.hpp>
 #include <asio/socket_base.hpp>
 #include <asio/steady_timer.hpp>
 
@@ -85,6 +86,7 @@ static_assert(false, "<sansocket_asio/sansocket_asio.hpp> is of version 0.1.0, w
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -95,6 +97,374 @@ static_assert(false, "<sansocket_asio/sansocket_asio.hpp> is of version 0.1.0, w
 #include <variant>
 #include <vector>
 #include <version>
+
+// ==== sansocket/detail/bytes_of.hpp ==============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTES_OF_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTES_OF_HPP
+// bytes_of.hpp
+//
+// Memory as a span of bytes, from a pointer and a size.
+//
+// `std::span{container}` asks of every type of container whether it is a range,
+// which costs a compiler as much as a header of ours does; a pointer is known.
+
+namespace sansocket::detail {
+
+inline std::span<const std::byte> bytes_of(const void* data, std::size_t size) noexcept {
+    return {static_cast<const std::byte*>(data), size};
+}
+inline std::span<const std::byte> bytes_of(std::string_view text) noexcept {
+    return bytes_of(text.data(), text.size());
+}
+
+}  // namespace sansocket::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTES_OF_HPP
+
+// ==== sansocket/wire/message.hpp =================================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_MESSAGE_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_MESSAGE_HPP
+// message.hpp
+//
+// What an application receives: a text or a binary message. 5.6, 6.2.
+//
+// Section numbers in this file refer to RFC 6455.
+
+namespace sansocket {
+
+/// The two kinds of message. 5.6.
+enum class message_kind : std::uint8_t { text, binary };
+
+/// Whether a message that is sent is compressed, where that was agreed on. RFC 7692 6.1.
+enum class compression : std::uint8_t {
+    automatic,  ///< If it has `deflate_options::threshold` bytes, or comes in parts.
+    off,        ///< No.
+    on,         ///< Yes, however small it is.
+};
+
+/// A message that lies in somebody else's memory; who hands it out says for how long.
+struct message_view {
+    message_kind kind = message_kind::text;  ///< Text or binary.
+    std::span<const std::byte> bytes;        ///< The payload.
+
+    /// The payload as characters; UTF-8 where `kind` is text.
+    [[nodiscard]] std::string_view text() const noexcept {
+        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    }
+};
+
+/// A part of a message, as it came, that lies in somebody else's memory. Text may be cut inside of a
+/// code point.
+struct message_piece_view {
+    message_kind kind = message_kind::text;  ///< Text or binary, of the whole message.
+    std::span<const std::byte> bytes;        ///< May be empty where it is the last.
+    bool first = false;                      ///< The message begins with it.
+    bool last = false;                       ///< The message is complete with it.
+
+    /// The bytes as characters.
+    [[nodiscard]] std::string_view text() const noexcept {
+        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    }
+};
+
+/// The same, and it owns its bytes.
+struct message_piece {
+    message_kind kind = message_kind::text;  ///< Text or binary, of the whole message.
+    std::string data;                        ///< May be empty where it is the last.
+    bool first = false;                      ///< The message begins with it.
+    bool last = false;                       ///< The message is complete with it.
+
+    message_piece() = default;
+    /// A copy of what `view` shows.
+    explicit message_piece(const message_piece_view& view)
+        : kind(view.kind), data(view.text()), first(view.first), last(view.last) {}
+};
+
+/// A message that owns its payload.
+struct message {
+    message_kind kind = message_kind::text;  ///< Text or binary.
+    std::string data;                        ///< UTF-8 where `kind` is text.
+
+    message() = default;
+    /// Of kind `k`, with the payload `d`.
+    message(message_kind k, std::string d) : kind(k), data(std::move(d)) {}
+    /// A copy of what `view` shows.
+    explicit message(message_view view) : kind(view.kind), data(view.text()) {}
+
+    /// The payload as bytes; a view of `data`.
+    [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+        return detail::bytes_of(data.data(), data.size());
+    }
+
+    friend bool operator==(const message&, const message&) = default;
+};
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_MESSAGE_HPP
+
+// ==== sansocket_asio/detail/message_handler.hpp ==================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_MESSAGE_HANDLER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_MESSAGE_HANDLER_HPP
+// message_handler.hpp
+//
+// What a run hands messages to: a function of any type, called through one
+// pointer.
+
+namespace sansocket_asio::detail {
+
+class message_handler {
+public:
+    message_handler() = default;
+    message_handler(const message_handler&) = delete;
+    message_handler& operator=(const message_handler&) = delete;
+    virtual ~message_handler() = default;
+    virtual void operator()(sansocket::message_view message) = 0;
+};
+
+template <class Handler>
+std::shared_ptr<message_handler> make_message_handler(Handler&& handler) {
+    class model final : public message_handler {
+    public:
+        explicit model(Handler&& h) : handler_(std::forward<Handler>(h)) {}
+        void operator()(sansocket::message_view message) override { handler_(message); }
+
+    private:
+        std::decay_t<Handler> handler_;
+    };
+    return std::make_shared<model>(std::forward<Handler>(handler));
+}
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_MESSAGE_HANDLER_HPP
+
+// ==== sansocket_asio/when_full.hpp ===============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
+// when_full.hpp
+//
+// What becomes of messages for a peer that takes them more slowly than they are
+// made: how many may wait for it, which of them go where nobody is to wait, and
+// how many went.
+
+namespace sansocket_asio {
+
+/// What becomes of a message that there is no room for. `async_send` is what waits.
+enum class when_full : std::uint8_t {
+    drop_new,  ///< It is not sent: errc::backpressure.
+    /// The oldest message of that kind that the connection has not taken makes room for it: the newest
+    /// win. For what replaces what came before: positions, prices.
+    drop_old,
+    /// It is not sent, and the connection is closed with 1008, "policy violation": errc::backpressure.
+    close,
+};
+
+/// What may wait in front of a connection's send queue, which has limits of its own.
+struct backlog_limits {
+    /// Bytes of payload, and 64 for each message, at which no further one is taken. One that is taken
+    /// may pass it. Default 1 MiB.
+    std::size_t bytes = std::size_t{1} << 20U;
+    /// Messages at which no further one is taken. Default 4096.
+    std::size_t count = 4096;
+};
+
+/// Which of a connection's sends may wait for room at a time: `async_send` and its kind.
+struct sender_limits {
+    /// Bytes of the messages given to those that wait at which no further one does. One that does may
+    /// pass it. What is not given, but stays the caller's, does not count. Default 16 MiB.
+    std::size_t bytes = std::size_t{16} << 20U;
+    /// Sends that wait at which no further one does. 0: none ever waits. Default 16384.
+    std::size_t count = 16384;
+};
+
+/// How often `when_full` was applied.
+struct drop_counters {
+    std::uint64_t dropped_new = 0;  ///< Messages not sent for want of room.
+    std::uint64_t dropped_old = 0;  ///< Messages that made room for newer ones.
+    std::uint64_t closed = 0;       ///< Closes with 1008: of one connection, 0 or 1.
+
+    /// Adds those of another.
+    drop_counters& operator+=(const drop_counters& other) noexcept {
+        dropped_new += other.dropped_new;
+        dropped_old += other.dropped_old;
+        closed += other.closed;
+        return *this;
+    }
+};
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
+
+// ==== sansocket/wire/time.hpp ====================================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
+// time.hpp
+//
+// The library's words for time. It never asks a clock: who calls says what time
+// it is, on any clock that does not go back, as points of std::chrono::steady_clock.
+
+namespace sansocket {
+
+/// A moment, as the caller tells it.
+using time_point = std::chrono::steady_clock::time_point;
+
+/// A span of time.
+using duration = std::chrono::steady_clock::duration;
+
+/// No deadline.
+inline constexpr time_point never = (time_point::max)();
+
+/// A deadline that has passed whatever the time is. Far enough from the ends that the time left until
+/// then, `immediately - now`, is a number.
+inline constexpr time_point immediately{(duration::min)() / 2};
+
+/// `now + span`, or `never` where `span` is 0 or would pass it.
+[[nodiscard]] constexpr time_point after(time_point now, duration span) noexcept {
+    if (span <= duration::zero() || (now >= time_point{} && span >= never - now)) return never;
+    return now + span;
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
+
+// ==== sansocket_asio/detail/sender_line.hpp ======================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SENDER_LINE_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SENDER_LINE_HPP
+// sender_line.hpp
+//
+// Those that wait for room to send, in order: each with a timer that wakes it, and
+// the bytes that it was given, which are limited in all.
+
+namespace sansocket_asio::detail {
+
+// Where in the line of those that wait for room.
+enum class line : std::uint8_t { front, back };
+
+template <class Timer>
+class sender_line {
+    struct sender {
+        sender(const typename Timer::executor_type& executor, std::size_t given)
+            : timer(executor, sansocket::never), bytes(given) {}
+        Timer timer;
+        std::size_t bytes;
+    };
+
+public:
+    using place = typename std::list<sender>::iterator;
+
+    void limit(const sender_limits& limits) noexcept { limits_ = limits; }
+    bool empty() const noexcept { return senders_.empty(); }
+    // Whether one more may wait.
+    bool has_room() const noexcept {
+        return senders_.size() < limits_.count && bytes_ < limits_.bytes;
+    }
+    bool is_first(place at) noexcept { return at == senders_.begin(); }
+
+    // `given`: bytes that count towards the limit.
+    place add(line where, const typename Timer::executor_type& executor, std::size_t given) {
+        const auto before = where == line::front ? senders_.begin() : senders_.end();
+        const auto at = senders_.emplace(before, executor, given);
+        bytes_ += given;
+        return at;
+    }
+    void remove(place at) noexcept {
+        bytes_ -= at->bytes;
+        senders_.erase(at);
+    }
+
+    void wake_first() {
+        if (!empty()) senders_.front().timer.cancel();
+    }
+    void wake_all() {
+        for (auto& s : senders_) s.timer.cancel();
+    }
+
+private:
+    std::list<sender> senders_;
+    std::size_t bytes_ = 0;
+    sender_limits limits_;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SENDER_LINE_HPP
+
+// ==== sansocket/detail/config.hpp ================================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_CONFIG_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_CONFIG_HPP
+// config.hpp
+//
+// What the compilers spell differently. The library's macros, all of them.
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define SANSOCKET_ALWAYS_INLINE __forceinline
+#define SANSOCKET_NOINLINE __declspec(noinline)
+#define SANSOCKET_UNREACHABLE() __assume(false)
+#else
+#define SANSOCKET_ALWAYS_INLINE inline __attribute__((always_inline))
+#define SANSOCKET_NOINLINE __attribute__((noinline))
+#define SANSOCKET_UNREACHABLE() __builtin_unreachable()
+#endif
+
+// [[no_unique_address]], which Visual C++ keeps to its own name, for the layout that it had.
+#if defined(_MSC_VER)
+#define SANSOCKET_NO_UNIQUE_ADDRESS [[msvc::no_unique_address]]
+#else
+#define SANSOCKET_NO_UNIQUE_ADDRESS [[no_unique_address]]
+#endif
+#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_CONFIG_HPP
+
+// ==== sansocket/detail/algorithm.hpp =============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_ALGORITHM_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_ALGORITHM_HPP
+// algorithm.hpp
+//
+// The few algorithms that the core needs. <algorithm> brings all of them, those
+// for ranges and for execution policies too, and took a tenth of the time that a
+// compiler needs for the whole core.
+
+namespace sansocket::detail {
+
+template <class T>
+constexpr T smaller_of(T a, T b) noexcept {
+    return b < a ? b : a;
+}
+template <class T>
+constexpr T larger_of(T a, T b) noexcept {
+    return a < b ? b : a;
+}
+
+// Copies `bytes` to `to`, where there is room for them. No bytes may be at a null pointer.
+inline void copy_bytes(std::span<const std::byte> bytes, std::byte* to) noexcept {
+    if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+}
+
+// Whether one of `texts`, a range of strings or of views of them, is `wanted`.
+template <class Texts>
+constexpr bool contains(const Texts& texts, std::string_view wanted) noexcept {
+    for (const std::string_view text : texts)
+        if (text == wanted) return true;
+    return false;
+}
+
+}  // namespace sansocket::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_ALGORITHM_HPP
+
+// ==== sansocket/detail/append.hpp ================================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_APPEND_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_APPEND_HPP
+// append.hpp
+//
+// Texts, one behind the other.
+//
+// Each length of a literal that is given to std::string itself is a type of its
+// own there, with templates of its own to instantiate; here all are string_views.
+
+namespace sansocket::detail {
+
+inline void append(std::string& out, std::initializer_list<std::string_view> parts) {
+    for (const std::string_view part : parts) out.append(part.data(), part.size());
+}
+
+}  // namespace sansocket::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_APPEND_HPP
 
 // ==== sansocket/wire/close_code.hpp ==============================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_CLOSE_CODE_HPP
@@ -493,475 +863,6 @@ public:
 template <>
 struct std::is_error_code_enum<sansocket::errc> : std::true_type {};
 #endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_ERROR_HPP
-
-// ==== sansocket_asio/detail/background_wait.hpp ==================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_BACKGROUND_WAIT_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_BACKGROUND_WAIT_HPP
-// background_wait.hpp
-//
-// What the adapter itself waits for in a session: an operation, as those of
-// operations.hpp, and a function that is told how it ended.
-//
-// Without a token there is no cancellation and no allocator to keep, so what waits
-// is known to Asio as one type, whatever the operation and the function: each type
-// more is compiled through all of Asio's layers.
-
-namespace sansocket_asio::detail {
-
-// Looks on the session's executor, and tells on another one, but never inside of `start`. Whatever it
-// waits for owns it: Asio's operation, and nobody else.
-template <class Timer>
-class background_wait {
-public:
-    explicit background_wait(const ::asio::any_io_executor& tells_on)
-        : tells_on_(::asio::prefer(tells_on, ::asio::execution::outstanding_work_t::tracked)) {}
-    background_wait(const background_wait&) = delete;
-    background_wait& operator=(const background_wait&) = delete;
-    virtual ~background_wait() = default;
-
-    static void start(std::unique_ptr<background_wait> self) {
-        Timer* const timer = self->look();
-        if (timer != nullptr) return wait(*timer, std::move(self));
-        const auto executor = self->tells_on_;
-        ::asio::post(executor, teller{std::move(self)});
-    }
-
-private:
-    struct teller {
-        void operator()() const { self->tell(); }
-        std::unique_ptr<background_wait> self;
-    };
-
-    // Which timer to wait for; null where that is over.
-    virtual Timer* look() = 0;
-    virtual void tell() = 0;
-
-    static void wait(Timer& timer, std::unique_ptr<background_wait> self) {
-        timer.async_wait(
-            [self = std::move(self)](std::error_code) mutable { again(std::move(self)); });
-    }
-    static void again(std::unique_ptr<background_wait> self) {
-        Timer* const timer = self->look();
-        if (timer != nullptr) return wait(*timer, std::move(self));
-        const auto executor = self->tells_on_;
-        ::asio::dispatch(executor, teller{std::move(self)});
-    }
-
-    ::asio::any_io_executor tells_on_;
-};
-
-template <class Session, class Operation, class Function>
-class session_wait final : public background_wait<typename Session::timer_type> {
-    using timer_type = typename Session::timer_type;
-
-public:
-    session_wait(std::shared_ptr<Session> session, Operation operation,
-                 const ::asio::any_io_executor& tells_on, Function function)
-        : background_wait<timer_type>(tells_on),
-          session_(std::move(session)),
-          operation_(std::move(operation)),
-          function_(std::move(function)) {}
-
-private:
-    static constexpr bool outlives_websocket = requires { Operation::outlives_websocket; };
-
-    timer_type* look() override {
-        auto done = operation_.look(*session_);
-        if (!done && session_->dropped() && !outlives_websocket) done = sansocket::errc::dropped;
-        if (!done) return &operation_.timer(*session_);
-        if (*done) ec_ = *done;  // success has no category of ours
-        return nullptr;
-    }
-    void tell() override {
-        session_.reset();
-        function_(ec_);
-    }
-
-    std::shared_ptr<Session> session_;
-    Operation operation_;
-    Function function_;
-    std::error_code ec_;
-};
-
-// Waits for `operation` of `session`; `function(std::error_code)` is called on `tells_on`.
-template <class Session, class Operation, class Function>
-void wait_in_background(std::shared_ptr<Session> session, Operation operation,
-                        const ::asio::any_io_executor& tells_on, Function function) {
-    using wait = session_wait<Session, Operation, Function>;
-    background_wait<typename Session::timer_type>::start(std::make_unique<wait>(
-        std::move(session), std::move(operation), tells_on, std::move(function)));
-}
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_BACKGROUND_WAIT_HPP
-
-// ==== sansocket/detail/bytes_of.hpp ==============================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTES_OF_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTES_OF_HPP
-// bytes_of.hpp
-//
-// Memory as a span of bytes, from a pointer and a size.
-//
-// `std::span{container}` asks of every type of container whether it is a range,
-// which costs a compiler as much as a header of ours does; a pointer is known.
-
-namespace sansocket::detail {
-
-inline std::span<const std::byte> bytes_of(const void* data, std::size_t size) noexcept {
-    return {static_cast<const std::byte*>(data), size};
-}
-inline std::span<const std::byte> bytes_of(std::string_view text) noexcept {
-    return bytes_of(text.data(), text.size());
-}
-
-}  // namespace sansocket::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_BYTES_OF_HPP
-
-// ==== sansocket/wire/message.hpp =================================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_MESSAGE_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_WIRE_MESSAGE_HPP
-// message.hpp
-//
-// What an application receives: a text or a binary message. 5.6, 6.2.
-//
-// Section numbers in this file refer to RFC 6455.
-
-namespace sansocket {
-
-/// The two kinds of message. 5.6.
-enum class message_kind : std::uint8_t { text, binary };
-
-/// Whether a message that is sent is compressed, where that was agreed on. RFC 7692 6.1.
-enum class compression : std::uint8_t {
-    automatic,  ///< If it has `deflate_options::threshold` bytes, or comes in parts.
-    off,        ///< No.
-    on,         ///< Yes, however small it is.
-};
-
-/// A message that lies in somebody else's memory; who hands it out says for how long.
-struct message_view {
-    message_kind kind = message_kind::text;  ///< Text or binary.
-    std::span<const std::byte> bytes;        ///< The payload.
-
-    /// The payload as characters; UTF-8 where `kind` is text.
-    [[nodiscard]] std::string_view text() const noexcept {
-        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-    }
-};
-
-/// A part of a message, as it came, that lies in somebody else's memory. Text may be cut inside of a
-/// code point.
-struct message_piece_view {
-    message_kind kind = message_kind::text;  ///< Text or binary, of the whole message.
-    std::span<const std::byte> bytes;        ///< May be empty where it is the last.
-    bool first = false;                      ///< The message begins with it.
-    bool last = false;                       ///< The message is complete with it.
-
-    /// The bytes as characters.
-    [[nodiscard]] std::string_view text() const noexcept {
-        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-    }
-};
-
-/// The same, and it owns its bytes.
-struct message_piece {
-    message_kind kind = message_kind::text;  ///< Text or binary, of the whole message.
-    std::string data;                        ///< May be empty where it is the last.
-    bool first = false;                      ///< The message begins with it.
-    bool last = false;                       ///< The message is complete with it.
-
-    message_piece() = default;
-    /// A copy of what `view` shows.
-    explicit message_piece(const message_piece_view& view)
-        : kind(view.kind), data(view.text()), first(view.first), last(view.last) {}
-};
-
-/// A message that owns its payload.
-struct message {
-    message_kind kind = message_kind::text;  ///< Text or binary.
-    std::string data;                        ///< UTF-8 where `kind` is text.
-
-    message() = default;
-    /// Of kind `k`, with the payload `d`.
-    message(message_kind k, std::string d) : kind(k), data(std::move(d)) {}
-    /// A copy of what `view` shows.
-    explicit message(message_view view) : kind(view.kind), data(view.text()) {}
-
-    /// The payload as bytes; a view of `data`.
-    [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
-        return detail::bytes_of(data.data(), data.size());
-    }
-
-    friend bool operator==(const message&, const message&) = default;
-};
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_MESSAGE_HPP
-
-// ==== sansocket_asio/detail/message_handler.hpp ==================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_MESSAGE_HANDLER_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_MESSAGE_HANDLER_HPP
-// message_handler.hpp
-//
-// What a run hands messages to: a function of any type, called through one
-// pointer.
-
-namespace sansocket_asio::detail {
-
-class message_handler {
-public:
-    message_handler() = default;
-    message_handler(const message_handler&) = delete;
-    message_handler& operator=(const message_handler&) = delete;
-    virtual ~message_handler() = default;
-    virtual void operator()(sansocket::message_view message) = 0;
-};
-
-template <class Handler>
-std::shared_ptr<message_handler> make_message_handler(Handler&& handler) {
-    class model final : public message_handler {
-    public:
-        explicit model(Handler&& h) : handler_(std::forward<Handler>(h)) {}
-        void operator()(sansocket::message_view message) override { handler_(message); }
-
-    private:
-        std::decay_t<Handler> handler_;
-    };
-    return std::make_shared<model>(std::forward<Handler>(handler));
-}
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_MESSAGE_HANDLER_HPP
-
-// ==== sansocket_asio/when_full.hpp ===============================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
-// when_full.hpp
-//
-// What becomes of messages for a peer that takes them more slowly than they are
-// made: how many may wait for it, which of them go where nobody is to wait, and
-// how many went.
-
-namespace sansocket_asio {
-
-/// What becomes of a message that there is no room for. `async_send` is what waits.
-enum class when_full : std::uint8_t {
-    drop_new,  ///< It is not sent: errc::backpressure.
-    /// The oldest message of that kind that the connection has not taken makes room for it: the newest
-    /// win. For what replaces what came before: positions, prices.
-    drop_old,
-    /// It is not sent, and the connection is closed with 1008, "policy violation": errc::backpressure.
-    close,
-};
-
-/// What may wait in front of a connection's send queue, which has limits of its own.
-struct backlog_limits {
-    /// Bytes of payload, and 64 for each message, at which no further one is taken. One that is taken
-    /// may pass it. Default 1 MiB.
-    std::size_t bytes = std::size_t{1} << 20U;
-    /// Messages at which no further one is taken. Default 4096.
-    std::size_t count = 4096;
-};
-
-/// Which of a connection's sends may wait for room at a time: `async_send` and its kind.
-struct sender_limits {
-    /// Bytes of the messages given to those that wait at which no further one does. One that does may
-    /// pass it. What is not given, but stays the caller's, does not count. Default 16 MiB.
-    std::size_t bytes = std::size_t{16} << 20U;
-    /// Sends that wait at which no further one does. 0: none ever waits. Default 16384.
-    std::size_t count = 16384;
-};
-
-/// How often `when_full` was applied.
-struct drop_counters {
-    std::uint64_t dropped_new = 0;  ///< Messages not sent for want of room.
-    std::uint64_t dropped_old = 0;  ///< Messages that made room for newer ones.
-    std::uint64_t closed = 0;       ///< Closes with 1008: of one connection, 0 or 1.
-
-    /// Adds those of another.
-    drop_counters& operator+=(const drop_counters& other) noexcept {
-        dropped_new += other.dropped_new;
-        dropped_old += other.dropped_old;
-        closed += other.closed;
-        return *this;
-    }
-};
-
-}  // namespace sansocket_asio
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_WHEN_FULL_HPP
-
-// ==== sansocket/wire/time.hpp ====================================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
-// time.hpp
-//
-// The library's words for time. It never asks a clock: who calls says what time
-// it is, on any clock that does not go back, as points of std::chrono::steady_clock.
-
-namespace sansocket {
-
-/// A moment, as the caller tells it.
-using time_point = std::chrono::steady_clock::time_point;
-
-/// A span of time.
-using duration = std::chrono::steady_clock::duration;
-
-/// No deadline.
-inline constexpr time_point never = (time_point::max)();
-
-/// A deadline that has passed whatever the time is. Far enough from the ends that the time left until
-/// then, `immediately - now`, is a number.
-inline constexpr time_point immediately{(duration::min)() / 2};
-
-/// `now + span`, or `never` where `span` is 0 or would pass it.
-[[nodiscard]] constexpr time_point after(time_point now, duration span) noexcept {
-    if (span <= duration::zero() || (now >= time_point{} && span >= never - now)) return never;
-    return now + span;
-}
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_TIME_HPP
-
-// ==== sansocket_asio/detail/sender_line.hpp ======================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SENDER_LINE_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SENDER_LINE_HPP
-// sender_line.hpp
-//
-// Those that wait for room to send, in order: each with a timer that wakes it, and
-// the bytes that it was given, which are limited in all.
-
-namespace sansocket_asio::detail {
-
-// Where in the line of those that wait for room.
-enum class line : std::uint8_t { front, back };
-
-template <class Timer>
-class sender_line {
-    struct sender {
-        sender(const typename Timer::executor_type& executor, std::size_t given)
-            : timer(executor, sansocket::never), bytes(given) {}
-        Timer timer;
-        std::size_t bytes;
-    };
-
-public:
-    using place = typename std::list<sender>::iterator;
-
-    void limit(const sender_limits& limits) noexcept { limits_ = limits; }
-    bool empty() const noexcept { return senders_.empty(); }
-    // Whether one more may wait.
-    bool has_room() const noexcept {
-        return senders_.size() < limits_.count && bytes_ < limits_.bytes;
-    }
-    bool is_first(place at) noexcept { return at == senders_.begin(); }
-
-    // `given`: bytes that count towards the limit.
-    place add(line where, const typename Timer::executor_type& executor, std::size_t given) {
-        const auto before = where == line::front ? senders_.begin() : senders_.end();
-        const auto at = senders_.emplace(before, executor, given);
-        bytes_ += given;
-        return at;
-    }
-    void remove(place at) noexcept {
-        bytes_ -= at->bytes;
-        senders_.erase(at);
-    }
-
-    void wake_first() {
-        if (!empty()) senders_.front().timer.cancel();
-    }
-    void wake_all() {
-        for (auto& s : senders_) s.timer.cancel();
-    }
-
-private:
-    std::list<sender> senders_;
-    std::size_t bytes_ = 0;
-    sender_limits limits_;
-};
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SENDER_LINE_HPP
-
-// ==== sansocket/detail/config.hpp ================================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_CONFIG_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_CONFIG_HPP
-// config.hpp
-//
-// What the compilers spell differently. The library's macros, all of them.
-
-#if defined(_MSC_VER) && !defined(__clang__)
-#define SANSOCKET_ALWAYS_INLINE __forceinline
-#define SANSOCKET_NOINLINE __declspec(noinline)
-#define SANSOCKET_UNREACHABLE() __assume(false)
-#else
-#define SANSOCKET_ALWAYS_INLINE inline __attribute__((always_inline))
-#define SANSOCKET_NOINLINE __attribute__((noinline))
-#define SANSOCKET_UNREACHABLE() __builtin_unreachable()
-#endif
-
-// [[no_unique_address]], which Visual C++ keeps to its own name, for the layout that it had.
-#if defined(_MSC_VER)
-#define SANSOCKET_NO_UNIQUE_ADDRESS [[msvc::no_unique_address]]
-#else
-#define SANSOCKET_NO_UNIQUE_ADDRESS [[no_unique_address]]
-#endif
-#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_CONFIG_HPP
-
-// ==== sansocket/detail/algorithm.hpp =============================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_ALGORITHM_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_ALGORITHM_HPP
-// algorithm.hpp
-//
-// The few algorithms that the core needs. <algorithm> brings all of them, those
-// for ranges and for execution policies too, and took a tenth of the time that a
-// compiler needs for the whole core.
-
-namespace sansocket::detail {
-
-template <class T>
-constexpr T smaller_of(T a, T b) noexcept {
-    return b < a ? b : a;
-}
-template <class T>
-constexpr T larger_of(T a, T b) noexcept {
-    return a < b ? b : a;
-}
-
-// Copies `bytes` to `to`, where there is room for them. No bytes may be at a null pointer.
-inline void copy_bytes(std::span<const std::byte> bytes, std::byte* to) noexcept {
-    if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
-}
-
-// Whether one of `texts`, a range of strings or of views of them, is `wanted`.
-template <class Texts>
-constexpr bool contains(const Texts& texts, std::string_view wanted) noexcept {
-    for (const std::string_view text : texts)
-        if (text == wanted) return true;
-    return false;
-}
-
-}  // namespace sansocket::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_ALGORITHM_HPP
-
-// ==== sansocket/detail/append.hpp ================================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_DETAIL_APPEND_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_DETAIL_APPEND_HPP
-// append.hpp
-//
-// Texts, one behind the other.
-//
-// Each length of a literal that is given to std::string itself is a type of its
-// own there, with templates of its own to instantiate; here all are string_views.
-
-namespace sansocket::detail {
-
-inline void append(std::string& out, std::initializer_list<std::string_view> parts) {
-    for (const std::string_view part : parts) out.append(part.data(), part.size());
-}
-
-}  // namespace sansocket::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_DETAIL_APPEND_HPP
 
 // ==== sansocket/wire/close_info.hpp ==============================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_CLOSE_INFO_HPP
@@ -10450,6 +10351,376 @@ private:
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_OUTBOX_HPP
 
+// ==== sansocket_asio/detail/waiting_handler.hpp ==================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAITING_HANDLER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAITING_HANDLER_HPP
+// waiting_handler.hpp
+//
+// What the adapter hands to Asio to wait for: no larger than it must be, for it may
+// wait as long as a connection is idle, and of few types, for each type is compiled
+// through all of Asio's layers.
+
+namespace sansocket_asio::detail {
+
+// Memory for one operation of Asio's. By default Asio takes the block that an earlier, larger
+// operation has left, and whoever waits as long as the connection lives keeps all of it.
+template <class T>
+struct wait_memory {
+    using value_type = T;
+
+    explicit wait_memory(bool waits_long) noexcept : exact(waits_long) {}
+    template <class U>
+    wait_memory(const wait_memory<U>& other) noexcept  // NOLINT: as an allocator is
+        : exact(other.exact) {}
+    T* allocate(std::size_t n) {
+        return exact ? std::allocator<T>{}.allocate(n)
+                     : ::asio::recycling_allocator<T>{}.allocate(n);
+    }
+    void deallocate(T* p, std::size_t n) noexcept {
+        if (exact) std::allocator<T>{}.deallocate(p, n);
+        else ::asio::recycling_allocator<T>{}.deallocate(p, n);
+    }
+    template <class U>
+    bool operator==(const wait_memory<U>& other) const noexcept {
+        return exact == other.exact;
+    }
+
+    bool exact;
+};
+
+// Waits for a timer, for a socket, or for a turn of an executor. What it waits for owns it.
+class waiter {
+public:
+    struct destroyer {
+        void operator()(waiter* w) const noexcept { w->destroy(); }
+    };
+    using owner = std::unique_ptr<waiter, destroyer>;
+
+    waiter() = default;
+    waiter(const waiter&) = delete;
+    waiter& operator=(const waiter&) = delete;
+
+    // The wait is over. `ec`: what a timer or a socket says.
+    virtual void woken(owner self, std::error_code ec) = 0;
+    // What cancels it.
+    [[nodiscard]] virtual ::asio::cancellation_slot slot() const noexcept { return {}; }
+    // Whether it may be for as long as a connection lives.
+    [[nodiscard]] virtual bool waits_long() const noexcept { return false; }
+
+protected:
+    ~waiter() = default;
+
+private:
+    virtual void destroy() noexcept = 0;
+};
+
+// As Asio knows all of them.
+struct waiting_handler {
+    using allocator_type = wait_memory<std::byte>;
+    using cancellation_slot_type = ::asio::cancellation_slot;
+
+    explicit waiting_handler(waiter::owner w) noexcept
+        : memory(w->waits_long()), of(std::move(w)) {}
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return memory; }
+    [[nodiscard]] cancellation_slot_type get_cancellation_slot() const noexcept {
+        return of->slot();
+    }
+    void operator()(std::error_code ec = {}) {
+        waiter& w = *of;
+        w.woken(std::move(of), ec);
+    }
+
+    allocator_type memory;  // Asio asks for it also when `of` was moved on
+    waiter::owner of;
+};
+
+// What is waited for: as long as a connection lives, maybe, or briefly.
+struct lasting {
+    static constexpr bool waits_long = true;
+};
+struct brief {
+    static constexpr bool waits_long = false;
+};
+
+// A part of `Owner`, which lives as long as it waits; then `Owner::woken(What, ec)` is called. It
+// waits for one thing at a time, and nothing need be allocated for that.
+template <class Owner, class What>
+class waiting_part final : public waiter {
+public:
+    waiting_handler wait(std::shared_ptr<Owner> whole) noexcept {
+        whole_ = std::move(whole);
+        return waiting_handler(owner(this));
+    }
+
+private:
+    void woken(owner self, std::error_code ec) override {
+        const auto whole = std::move(whole_);
+        (void)self.release();
+        whole->woken(What{}, ec);
+    }
+    [[nodiscard]] bool waits_long() const noexcept override { return What::waits_long; }
+    void destroy() noexcept override { const auto let_go = std::move(whole_); }
+
+    std::shared_ptr<Owner> whole_;
+};
+
+// One that keeps nothing alive: then `Owner::woken(What, ec)` is called if there still is one.
+template <class Owner, class What>
+class weak_waiter final : public waiter {
+public:
+    static waiting_handler wait(std::weak_ptr<Owner> whole) {
+        return waiting_handler(owner(new weak_waiter(std::move(whole))));
+    }
+
+private:
+    explicit weak_waiter(std::weak_ptr<Owner> whole) noexcept : whole_(std::move(whole)) {}
+    ~weak_waiter() = default;
+    void woken(owner self, std::error_code ec) override {
+        const auto whole = whole_.lock();
+        self.reset();
+        if (whole) whole->woken(What{}, ec);
+    }
+    [[nodiscard]] bool waits_long() const noexcept override { return What::waits_long; }
+    void destroy() noexcept override { delete this; }
+
+    std::weak_ptr<Owner> whole_;
+};
+
+// A session's own handler of what brings more than an error code.
+template <class Function>
+struct own_handler {
+    using allocator_type = wait_memory<std::byte>;
+
+    explicit own_handler(Function f) : function(std::move(f)) {}
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(true); }
+    template <class... Args>
+    void operator()(Args&&... args) {
+        function(std::forward<Args>(args)...);
+    }
+
+    Function function;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAITING_HANDLER_HPP
+
+// ==== sansocket_asio/detail/wait_op.hpp ==========================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAIT_OP_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAIT_OP_HPP
+// wait_op.hpp
+//
+// One asynchronous operation of a session: look whether it can complete, and if
+// not, wait until something has changed and look again.
+//
+// It looks on the session's executor, and completes on its handler's. It never
+// completes inside the function that started it. Cancelled between two looks, it
+// has taken nothing.
+//
+// An `Operation` has
+//     using result = ...;                  what follows the error code: void, or a type
+//     auto& timer(session&)                which timer wakes it
+//     std::optional<std::error_code> look(session&)   nothing: wait
+//     void cancelled(session&) noexcept    it was cancelled and will not look again
+//     bool at_once                         set by a look: the next one is due without waiting
+//     outlives_websocket                   if it goes on when the websocket is destroyed
+//     result value                         unless void
+
+namespace sansocket_asio::detail {
+
+template <class Timer>
+class wait_op : public waiter {
+public:
+    void start() { go_on(owner(this), true); }
+
+protected:
+    // What it waits for: nothing where it is over.
+    struct next {
+        Timer* timer = nullptr;
+        bool at_once = false;
+    };
+
+    explicit wait_op(const ::asio::cancellation_state& cancellation) noexcept
+        : cancellation_(cancellation) {}
+    ~wait_op() = default;
+
+private:
+    virtual next look() = 0;
+    virtual void cancelled() noexcept = 0;
+    // Has `last` called on the handler's executor, but never inside of `start`.
+    virtual void finish(waiting_handler last, bool starting) = 0;
+    // Calls the handler, and is gone then.
+    virtual void tell() = 0;
+
+    void woken(owner self, std::error_code) override {
+        if (!over_) return go_on(std::move(self), false);
+        (void)self.release();
+        tell();
+    }
+    [[nodiscard]] ::asio::cancellation_slot slot() const noexcept override {
+        return cancellation_.slot();
+    }
+
+    void go_on(owner self, bool starting) {
+        next after;
+        if (!starting && cancellation_.cancelled() != ::asio::cancellation_type::none) cancelled();
+        else after = look();
+        over_ = after.timer == nullptr;
+        waiting_handler handler(std::move(self));
+        if (over_) finish(std::move(handler), starting);
+        else if (after.at_once) ::asio::post(after.timer->get_executor(), std::move(handler));
+        else after.timer->async_wait(std::move(handler));
+    }
+
+    ::asio::cancellation_state cancellation_;
+    bool over_ = false;
+};
+
+// An executor that knows that something will come, if it can.
+template <class Executor>
+auto tracking_work(const Executor& executor) {
+    using tracked = ::asio::execution::outstanding_work_t::tracked_t;
+    if constexpr (::asio::can_prefer<const Executor&, tracked>::value)
+        return ::asio::prefer(executor, tracked{});
+    else return executor;
+}
+
+// With the handler that is told. `Executor` is the one of a handler that has none.
+template <class Session, class Operation, class Handler, class Executor>
+class wait_op_for final : public wait_op<typename Session::timer_type> {
+    using base = wait_op<typename Session::timer_type>;
+    using typename base::next;
+    using handlers_executor = ::asio::associated_executor<Handler, Executor>;
+    using handlers_allocator =
+        ::asio::associated_allocator<Handler, ::asio::recycling_allocator<void>>;
+    using allocator = typename std::allocator_traits<
+        typename handlers_allocator::type>::template rebind_alloc<wait_op_for>;
+    // A block that holds no object.
+    struct memory {
+        memory(const allocator& a, wait_op_for* p) : from(a), block(p) {}
+        memory(const memory&) = delete;
+        ~memory() {
+            if (block != nullptr) std::allocator_traits<allocator>::deallocate(from, block, 1);
+        }
+        allocator from;
+        wait_op_for* block;
+    };
+
+public:
+    static void start(std::shared_ptr<Session> session, Operation operation,
+                      const Executor& executor, Handler handler) {
+        allocator from = allocator_of(handler);
+        memory m(from, std::allocator_traits<allocator>::allocate(from, 1));
+        base* const made = ::new (static_cast<void*>(m.block))
+            wait_op_for(std::move(session), std::move(operation), executor, std::move(handler));
+        m.block = nullptr;
+        made->start();
+    }
+
+private:
+    wait_op_for(std::shared_ptr<Session> session, Operation operation, const Executor& executor,
+                Handler handler)
+        : base(::asio::cancellation_state(::asio::get_associated_cancellation_slot(handler),
+                                          ::asio::enable_total_cancellation())),
+          session_(std::move(session)),
+          operation_(std::move(operation)),
+          executor_(detail::tracking_work(handlers_executor::get(handler, executor))),
+          handler_(std::move(handler)) {}
+    ~wait_op_for() = default;
+
+    static allocator allocator_of(const Handler& handler) {
+        return allocator(handlers_allocator::get(handler, ::asio::recycling_allocator<void>()));
+    }
+
+    next look() override {
+        std::optional<std::error_code> done;
+        if (!session_) done = sansocket::errc::closed;  // its websocket was moved from
+        else done = operation_.look(*session_);
+        if (!done && session_->dropped() && !requires { Operation::outlives_websocket; })
+            done = sansocket::errc::dropped;
+        if (done && *done) ec_ = *done;  // success has no category of ours
+        if (done) return {};
+        auto& timer = operation_.timer(*session_);
+        if constexpr (requires { operation_.at_once; })
+            return {&timer, std::exchange(operation_.at_once, false)};
+        else return {&timer};
+    }
+    void cancelled() noexcept override {
+        operation_.cancelled(*session_);
+        ec_ = ::asio::error::operation_aborted;
+    }
+    void finish(waiting_handler last, bool starting) override {
+        const auto executor = executor_;  // it goes with the operation
+        if (starting) ::asio::post(executor, std::move(last));
+        else ::asio::dispatch(executor, std::move(last));
+    }
+    // The handler has its memory back before it is called.
+    void tell() override {
+        const allocator from = allocator_of(handler_);
+        Handler handler(std::move(handler_));
+        const std::error_code ec = ec_;
+        if constexpr (std::is_void_v<typename Operation::result>) {
+            give_back(from);
+            std::move(handler)(ec);
+        } else {
+            auto value = std::move(operation_.value);
+            give_back(from);
+            std::move(handler)(ec, std::move(value));
+        }
+    }
+    void destroy() noexcept override { give_back(allocator_of(handler_)); }
+    void give_back(const allocator& from) noexcept {
+        const memory m(from, this);
+        this->~wait_op_for();
+    }
+
+    std::shared_ptr<Session> session_;
+    Operation operation_;
+    std::error_code ec_;
+    decltype(detail::tracking_work(std::declval<typename handlers_executor::type>())) executor_;
+    Handler handler_;
+};
+
+// Starts `operation`. `session` may be null, where there is none any more.
+template <class Session, class Operation, class Executor, class Handler>
+void start_wait_op(std::shared_ptr<Session> session, Operation operation, const Executor& executor,
+                   Handler handler) {
+    wait_op_for<Session, Operation, Handler, Executor>::start(
+        std::move(session), std::move(operation), executor, std::move(handler));
+}
+
+template <class Executor>
+struct initiate_wait_op {
+    using executor_type = Executor;
+    executor_type get_executor() const noexcept { return executor; }
+    template <class Handler, class Session, class Operation>
+    void operator()(Handler&& handler, std::shared_ptr<Session> session,
+                    Operation operation) const {
+        detail::start_wait_op<Session, Operation, Executor, std::decay_t<Handler>>(
+            std::move(session), std::move(operation), executor, std::forward<Handler>(handler));
+    }
+    Executor executor;
+};
+
+// The same with any completion token.
+template <class Signature, class Session, class Operation, class Token>
+auto async_wait_op(std::shared_ptr<Session> session, Operation operation,
+                   const typename Session::executor_type& executor, Token&& token) {
+    return ::asio::async_initiate<Token, Signature>(
+        initiate_wait_op<typename Session::executor_type>{executor}, token, std::move(session),
+        std::move(operation));
+}
+
+// Waits for what the adapter itself does: `function(std::error_code)` is called on `tells_on`.
+template <class Session, class Operation, class Function>
+void wait_in_background(std::shared_ptr<Session> session, Operation operation,
+                        const ::asio::any_io_executor& tells_on, Function function) {
+    detail::start_wait_op(std::move(session), std::move(operation), tells_on,
+                          own_handler(std::move(function)));
+}
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAIT_OP_HPP
+
 // ==== sansocket_asio/detail/group_member.hpp =====================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_GROUP_MEMBER_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_GROUP_MEMBER_HPP
@@ -13091,68 +13362,6 @@ private:
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_READ_BUFFER_HPP
 
-// ==== sansocket_asio/detail/waiting_handler.hpp ==================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAITING_HANDLER_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAITING_HANDLER_HPP
-// waiting_handler.hpp
-//
-// What is handed to Asio to wait as long as a connection may be idle, so that the
-// operation which Asio makes of it is no larger than it must be.
-
-namespace sansocket_asio::detail {
-
-// Memory for one operation of the session. By default Asio takes the block that an earlier, larger
-// operation has left, and whoever waits as long as the connection lives keeps all of it.
-template <class T>
-struct exact_memory {
-    using value_type = T;
-
-    exact_memory() = default;
-    template <class U>
-    exact_memory(const exact_memory<U>&) noexcept {}  // NOLINT: as an allocator is
-    T* allocate(std::size_t n) { return std::allocator<T>{}.allocate(n); }
-    void deallocate(T* p, std::size_t n) noexcept { std::allocator<T>{}.deallocate(p, n); }
-    template <class U>
-    bool operator==(const exact_memory<U>&) const noexcept {
-        return true;
-    }
-};
-
-// A session's own handler.
-template <class Function>
-struct own_handler {
-    using allocator_type = exact_memory<std::byte>;
-
-    explicit own_handler(Function f) : function(std::move(f)) {}
-    allocator_type get_allocator() const noexcept { return {}; }
-    template <class... Args>
-    void operator()(Args&&... args) {
-        function(std::forward<Args>(args)...);
-    }
-
-    Function function;
-};
-
-// `Self`, a composed operation that waits for a timer: called on the timer's executor, whatever its
-// own is. Binding it to that one would keep two more copies of it.
-template <class Self>
-struct on_timer {
-    using allocator_type = ::asio::associated_allocator_t<Self>;
-    using cancellation_slot_type = ::asio::associated_cancellation_slot_t<Self>;
-
-    explicit on_timer(Self&& s) : self(std::move(s)) {}
-    allocator_type get_allocator() const noexcept { return ::asio::get_associated_allocator(self); }
-    cancellation_slot_type get_cancellation_slot() const noexcept {
-        return ::asio::get_associated_cancellation_slot(self);
-    }
-    void operator()(std::error_code ec) { self(ec); }
-
-    Self self;
-};
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAITING_HANDLER_HPP
-
 // ==== sansocket_asio/detail/write_buffers.hpp ====================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WRITE_BUFFERS_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WRITE_BUFFERS_HPP
@@ -13369,6 +13578,16 @@ public:
         if (others_wait_) wake_all();
     }
 
+    // What it waits for, and what comes of that.
+    struct to_read : lasting {};
+    struct to_gather : brief {};
+    struct to_hand_over : brief {};
+    struct deadline : lasting {};
+    void woken(to_read, std::error_code);
+    void woken(to_gather, std::error_code);
+    void woken(to_hand_over, std::error_code);
+    void woken(deadline, std::error_code);
+
     std::optional<connection_type> core_;
     std::unique_ptr<const connect_failure> failure_;  // of a connect; without the response
     connect_stage stage_ = connect_stage::url;        // how far a client has come
@@ -13380,7 +13599,7 @@ private:
     struct io {
         explicit io(Stream s)
             : stream(std::move(s)),
-              deadline(stream.get_executor()),
+              deadline(stream.get_executor(), sansocket::never),
               waiting(stream.get_executor(), sansocket::never) {}
         Stream stream;
         timer_type deadline;
@@ -13453,10 +13672,15 @@ private:
     bool half_closed_ = false;
     bool dropped_ = false;
     int corks_ = 0;
+    int gather_idle_ = 0;  // as `gather` was given
+    std::size_t gather_left_ = 0;
     bool waits_for_room_ = true;  // the run, before it hands over
     bool lags_ = false;           // and it does: the output was full and has not drained
     bool hand_over_posted_ = false;
     bool others_wait_ = false;  // for something else than messages
+    waiting_part<session, to_read> read_wait_;
+    waiting_part<session, to_gather> gather_wait_;
+    waiting_part<session, to_hand_over> hand_over_wait_;
     std::weak_ptr<message_handler> run_;
     sansocket::time_point armed_ = sansocket::never;
     sansocket::time_point end_by_ = sansocket::never;  // agreeing on the end
@@ -13533,90 +13757,6 @@ void session<Stream, Connection>::end() {
     detail::close(stream());
 }
 
-template <class Stream, class Connection>
-void session<Stream, Connection>::take_leftover() {
-    if (leftover_.empty() || !core_->wants_read()) return;
-    auto bytes = std::move(leftover_);
-    leftover_.clear();
-    feed(bytes);
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::read() {
-    if (reading_ || !leftover_.empty() || !core_->wants_read()) return;
-    reading_ = true;
-    if (waits(stream())) return wait_to_read();
-    if constexpr (!waitable<Stream>)
-        stream().async_read_some(
-            buffer_.prepare(),
-            own_handler{[self = this->shared_from_this()](std::error_code ec, std::size_t n) {
-                self->reading_ = false;
-                if (!self->attached()) return;
-                self->has_read(self->buffer_.filled(n), ec);
-                self->drive();
-            }});
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::wait_to_read() {
-    if constexpr (maybe_waitable<Stream>)
-        waiting_socket(stream()).async_wait(
-            ::asio::socket_base::wait_read,
-            own_handler{[self = this->shared_from_this()](std::error_code) {
-                self->reading_ = false;
-                if (!self->attached()) return;
-                self->read_now();
-                self->drive();
-            }});
-}
-
-// Takes what a socket holds, as long as the core wants it. A read that does not fill the buffer has
-// emptied the socket.
-template <class Stream, class Connection>
-void session<Stream, Connection>::read_now() {
-    if constexpr (maybe_waitable<Stream>) {
-        take_leftover();
-        const ::asio::mutable_buffer buffer = thread_read_buffer();
-        std::size_t n = buffer.size();
-        for (int turn = 0; turn != 4 && n == buffer.size(); ++turn) {
-            if (!leftover_.empty() || !core_->wants_read()) return;
-            std::error_code ec;
-            n = waiting_socket(stream()).read_some(buffer, ec);
-            if (would_block(ec)) return;
-            has_read({static_cast<std::byte*>(buffer.data()), n}, ec);
-        }
-    }
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::error_code ec) {
-    if (!bytes.empty()) feed(bytes);
-    hand_over();
-    while (!leftover_.empty() && core_->wants_read()) {  // what was handed over has made room
-        take_leftover();
-        hand_over();
-    }
-    if (!ec) return;
-    if (ec == ::asio::error::eof) return core_->receive_end(now());
-    note(ec);
-    if (is_truncation(ec)) cut_off();
-    else core_->transport_lost(now());
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::feed(std::span<std::byte> bytes) {
-    if (core_->wants_write()) write_gathered();  // for a Close would throw it away
-    std::size_t taken = 0;
-    try {
-        taken = core_->receive(bytes, now());
-    } catch (...) {  // it has given up: who waits is told, before the exception goes on
-        drive();
-        throw;
-    }
-    const auto rest = bytes.subspan(taken);
-    leftover_.assign(rest.begin(), rest.end());
-}
-
 // A timer that rings early is cheaper than one that is set anew for each byte.
 template <class Stream, class Connection>
 void session<Stream, Connection>::arm_timer() {
@@ -13630,13 +13770,15 @@ void session<Stream, Connection>::arm_timer() {
     if (due >= armed_) return;
     armed_ = due;
     io_->deadline.expires_at(due);
-    io_->deadline.async_wait(own_handler{[weak = this->weak_from_this()](std::error_code ec) {
-        const auto self = weak.lock();
-        if (ec || !self || self->armed_ == sansocket::never) return;
-        self->armed_ = sansocket::never;
-        self->core_->advance(now());
-        self->drive();
-    }});
+    io_->deadline.async_wait(weak_waiter<session, deadline>::wait(this->weak_from_this()));
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::woken(deadline, std::error_code ec) {
+    if (ec || armed_ == sansocket::never) return;
+    armed_ = sansocket::never;
+    core_->advance(now());
+    drive();
 }
 
 }  // namespace sansocket_asio::detail
@@ -13730,12 +13872,15 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::hand_over_soon() {
     if (hand_over_posted_ || !may_hand_over()) return;
     hand_over_posted_ = true;
-    ::asio::post(stream().get_executor(), [self = this->shared_from_this()] {
-        self->hand_over_posted_ = false;
-        if (!self->io_) return;
-        self->hand_over();
-        self->drive();
-    });
+    ::asio::post(stream().get_executor(), hand_over_wait_.wait(this->shared_from_this()));
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::woken(to_hand_over, std::error_code) {
+    hand_over_posted_ = false;
+    if (!io_) return;
+    hand_over();
+    drive();
 }
 
 template <class Stream, class Connection>
@@ -13798,6 +13943,105 @@ sansocket::errc session<Stream, Connection>::post(outbox::item given) {
 
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_MESSAGES_HPP
+
+// ==== sansocket_asio/detail/session_reads.hpp ====================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_READS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_READS_HPP
+// session_reads.hpp
+//
+// How a session reads, and gives its core what it has read. Its class is in
+// session.hpp.
+
+namespace sansocket_asio::detail {
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::take_leftover() {
+    if (leftover_.empty() || !core_->wants_read()) return;
+    auto bytes = std::move(leftover_);
+    leftover_.clear();
+    feed(bytes);
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::read() {
+    if (reading_ || !leftover_.empty() || !core_->wants_read()) return;
+    reading_ = true;
+    if (waits(stream())) return wait_to_read();
+    if constexpr (!waitable<Stream>)
+        stream().async_read_some(
+            buffer_.prepare(),
+            own_handler{[self = this->shared_from_this()](std::error_code ec, std::size_t n) {
+                self->reading_ = false;
+                if (!self->attached()) return;
+                self->has_read(self->buffer_.filled(n), ec);
+                self->drive();
+            }});
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::wait_to_read() {
+    if constexpr (maybe_waitable<Stream>)
+        waiting_socket(stream()).async_wait(::asio::socket_base::wait_read,
+                                            read_wait_.wait(this->shared_from_this()));
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::woken(to_read, std::error_code) {
+    reading_ = false;
+    if (!attached()) return;
+    read_now();
+    drive();
+}
+
+// Takes what a socket holds, as long as the core wants it. A read that does not fill the buffer has
+// emptied the socket.
+template <class Stream, class Connection>
+void session<Stream, Connection>::read_now() {
+    if constexpr (maybe_waitable<Stream>) {
+        take_leftover();
+        const ::asio::mutable_buffer buffer = thread_read_buffer();
+        std::size_t n = buffer.size();
+        for (int turn = 0; turn != 4 && n == buffer.size(); ++turn) {
+            if (!leftover_.empty() || !core_->wants_read()) return;
+            std::error_code ec;
+            n = waiting_socket(stream()).read_some(buffer, ec);
+            if (would_block(ec)) return;
+            has_read({static_cast<std::byte*>(buffer.data()), n}, ec);
+        }
+    }
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::error_code ec) {
+    if (!bytes.empty()) feed(bytes);
+    hand_over();
+    while (!leftover_.empty() && core_->wants_read()) {  // what was handed over has made room
+        take_leftover();
+        hand_over();
+    }
+    if (!ec) return;
+    if (ec == ::asio::error::eof) return core_->receive_end(now());
+    note(ec);
+    if (is_truncation(ec)) cut_off();
+    else core_->transport_lost(now());
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::feed(std::span<std::byte> bytes) {
+    if (core_->wants_write()) write_gathered();  // for a Close would throw it away
+    std::size_t taken = 0;
+    try {
+        taken = core_->receive(bytes, now());
+    } catch (...) {  // it has given up: who waits is told, before the exception goes on
+        drive();
+        throw;
+    }
+    const auto rest = bytes.subspan(taken);
+    leftover_.assign(rest.begin(), rest.end());
+}
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_READS_HPP
 
 // ==== sansocket_asio/detail/session_tls.hpp ======================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_TLS_HPP
@@ -13927,18 +14171,22 @@ bool session<Stream, Connection>::gathers() const noexcept {
 // many were here at the last turn, and `idle` turns before.
 template <class Stream, class Connection>
 void session<Stream, Connection>::gather(std::size_t left, int idle) {
-    constexpr int patience = 4;
     if (std::exchange(gathering_, true)) return;
-    ::asio::post(stream().get_executor(), [self = this->shared_from_this(), left, idle] {
-        self->gathering_ = false;
-        if (!self->attached() || self->writing_ || !self->core_->wants_write()) return;
-        const std::size_t now_left = self->core_->messages().size();
-        const int now_idle = now_left == left ? idle + 1 : 0;
-        if (now_left != 0 && now_idle != patience && self->gathers())
-            return self->gather(now_left, now_idle);
-        self->write_gathered();
-        self->drive();
-    });
+    gather_left_ = left;
+    gather_idle_ = idle;
+    ::asio::post(stream().get_executor(), gather_wait_.wait(this->shared_from_this()));
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::woken(to_gather, std::error_code) {
+    constexpr int patience = 4;
+    gathering_ = false;
+    if (!attached() || writing_ || !core_->wants_write()) return;
+    const std::size_t left = core_->messages().size();
+    const int idle = left == gather_left_ ? gather_idle_ + 1 : 0;
+    if (left != 0 && idle != patience && gathers()) return gather(left, idle);
+    write_gathered();
+    drive();
 }
 
 template <class Stream, class Connection>
@@ -13982,114 +14230,6 @@ void session<Stream, Connection>::written(std::error_code ec, std::size_t n) {
 
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_SESSION_WRITES_HPP
-
-// ==== sansocket_asio/detail/wait_op.hpp ==========================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAIT_OP_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAIT_OP_HPP
-// wait_op.hpp
-//
-// One asynchronous operation of a websocket: look whether it can complete, and
-// if not, wait until something has changed and look again.
-//
-// It looks on the session's executor, and completes on its handler's. It never
-// completes inside the function that started it. Cancelled between two looks, it
-// has taken nothing.
-//
-// An `Operation` has
-//     using result = ...;                  what follows the error code: void, or a type
-//     auto& timer(session&)                which timer wakes it
-//     std::optional<std::error_code> look(session&)   nothing: wait
-//     void cancelled(session&) noexcept    it was cancelled and will not look again
-//     bool at_once                         set by a look: the next one is due without waiting
-//     outlives_websocket                   if it goes on when the websocket is destroyed
-//     result value                         unless void
-
-namespace sansocket_asio::detail {
-
-template <class Session, class Operation>
-class wait_op {
-public:
-    wait_op(std::shared_ptr<Session> session, Operation operation)
-        : session_(std::move(session)), operation_(std::move(operation)) {}
-
-    template <class Self>
-    void operator()(Self& self, std::error_code = {}) {
-        switch (state_) {
-        case state::starting:
-            self.reset_cancellation_state(::asio::enable_total_cancellation());
-            if (look()) return finish_later(self);
-            return wait(self);
-        case state::waiting:
-            if (self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none) {
-                operation_.cancelled(*session_);
-                ec_ = ::asio::error::operation_aborted;
-                return finish(self);
-            }
-            if (look()) return finish(self);
-            return wait(self);
-        case state::finishing: return complete(self);
-        }
-    }
-
-private:
-    enum class state : std::uint8_t { starting, waiting, finishing };
-    static constexpr bool outlives_websocket = requires { Operation::outlives_websocket; };
-
-    bool look() {
-        std::optional<std::error_code> done;
-        if (!session_) done = sansocket::errc::closed;  // its websocket was moved from
-        else done = operation_.look(*session_);
-        if (!done && session_->dropped() && !outlives_websocket) done = sansocket::errc::dropped;
-        if (done && *done) ec_ = *done;  // success has no category of ours
-        return done.has_value();
-    }
-
-    template <class Self>
-    void wait(Self& self) {
-        state_ = state::waiting;
-        auto& timer = operation_.timer(*session_);
-        if constexpr (requires { operation_.at_once; })
-            if (std::exchange(operation_.at_once, false))
-                return ::asio::post(::asio::bind_executor(timer.get_executor(), std::move(self)));
-        timer.async_wait(on_timer<Self>{std::move(self)});
-    }
-
-    template <class Self>
-    void finish_later(Self& self) {
-        state_ = state::finishing;
-        ::asio::post(std::move(self));
-    }
-
-    // To the handler's executor, which may be another one.
-    template <class Self>
-    void finish(Self& self) {
-        state_ = state::finishing;
-        ::asio::dispatch(std::move(self));
-    }
-
-    template <class Self>
-    void complete(Self& self) {
-        session_.reset();
-        if constexpr (std::is_void_v<typename Operation::result>) self.complete(ec_);
-        else self.complete(ec_, std::move(operation_.value));
-    }
-
-    std::shared_ptr<Session> session_;
-    Operation operation_;
-    state state_ = state::starting;
-    std::error_code ec_;
-};
-
-// Starts `operation` with any completion token. `session` may be null, where there is none any more.
-template <class Signature, class Session, class Operation, class Token>
-auto async_wait_op(std::shared_ptr<Session> session, Operation operation,
-                   const typename Session::executor_type& executor, Token&& token) {
-    return ::asio::async_compose<Token, Signature>(
-        wait_op<Session, Operation>{std::move(session), std::move(operation)}, token, executor);
-}
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_WAIT_OP_HPP
 
 // ==== sansocket_asio/diagnostics.hpp =============================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_DIAGNOSTICS_HPP

@@ -3,6 +3,9 @@
 
 #include "support/asio_loop.hpp"
 
+#include <asio/bind_executor.hpp>
+#include <asio/io_context.hpp>
+
 #include <cstddef>
 #include <memory>
 
@@ -64,4 +67,20 @@ TEST_CASE("websocket handlers: a handler's allocator is used for what waits for 
     p.client.async_close(close_code::normal, {}, counting_handler{&allocations, &called});
     CHECK(allocations > 0);
     l.until([&] { return called == 2; });
+}
+
+TEST_CASE("websocket handlers: the executor of a handler waits for it") {
+    loop l;
+    websocket_pair p(l);
+    asio::io_context elsewhere;
+    int called = 0;
+    p.server.async_receive(asio::bind_executor(
+        elsewhere, [&](std::error_code ec, const sansocket::message&) { called += !ec; }));
+    CHECK(elsewhere.poll() == 0);
+    CHECK_FALSE(elsewhere.stopped());  // it has something to wait for
+    l.until(send(p.client, "x"));
+    l.until([&] { return elsewhere.poll() == 1; });
+    CHECK(called == 1);
+    CHECK(elsewhere.stopped());
+    close_both(l, p);
 }

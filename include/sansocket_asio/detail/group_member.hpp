@@ -4,9 +4,9 @@
 // of them on its own executor, and how many are left. See group.hpp.
 #pragma once
 
-#include <sansocket_asio/detail/background_wait.hpp>
 #include <sansocket_asio/detail/operations.hpp>
 #include <sansocket_asio/detail/outbox.hpp>
+#include <sansocket_asio/detail/wait_op.hpp>
 #include <sansocket_asio/when_full.hpp>
 
 #include <sansocket/prepared_message.hpp>

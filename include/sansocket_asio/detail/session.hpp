@@ -18,7 +18,6 @@
 #pragma once
 
 #include <sansocket_asio/connect_failure.hpp>
-#include <sansocket_asio/detail/background_wait.hpp>
 #include <sansocket_asio/detail/context_watch.hpp>
 #include <sansocket_asio/detail/message_handler.hpp>
 #include <sansocket_asio/detail/operations.hpp>
@@ -26,6 +25,7 @@
 #include <sansocket_asio/detail/read_buffer.hpp>
 #include <sansocket_asio/detail/sender_line.hpp>
 #include <sansocket_asio/detail/stream_traits.hpp>
+#include <sansocket_asio/detail/wait_op.hpp>
 #include <sansocket_asio/detail/waiting_handler.hpp>
 #include <sansocket_asio/detail/write_buffers.hpp>
 #include <sansocket_asio/when_full.hpp>
@@ -216,6 +216,16 @@ public:
         if (others_wait_) wake_all();
     }
 
+    // What it waits for, and what comes of that.
+    struct to_read : lasting {};
+    struct to_gather : brief {};
+    struct to_hand_over : brief {};
+    struct deadline : lasting {};
+    void woken(to_read, std::error_code);
+    void woken(to_gather, std::error_code);
+    void woken(to_hand_over, std::error_code);
+    void woken(deadline, std::error_code);
+
     std::optional<connection_type> core_;
     std::unique_ptr<const connect_failure> failure_;  // of a connect; without the response
     connect_stage stage_ = connect_stage::url;        // how far a client has come
@@ -227,7 +237,7 @@ private:
     struct io {
         explicit io(Stream s)
             : stream(std::move(s)),
-              deadline(stream.get_executor()),
+              deadline(stream.get_executor(), sansocket::never),
               waiting(stream.get_executor(), sansocket::never) {}
         Stream stream;
         timer_type deadline;
@@ -300,10 +310,15 @@ private:
     bool half_closed_ = false;
     bool dropped_ = false;
     int corks_ = 0;
+    int gather_idle_ = 0;  // as `gather` was given
+    std::size_t gather_left_ = 0;
     bool waits_for_room_ = true;  // the run, before it hands over
     bool lags_ = false;           // and it does: the output was full and has not drained
     bool hand_over_posted_ = false;
     bool others_wait_ = false;  // for something else than messages
+    waiting_part<session, to_read> read_wait_;
+    waiting_part<session, to_gather> gather_wait_;
+    waiting_part<session, to_hand_over> hand_over_wait_;
     std::weak_ptr<message_handler> run_;
     sansocket::time_point armed_ = sansocket::never;
     sansocket::time_point end_by_ = sansocket::never;  // agreeing on the end
@@ -380,90 +395,6 @@ void session<Stream, Connection>::end() {
     detail::close(stream());
 }
 
-template <class Stream, class Connection>
-void session<Stream, Connection>::take_leftover() {
-    if (leftover_.empty() || !core_->wants_read()) return;
-    auto bytes = std::move(leftover_);
-    leftover_.clear();
-    feed(bytes);
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::read() {
-    if (reading_ || !leftover_.empty() || !core_->wants_read()) return;
-    reading_ = true;
-    if (waits(stream())) return wait_to_read();
-    if constexpr (!waitable<Stream>)
-        stream().async_read_some(
-            buffer_.prepare(),
-            own_handler{[self = this->shared_from_this()](std::error_code ec, std::size_t n) {
-                self->reading_ = false;
-                if (!self->attached()) return;
-                self->has_read(self->buffer_.filled(n), ec);
-                self->drive();
-            }});
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::wait_to_read() {
-    if constexpr (maybe_waitable<Stream>)
-        waiting_socket(stream()).async_wait(
-            ::asio::socket_base::wait_read,
-            own_handler{[self = this->shared_from_this()](std::error_code) {
-                self->reading_ = false;
-                if (!self->attached()) return;
-                self->read_now();
-                self->drive();
-            }});
-}
-
-// Takes what a socket holds, as long as the core wants it. A read that does not fill the buffer has
-// emptied the socket.
-template <class Stream, class Connection>
-void session<Stream, Connection>::read_now() {
-    if constexpr (maybe_waitable<Stream>) {
-        take_leftover();
-        const ::asio::mutable_buffer buffer = thread_read_buffer();
-        std::size_t n = buffer.size();
-        for (int turn = 0; turn != 4 && n == buffer.size(); ++turn) {
-            if (!leftover_.empty() || !core_->wants_read()) return;
-            std::error_code ec;
-            n = waiting_socket(stream()).read_some(buffer, ec);
-            if (would_block(ec)) return;
-            has_read({static_cast<std::byte*>(buffer.data()), n}, ec);
-        }
-    }
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::has_read(std::span<std::byte> bytes, std::error_code ec) {
-    if (!bytes.empty()) feed(bytes);
-    hand_over();
-    while (!leftover_.empty() && core_->wants_read()) {  // what was handed over has made room
-        take_leftover();
-        hand_over();
-    }
-    if (!ec) return;
-    if (ec == ::asio::error::eof) return core_->receive_end(now());
-    note(ec);
-    if (is_truncation(ec)) cut_off();
-    else core_->transport_lost(now());
-}
-
-template <class Stream, class Connection>
-void session<Stream, Connection>::feed(std::span<std::byte> bytes) {
-    if (core_->wants_write()) write_gathered();  // for a Close would throw it away
-    std::size_t taken = 0;
-    try {
-        taken = core_->receive(bytes, now());
-    } catch (...) {  // it has given up: who waits is told, before the exception goes on
-        drive();
-        throw;
-    }
-    const auto rest = bytes.subspan(taken);
-    leftover_.assign(rest.begin(), rest.end());
-}
-
 // A timer that rings early is cheaper than one that is set anew for each byte.
 template <class Stream, class Connection>
 void session<Stream, Connection>::arm_timer() {
@@ -477,17 +408,20 @@ void session<Stream, Connection>::arm_timer() {
     if (due >= armed_) return;
     armed_ = due;
     io_->deadline.expires_at(due);
-    io_->deadline.async_wait(own_handler{[weak = this->weak_from_this()](std::error_code ec) {
-        const auto self = weak.lock();
-        if (ec || !self || self->armed_ == sansocket::never) return;
-        self->armed_ = sansocket::never;
-        self->core_->advance(now());
-        self->drive();
-    }});
+    io_->deadline.async_wait(weak_waiter<session, deadline>::wait(this->weak_from_this()));
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::woken(deadline, std::error_code ec) {
+    if (ec || armed_ == sansocket::never) return;
+    armed_ = sansocket::never;
+    core_->advance(now());
+    drive();
 }
 
 }  // namespace sansocket_asio::detail
 
 #include <sansocket_asio/detail/session_messages.hpp>
+#include <sansocket_asio/detail/session_reads.hpp>
 #include <sansocket_asio/detail/session_tls.hpp>
 #include <sansocket_asio/detail/session_writes.hpp>

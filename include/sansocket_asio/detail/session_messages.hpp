@@ -86,12 +86,15 @@ template <class Stream, class Connection>
 void session<Stream, Connection>::hand_over_soon() {
     if (hand_over_posted_ || !may_hand_over()) return;
     hand_over_posted_ = true;
-    ::asio::post(stream().get_executor(), [self = this->shared_from_this()] {
-        self->hand_over_posted_ = false;
-        if (!self->io_) return;
-        self->hand_over();
-        self->drive();
-    });
+    ::asio::post(stream().get_executor(), hand_over_wait_.wait(this->shared_from_this()));
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::woken(to_hand_over, std::error_code) {
+    hand_over_posted_ = false;
+    if (!io_) return;
+    hand_over();
+    drive();
 }
 
 template <class Stream, class Connection>

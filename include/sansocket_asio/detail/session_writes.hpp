@@ -31,18 +31,22 @@ bool session<Stream, Connection>::gathers() const noexcept {
 // many were here at the last turn, and `idle` turns before.
 template <class Stream, class Connection>
 void session<Stream, Connection>::gather(std::size_t left, int idle) {
-    constexpr int patience = 4;
     if (std::exchange(gathering_, true)) return;
-    ::asio::post(stream().get_executor(), [self = this->shared_from_this(), left, idle] {
-        self->gathering_ = false;
-        if (!self->attached() || self->writing_ || !self->core_->wants_write()) return;
-        const std::size_t now_left = self->core_->messages().size();
-        const int now_idle = now_left == left ? idle + 1 : 0;
-        if (now_left != 0 && now_idle != patience && self->gathers())
-            return self->gather(now_left, now_idle);
-        self->write_gathered();
-        self->drive();
-    });
+    gather_left_ = left;
+    gather_idle_ = idle;
+    ::asio::post(stream().get_executor(), gather_wait_.wait(this->shared_from_this()));
+}
+
+template <class Stream, class Connection>
+void session<Stream, Connection>::woken(to_gather, std::error_code) {
+    constexpr int patience = 4;
+    gathering_ = false;
+    if (!attached() || writing_ || !core_->wants_write()) return;
+    const std::size_t left = core_->messages().size();
+    const int idle = left == gather_left_ ? gather_idle_ + 1 : 0;
+    if (left != 0 && idle != patience && gathers()) return gather(left, idle);
+    write_gathered();
+    drive();
 }
 
 template <class Stream, class Connection>

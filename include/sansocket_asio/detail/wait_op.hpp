@@ -1,7 +1,7 @@
 // wait_op.hpp
 //
-// One asynchronous operation of a websocket: look whether it can complete, and
-// if not, wait until something has changed and look again.
+// One asynchronous operation of a session: look whether it can complete, and if
+// not, wait until something has changed and look again.
 //
 // It looks on the session's executor, and completes on its handler's. It never
 // completes inside the function that started it. Cancelled between two looks, it
@@ -21,17 +21,24 @@
 
 #include <sansocket/wire/error.hpp>
 
+#include <asio/any_io_executor.hpp>
+#include <asio/associated_allocator.hpp>
+#include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>
-#include <asio/bind_executor.hpp>
+#include <asio/async_result.hpp>
+#include <asio/cancellation_signal.hpp>
 #include <asio/cancellation_state.hpp>
 #include <asio/cancellation_type.hpp>
-#include <asio/compose.hpp>
 #include <asio/dispatch.hpp>
 #include <asio/error.hpp>
+#include <asio/execution/outstanding_work.hpp>
 #include <asio/post.hpp>
+#include <asio/prefer.hpp>
+#include <asio/recycling_allocator.hpp>
 
-#include <cstdint>
+#include <cstddef>
 #include <memory>
+#include <new>
 #include <optional>
 #include <system_error>
 #include <type_traits>
@@ -39,86 +46,195 @@
 
 namespace sansocket_asio::detail {
 
-template <class Session, class Operation>
-class wait_op {
+template <class Timer>
+class wait_op : public waiter {
 public:
-    wait_op(std::shared_ptr<Session> session, Operation operation)
-        : session_(std::move(session)), operation_(std::move(operation)) {}
+    void start() { go_on(owner(this), true); }
 
-    template <class Self>
-    void operator()(Self& self, std::error_code = {}) {
-        switch (state_) {
-        case state::starting:
-            self.reset_cancellation_state(::asio::enable_total_cancellation());
-            if (look()) return finish_later(self);
-            return wait(self);
-        case state::waiting:
-            if (self.get_cancellation_state().cancelled() != ::asio::cancellation_type::none) {
-                operation_.cancelled(*session_);
-                ec_ = ::asio::error::operation_aborted;
-                return finish(self);
-            }
-            if (look()) return finish(self);
-            return wait(self);
-        case state::finishing: return complete(self);
+protected:
+    // What it waits for: nothing where it is over.
+    struct next {
+        Timer* timer = nullptr;
+        bool at_once = false;
+    };
+
+    explicit wait_op(const ::asio::cancellation_state& cancellation) noexcept
+        : cancellation_(cancellation) {}
+    ~wait_op() = default;
+
+private:
+    virtual next look() = 0;
+    virtual void cancelled() noexcept = 0;
+    // Has `last` called on the handler's executor, but never inside of `start`.
+    virtual void finish(waiting_handler last, bool starting) = 0;
+    // Calls the handler, and is gone then.
+    virtual void tell() = 0;
+
+    void woken(owner self, std::error_code) override {
+        if (!over_) return go_on(std::move(self), false);
+        (void)self.release();
+        tell();
+    }
+    [[nodiscard]] ::asio::cancellation_slot slot() const noexcept override {
+        return cancellation_.slot();
+    }
+
+    void go_on(owner self, bool starting) {
+        next after;
+        if (!starting && cancellation_.cancelled() != ::asio::cancellation_type::none) cancelled();
+        else after = look();
+        over_ = after.timer == nullptr;
+        waiting_handler handler(std::move(self));
+        if (over_) finish(std::move(handler), starting);
+        else if (after.at_once) ::asio::post(after.timer->get_executor(), std::move(handler));
+        else after.timer->async_wait(std::move(handler));
+    }
+
+    ::asio::cancellation_state cancellation_;
+    bool over_ = false;
+};
+
+// An executor that knows that something will come, if it can.
+template <class Executor>
+auto tracking_work(const Executor& executor) {
+    using tracked = ::asio::execution::outstanding_work_t::tracked_t;
+    if constexpr (::asio::can_prefer<const Executor&, tracked>::value)
+        return ::asio::prefer(executor, tracked{});
+    else return executor;
+}
+
+// With the handler that is told. `Executor` is the one of a handler that has none.
+template <class Session, class Operation, class Handler, class Executor>
+class wait_op_for final : public wait_op<typename Session::timer_type> {
+    using base = wait_op<typename Session::timer_type>;
+    using typename base::next;
+    using handlers_executor = ::asio::associated_executor<Handler, Executor>;
+    using handlers_allocator =
+        ::asio::associated_allocator<Handler, ::asio::recycling_allocator<void>>;
+    using allocator = typename std::allocator_traits<
+        typename handlers_allocator::type>::template rebind_alloc<wait_op_for>;
+    // A block that holds no object.
+    struct memory {
+        memory(const allocator& a, wait_op_for* p) : from(a), block(p) {}
+        memory(const memory&) = delete;
+        ~memory() {
+            if (block != nullptr) std::allocator_traits<allocator>::deallocate(from, block, 1);
         }
+        allocator from;
+        wait_op_for* block;
+    };
+
+public:
+    static void start(std::shared_ptr<Session> session, Operation operation,
+                      const Executor& executor, Handler handler) {
+        allocator from = allocator_of(handler);
+        memory m(from, std::allocator_traits<allocator>::allocate(from, 1));
+        base* const made = ::new (static_cast<void*>(m.block))
+            wait_op_for(std::move(session), std::move(operation), executor, std::move(handler));
+        m.block = nullptr;
+        made->start();
     }
 
 private:
-    enum class state : std::uint8_t { starting, waiting, finishing };
-    static constexpr bool outlives_websocket = requires { Operation::outlives_websocket; };
+    wait_op_for(std::shared_ptr<Session> session, Operation operation, const Executor& executor,
+                Handler handler)
+        : base(::asio::cancellation_state(::asio::get_associated_cancellation_slot(handler),
+                                          ::asio::enable_total_cancellation())),
+          session_(std::move(session)),
+          operation_(std::move(operation)),
+          executor_(detail::tracking_work(handlers_executor::get(handler, executor))),
+          handler_(std::move(handler)) {}
+    ~wait_op_for() = default;
 
-    bool look() {
+    static allocator allocator_of(const Handler& handler) {
+        return allocator(handlers_allocator::get(handler, ::asio::recycling_allocator<void>()));
+    }
+
+    next look() override {
         std::optional<std::error_code> done;
         if (!session_) done = sansocket::errc::closed;  // its websocket was moved from
         else done = operation_.look(*session_);
-        if (!done && session_->dropped() && !outlives_websocket) done = sansocket::errc::dropped;
+        if (!done && session_->dropped() && !requires { Operation::outlives_websocket; })
+            done = sansocket::errc::dropped;
         if (done && *done) ec_ = *done;  // success has no category of ours
-        return done.has_value();
-    }
-
-    template <class Self>
-    void wait(Self& self) {
-        state_ = state::waiting;
+        if (done) return {};
         auto& timer = operation_.timer(*session_);
         if constexpr (requires { operation_.at_once; })
-            if (std::exchange(operation_.at_once, false))
-                return ::asio::post(::asio::bind_executor(timer.get_executor(), std::move(self)));
-        timer.async_wait(on_timer<Self>{std::move(self)});
+            return {&timer, std::exchange(operation_.at_once, false)};
+        else return {&timer};
     }
-
-    template <class Self>
-    void finish_later(Self& self) {
-        state_ = state::finishing;
-        ::asio::post(std::move(self));
+    void cancelled() noexcept override {
+        operation_.cancelled(*session_);
+        ec_ = ::asio::error::operation_aborted;
     }
-
-    // To the handler's executor, which may be another one.
-    template <class Self>
-    void finish(Self& self) {
-        state_ = state::finishing;
-        ::asio::dispatch(std::move(self));
+    void finish(waiting_handler last, bool starting) override {
+        const auto executor = executor_;  // it goes with the operation
+        if (starting) ::asio::post(executor, std::move(last));
+        else ::asio::dispatch(executor, std::move(last));
     }
-
-    template <class Self>
-    void complete(Self& self) {
-        session_.reset();
-        if constexpr (std::is_void_v<typename Operation::result>) self.complete(ec_);
-        else self.complete(ec_, std::move(operation_.value));
+    // The handler has its memory back before it is called.
+    void tell() override {
+        const allocator from = allocator_of(handler_);
+        Handler handler(std::move(handler_));
+        const std::error_code ec = ec_;
+        if constexpr (std::is_void_v<typename Operation::result>) {
+            give_back(from);
+            std::move(handler)(ec);
+        } else {
+            auto value = std::move(operation_.value);
+            give_back(from);
+            std::move(handler)(ec, std::move(value));
+        }
+    }
+    void destroy() noexcept override { give_back(allocator_of(handler_)); }
+    void give_back(const allocator& from) noexcept {
+        const memory m(from, this);
+        this->~wait_op_for();
     }
 
     std::shared_ptr<Session> session_;
     Operation operation_;
-    state state_ = state::starting;
     std::error_code ec_;
+    decltype(detail::tracking_work(std::declval<typename handlers_executor::type>())) executor_;
+    Handler handler_;
 };
 
-// Starts `operation` with any completion token. `session` may be null, where there is none any more.
+// Starts `operation`. `session` may be null, where there is none any more.
+template <class Session, class Operation, class Executor, class Handler>
+void start_wait_op(std::shared_ptr<Session> session, Operation operation, const Executor& executor,
+                   Handler handler) {
+    wait_op_for<Session, Operation, Handler, Executor>::start(
+        std::move(session), std::move(operation), executor, std::move(handler));
+}
+
+template <class Executor>
+struct initiate_wait_op {
+    using executor_type = Executor;
+    executor_type get_executor() const noexcept { return executor; }
+    template <class Handler, class Session, class Operation>
+    void operator()(Handler&& handler, std::shared_ptr<Session> session,
+                    Operation operation) const {
+        detail::start_wait_op<Session, Operation, Executor, std::decay_t<Handler>>(
+            std::move(session), std::move(operation), executor, std::forward<Handler>(handler));
+    }
+    Executor executor;
+};
+
+// The same with any completion token.
 template <class Signature, class Session, class Operation, class Token>
 auto async_wait_op(std::shared_ptr<Session> session, Operation operation,
                    const typename Session::executor_type& executor, Token&& token) {
-    return ::asio::async_compose<Token, Signature>(
-        wait_op<Session, Operation>{std::move(session), std::move(operation)}, token, executor);
+    return ::asio::async_initiate<Token, Signature>(
+        initiate_wait_op<typename Session::executor_type>{executor}, token, std::move(session),
+        std::move(operation));
+}
+
+// Waits for what the adapter itself does: `function(std::error_code)` is called on `tells_on`.
+template <class Session, class Operation, class Function>
+void wait_in_background(std::shared_ptr<Session> session, Operation operation,
+                        const ::asio::any_io_executor& tells_on, Function function) {
+    detail::start_wait_op(std::move(session), std::move(operation), tells_on,
+                          own_handler(std::move(function)));
 }
 
 }  // namespace sansocket_asio::detail

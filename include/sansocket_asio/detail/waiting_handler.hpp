@@ -1,11 +1,12 @@
 // waiting_handler.hpp
 //
-// What is handed to Asio to wait as long as a connection may be idle, so that the
-// operation which Asio makes of it is no larger than it must be.
+// What the adapter hands to Asio to wait for: no larger than it must be, for it may
+// wait as long as a connection is idle, and of few types, for each type is compiled
+// through all of Asio's layers.
 #pragma once
 
-#include <asio/associated_allocator.hpp>
-#include <asio/associated_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/recycling_allocator.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -14,53 +15,143 @@
 
 namespace sansocket_asio::detail {
 
-// Memory for one operation of the session. By default Asio takes the block that an earlier, larger
+// Memory for one operation of Asio's. By default Asio takes the block that an earlier, larger
 // operation has left, and whoever waits as long as the connection lives keeps all of it.
 template <class T>
-struct exact_memory {
+struct wait_memory {
     using value_type = T;
 
-    exact_memory() = default;
+    explicit wait_memory(bool waits_long) noexcept : exact(waits_long) {}
     template <class U>
-    exact_memory(const exact_memory<U>&) noexcept {}  // NOLINT: as an allocator is
-    T* allocate(std::size_t n) { return std::allocator<T>{}.allocate(n); }
-    void deallocate(T* p, std::size_t n) noexcept { std::allocator<T>{}.deallocate(p, n); }
-    template <class U>
-    bool operator==(const exact_memory<U>&) const noexcept {
-        return true;
+    wait_memory(const wait_memory<U>& other) noexcept  // NOLINT: as an allocator is
+        : exact(other.exact) {}
+    T* allocate(std::size_t n) {
+        return exact ? std::allocator<T>{}.allocate(n)
+                     : ::asio::recycling_allocator<T>{}.allocate(n);
     }
+    void deallocate(T* p, std::size_t n) noexcept {
+        if (exact) std::allocator<T>{}.deallocate(p, n);
+        else ::asio::recycling_allocator<T>{}.deallocate(p, n);
+    }
+    template <class U>
+    bool operator==(const wait_memory<U>& other) const noexcept {
+        return exact == other.exact;
+    }
+
+    bool exact;
 };
 
-// A session's own handler.
+// Waits for a timer, for a socket, or for a turn of an executor. What it waits for owns it.
+class waiter {
+public:
+    struct destroyer {
+        void operator()(waiter* w) const noexcept { w->destroy(); }
+    };
+    using owner = std::unique_ptr<waiter, destroyer>;
+
+    waiter() = default;
+    waiter(const waiter&) = delete;
+    waiter& operator=(const waiter&) = delete;
+
+    // The wait is over. `ec`: what a timer or a socket says.
+    virtual void woken(owner self, std::error_code ec) = 0;
+    // What cancels it.
+    [[nodiscard]] virtual ::asio::cancellation_slot slot() const noexcept { return {}; }
+    // Whether it may be for as long as a connection lives.
+    [[nodiscard]] virtual bool waits_long() const noexcept { return false; }
+
+protected:
+    ~waiter() = default;
+
+private:
+    virtual void destroy() noexcept = 0;
+};
+
+// As Asio knows all of them.
+struct waiting_handler {
+    using allocator_type = wait_memory<std::byte>;
+    using cancellation_slot_type = ::asio::cancellation_slot;
+
+    explicit waiting_handler(waiter::owner w) noexcept
+        : memory(w->waits_long()), of(std::move(w)) {}
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return memory; }
+    [[nodiscard]] cancellation_slot_type get_cancellation_slot() const noexcept {
+        return of->slot();
+    }
+    void operator()(std::error_code ec = {}) {
+        waiter& w = *of;
+        w.woken(std::move(of), ec);
+    }
+
+    allocator_type memory;  // Asio asks for it also when `of` was moved on
+    waiter::owner of;
+};
+
+// What is waited for: as long as a connection lives, maybe, or briefly.
+struct lasting {
+    static constexpr bool waits_long = true;
+};
+struct brief {
+    static constexpr bool waits_long = false;
+};
+
+// A part of `Owner`, which lives as long as it waits; then `Owner::woken(What, ec)` is called. It
+// waits for one thing at a time, and nothing need be allocated for that.
+template <class Owner, class What>
+class waiting_part final : public waiter {
+public:
+    waiting_handler wait(std::shared_ptr<Owner> whole) noexcept {
+        whole_ = std::move(whole);
+        return waiting_handler(owner(this));
+    }
+
+private:
+    void woken(owner self, std::error_code ec) override {
+        const auto whole = std::move(whole_);
+        (void)self.release();
+        whole->woken(What{}, ec);
+    }
+    [[nodiscard]] bool waits_long() const noexcept override { return What::waits_long; }
+    void destroy() noexcept override { const auto let_go = std::move(whole_); }
+
+    std::shared_ptr<Owner> whole_;
+};
+
+// One that keeps nothing alive: then `Owner::woken(What, ec)` is called if there still is one.
+template <class Owner, class What>
+class weak_waiter final : public waiter {
+public:
+    static waiting_handler wait(std::weak_ptr<Owner> whole) {
+        return waiting_handler(owner(new weak_waiter(std::move(whole))));
+    }
+
+private:
+    explicit weak_waiter(std::weak_ptr<Owner> whole) noexcept : whole_(std::move(whole)) {}
+    ~weak_waiter() = default;
+    void woken(owner self, std::error_code ec) override {
+        const auto whole = whole_.lock();
+        self.reset();
+        if (whole) whole->woken(What{}, ec);
+    }
+    [[nodiscard]] bool waits_long() const noexcept override { return What::waits_long; }
+    void destroy() noexcept override { delete this; }
+
+    std::weak_ptr<Owner> whole_;
+};
+
+// A session's own handler of what brings more than an error code.
 template <class Function>
 struct own_handler {
-    using allocator_type = exact_memory<std::byte>;
+    using allocator_type = wait_memory<std::byte>;
 
     explicit own_handler(Function f) : function(std::move(f)) {}
-    allocator_type get_allocator() const noexcept { return {}; }
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(true); }
     template <class... Args>
     void operator()(Args&&... args) {
         function(std::forward<Args>(args)...);
     }
 
     Function function;
-};
-
-// `Self`, a composed operation that waits for a timer: called on the timer's executor, whatever its
-// own is. Binding it to that one would keep two more copies of it.
-template <class Self>
-struct on_timer {
-    using allocator_type = ::asio::associated_allocator_t<Self>;
-    using cancellation_slot_type = ::asio::associated_cancellation_slot_t<Self>;
-
-    explicit on_timer(Self&& s) : self(std::move(s)) {}
-    allocator_type get_allocator() const noexcept { return ::asio::get_associated_allocator(self); }
-    cancellation_slot_type get_cancellation_slot() const noexcept {
-        return ::asio::get_associated_cancellation_slot(self);
-    }
-    void operator()(std::error_code ec) { self(ec); }
-
-    Self self;
 };
 
 }  // namespace sansocket_asio::detail

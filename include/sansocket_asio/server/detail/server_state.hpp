@@ -14,8 +14,8 @@
 // it, and nothing is begun any more.
 #pragma once
 
-#include <sansocket_asio/detail/background_wait.hpp>
 #include <sansocket_asio/detail/context_watch.hpp>
+#include <sansocket_asio/detail/wait_op.hpp>
 #include <sansocket_asio/server/counters.hpp>
 #include <sansocket_asio/server/detail/address_counts.hpp>
 #include <sansocket_asio/server/detail/handlers.hpp>
