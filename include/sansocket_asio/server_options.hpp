@@ -4,6 +4,8 @@
 // that would turn a proxy's clients away.
 #pragma once
 
+#include <sansocket_asio/server/proxy_networks.hpp>
+
 #include <sansocket/connection.hpp>
 #include <sansocket/options.hpp>
 #include <sansocket/wire/forwarded.hpp>
@@ -12,8 +14,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
-#include <vector>
 
 namespace sansocket_asio {
 
@@ -42,11 +42,11 @@ struct server_options {
     std::size_t max_connections_per_address = 0;
     /// Connections over a limit that are answered at a time; those above are closed at once.
     std::size_t max_refusals = 64;
-    /// Proxies whose word on where a client comes from is taken: networks and addresses, such as
-    /// "10.0.0.0/8" or "2001:db8::1", and "unix" for whoever connects to a Unix socket. Nobody else is
-    /// believed. The constructor of the server throws std::system_error with errc::network_invalid for
-    /// what is none. By default nobody, and the address of the transport is the client's.
-    std::vector<std::string> trusted_proxies{};
+    /// Proxies whose word on where a client comes from is taken: a list of strings, see
+    /// `proxy_networks`. Nobody else is believed. The constructor of the server throws
+    /// std::system_error with errc::network_invalid for what is no network. By default nobody, and the
+    /// address of the transport is the client's.
+    proxy_networks trusted_proxies{};
     /// The field in which those proxies say it. They have to write it into each request, for what they
     /// let through is the client's word. Hops are read from the end, up to the first that is not
     /// trusted. By default none.

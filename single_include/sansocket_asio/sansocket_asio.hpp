@@ -11754,6 +11754,341 @@ forwarded_client find_client(const http_head& head, forwarded_field field, Trust
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_FORWARDED_HPP
 
+// ==== sansocket/wire/proxy_header.hpp ============================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
+// proxy_header.hpp
+//
+// The PROXY protocol, versions 1 and 2: the bytes with which a proxy says, ahead
+// of everything else, whose connection it passes on.
+//
+// A header is read only from a proxy that is trusted, and then there has to be
+// one: from anybody else it would be a claim, and its absence a way round it.
+//
+// Knows nothing of: who is trusted, WebSocket. Additions to version 2 (TLVs) are
+// passed over, their checksum among them.
+// Section numbers in this file refer to "The PROXY protocol, versions 1 & 2".
+
+namespace sansocket {
+
+/// Whose connection a proxy passes on.
+enum class proxied_kind : std::uint8_t {
+    own,          ///< The proxy's own, such as a check of health (LOCAL, 2.2).
+    unspecified,  ///< Somebody's, of whom nothing is said (UNKNOWN, UNSPEC).
+    ip,           ///< That of an IP address and a port.
+    unix_socket,  ///< That of somebody on the proxy's host.
+};
+
+/// A PROXY header.
+struct proxy_header {
+    proxied_kind kind = proxied_kind::own;  ///< Whose connection it is.
+    ip_address source{};       ///< Who has connected, of `proxied_kind::ip`, and so the others.
+    ip_address destination{};  ///< Where the proxy took the connection.
+    std::uint16_t source_port = 0;       ///< The TCP port of `source`.
+    std::uint16_t destination_port = 0;  ///< That of `destination`.
+
+    friend constexpr bool operator==(const proxy_header&, const proxy_header&) = default;
+};
+
+/// What `parse_proxy_header` returns: the others count only where `ec` is `errc{}`.
+struct proxy_header_result {
+    proxy_header value{};  ///< What it says.
+    std::size_t size = 0;  ///< Bytes that are the header's.
+    errc ec{};             ///< What is wrong with it, or that more has to come.
+};
+
+/// Most bytes of a header of version 1, its CRLF counted. 2.1.
+inline constexpr std::size_t max_proxy_line = 107;
+/// Most bytes of a header of version 2 that are taken: 16, the addresses and the TLVs. A client's
+/// certificate, which some proxies add, fits.
+inline constexpr std::size_t max_proxy_header = 4096;
+
+/// The PROXY header with which `bytes` begins.
+///
+/// @return the header and its size, or
+///         errc::need_more              all of `bytes` are the beginning of a header;
+///         errc::proxy_header_missing   they begin no header;
+///         errc::proxy_header_invalid   one that breaks its grammar, or of an unknown version;
+///         errc::proxy_header_too_long  one over `max_proxy_line` or `max_proxy_header`.
+/// An error is told as soon as it can be seen, so what has to be kept is below those limits.
+[[nodiscard]] constexpr proxy_header_result parse_proxy_header(
+    std::span<const std::byte> bytes) noexcept;
+
+namespace detail {
+
+inline constexpr std::string_view proxy_signature_v1 = "PROXY ";
+inline constexpr std::string_view proxy_signature_v2{"\r\n\r\n\0\r\nQUIT\n", 12};
+
+// The bytes of a header as text, one at a time.
+constexpr char char_at(std::span<const std::byte> bytes, std::size_t i) noexcept {
+    return static_cast<char>(bytes[i]);
+}
+constexpr std::size_t common_prefix(std::span<const std::byte> bytes,
+                                    std::string_view with) noexcept {
+    std::size_t n = 0;
+    while (n != bytes.size() && n != with.size() && char_at(bytes, n) == with[n]) ++n;
+    return n;
+}
+
+// A port without leading zeros. 2.1.
+constexpr bool parse_proxy_port(std::string_view text, std::uint16_t& port) noexcept {
+    return parse_port(text, port) && (text.size() == 1 || text[0] != '0');
+}
+
+// What stands between "PROXY " and CRLF: "TCP4 192.0.2.1 192.0.2.2 56324 443", words with one space
+// between them. 2.1.
+constexpr proxy_header_result parse_proxy_line(std::string_view line) noexcept {
+    constexpr proxy_header_result wrong{{}, 0, errc::proxy_header_invalid};
+    std::array<std::string_view, 5> words{};
+    std::size_t count = 0;
+    for (std::string_view rest = line;; ++count) {
+        const std::size_t space = rest.find(' ');
+        if (count < words.size()) words[count] = rest.substr(0, space);
+        if (space == std::string_view::npos) break;
+        rest.remove_prefix(space + 1);
+    }
+    // 2.1: "the receiver must ignore anything presented before the CRLF is found"
+    if (words[0] == "UNKNOWN") return {{.kind = proxied_kind::unspecified}, 0, errc{}};
+    const bool v4 = words[0] == "TCP4";
+    if (count != 4 || (!v4 && words[0] != "TCP6")) return wrong;
+    for (const std::string_view address : {words[1], words[2]})
+        if (v4 != (address.find(':') == std::string_view::npos)) return wrong;
+    const auto source = parse_ip_address(words[1]);
+    const auto destination = parse_ip_address(words[2]);
+    std::uint16_t from = 0, to = 0;
+    const bool ports = parse_proxy_port(words[3], from) && parse_proxy_port(words[4], to);
+    if (!source || !destination || !ports) return wrong;
+    return {{proxied_kind::ip, *source, *destination, from, to}, 0, errc{}};
+}
+
+constexpr proxy_header_result parse_proxy_v1(std::span<const std::byte> bytes) noexcept {
+    std::array<char, max_proxy_line> text{};
+    const std::size_t size = detail::smaller_of(bytes.size(), text.size());
+    for (std::size_t i = 0; i != size; ++i) text[i] = char_at(bytes, i);
+    const std::string_view seen{text.data(), size};
+    const std::size_t end = seen.find('\r');
+    if (end == std::string_view::npos || end + 1 == size) {
+        if (size == max_proxy_line) return {{}, 0, errc::proxy_header_too_long};
+        return {{}, 0, errc::need_more};
+    }
+    if (seen[end + 1] != '\n') return {{}, 0, errc::proxy_header_invalid};
+    const std::size_t start = proxy_signature_v1.size();
+    proxy_header_result out = parse_proxy_line(seen.substr(start, end - start));
+    out.size = end + 2;
+    return out;
+}
+
+// Two addresses of `N` bytes and two ports, in network order. 2.2.
+template <std::size_t N>
+constexpr proxy_header addresses_of(std::span<const std::byte> block) noexcept {
+    const auto address = [block](std::size_t at) {
+        std::array<std::uint8_t, N> bytes{};
+        for (std::size_t i = 0; i != N; ++i)
+            bytes[i] = std::to_integer<std::uint8_t>(block[at + i]);
+        return ip_address(bytes);
+    };
+    const auto port = [block](std::size_t at) {
+        return static_cast<std::uint16_t>(std::to_integer<unsigned>(block[at]) << 8U |
+                                          std::to_integer<unsigned>(block[at + 1]));
+    };
+    return {proxied_kind::ip, address(0), address(N), port(2 * N), port(2 * N + 2)};
+}
+
+// What follows the first 16 bytes, whose byte 13 is `family`: address family and transport. 2.2.
+constexpr proxy_header_result parse_proxy_addresses(unsigned family,
+                                                    std::span<const std::byte> block) noexcept {
+    constexpr std::array<std::size_t, 4> sizes = {0, 12, 36, 216};  // UNSPEC, INET, INET6, UNIX
+    const unsigned address = family >> 4U;
+    const unsigned transport = family & 0x0fU;
+    // 2.2: "Other values are reserved and must not be emitted"
+    if (address >= sizes.size() || transport > 2 || block.size() < sizes[address])
+        return {{}, 0, errc::proxy_header_invalid};
+    // 2.2: a receiver "automatically falls back to the UNSPEC mode for the valid combinations above
+    // that it does not support", such as datagrams.
+    if (address == 0 || transport != 1) return {{.kind = proxied_kind::unspecified}, 0, errc{}};
+    if (address == 1) return {addresses_of<4>(block), 0, errc{}};
+    if (address == 2) return {addresses_of<16>(block), 0, errc{}};
+    return {{.kind = proxied_kind::unix_socket}, 0, errc{}};
+}
+
+constexpr proxy_header_result parse_proxy_v2(std::span<const std::byte> bytes) noexcept {
+    constexpr std::size_t fixed = 16;
+    const auto number = [bytes](std::size_t i) { return std::to_integer<unsigned>(bytes[i]); };
+    if (bytes.size() > 12 && (number(12) >> 4U != 2 || (number(12) & 0x0fU) > 1))
+        return {{}, 0, errc::proxy_header_invalid};
+    if (bytes.size() < fixed) return {{}, 0, errc::need_more};
+    const std::size_t size = fixed + (number(14) << 8U | number(15));
+    if (size > max_proxy_header) return {{}, 0, errc::proxy_header_too_long};
+    if (bytes.size() < size) return {{}, 0, errc::need_more};
+    // 2.2: of LOCAL "the receiver must accept this connection as valid and must use the real
+    // connection endpoints and discard the protocol block"
+    const bool local = (number(12) & 0x0fU) == 0;
+    proxy_header_result out;
+    if (!local) out = parse_proxy_addresses(number(13), bytes.subspan(fixed, size - fixed));
+    out.size = size;
+    return out;
+}
+
+}  // namespace detail
+
+constexpr proxy_header_result parse_proxy_header(std::span<const std::byte> bytes) noexcept {
+    const auto begins = [bytes](std::string_view signature) {
+        return detail::common_prefix(bytes, signature) ==
+               detail::smaller_of(bytes.size(), signature.size());
+    };
+    const bool v1 = begins(detail::proxy_signature_v1);
+    const bool v2 = begins(detail::proxy_signature_v2);
+    if (v1 && bytes.size() > detail::proxy_signature_v1.size())
+        return detail::parse_proxy_v1(bytes);
+    if (v2 && bytes.size() > detail::proxy_signature_v2.size())
+        return detail::parse_proxy_v2(bytes);
+    return {{}, 0, v1 || v2 ? errc::need_more : errc::proxy_header_missing};
+}
+
+}  // namespace sansocket
+#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
+
+// ==== sansocket_asio/server/detail/trusted_proxies.hpp ===========================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
+// trusted_proxies.hpp
+//
+// Whose word a server takes on where a client comes from, and what it then is.
+// The rules are the core's; addresses are translated here.
+
+namespace sansocket_asio::detail {
+
+inline sansocket::ip_address core_address(const ::asio::ip::address& address) noexcept {
+    if (address.is_v4()) return sansocket::ip_address(address.to_v4().to_bytes());
+    return sansocket::ip_address(address.to_v6().to_bytes());
+}
+
+inline peer_address asio_address(const sansocket::ip_address& address, std::uint16_t port) {
+    ::asio::ip::address out = ::asio::ip::address_v6(address.bytes());
+    if (address.is_v4()) out = ::asio::ip::address_v4(address.v4_bytes());
+    return peer_address(::asio::ip::tcp::endpoint(out, port));
+}
+
+class trusted_proxies {
+public:
+    // Nobody.
+    trusted_proxies() = default;
+    // Throws std::system_error for what is neither a network nor "unix".
+    explicit trusted_proxies(const std::vector<std::string>& texts)
+        : parse_header_(&sansocket::parse_proxy_header), find_client_(&find_client) {
+        for (const std::string& text : texts) {
+            if (text == "unix") {
+                unix_ = true;
+                continue;
+            }
+            const auto [network, ec] = sansocket::parse_ip_network(text);
+            if (ec != sansocket::errc::ok)
+                throw std::system_error(ec, "trusted proxy \"" + text + '"');
+            networks_.push_back(network);
+        }
+    }
+
+    [[nodiscard]] bool trusts(const sansocket::ip_address& address) const noexcept {
+        for (const auto& network : networks_)
+            if (network.contains(address)) return true;
+        return false;
+    }
+    [[nodiscard]] bool trusts(const peer_address& peer) const noexcept {
+        return peer.ip() ? trusts(core_address(*peer.ip())) : unix_;
+    }
+
+    // The words of a proxy that is trusted.
+    [[nodiscard]] sansocket::proxy_header_result parse_header(
+        std::span<const std::byte> bytes) const noexcept {
+        return parse_header_(bytes);
+    }
+    // Whom it passes on.
+    [[nodiscard]] static peer_address client_of(const sansocket::proxy_header& header,
+                                                const peer_address& proxy) {
+        switch (header.kind) {
+        case sansocket::proxied_kind::own:
+        case sansocket::proxied_kind::unspecified: break;
+        case sansocket::proxied_kind::ip: return asio_address(header.source, header.source_port);
+        case sansocket::proxied_kind::unix_socket: return {};
+        }
+        return proxy;
+    }
+    // The same by the head of its request.
+    [[nodiscard]] std::pair<peer_address, sansocket::errc> client_of(
+        const sansocket::http_head& head, sansocket::forwarded_field field,
+        const peer_address& proxy) const {
+        return find_client_(*this, head, field, proxy);
+    }
+
+private:
+    using identity = std::pair<peer_address, sansocket::errc>;
+
+    static identity find_client(const trusted_proxies& self, const sansocket::http_head& head,
+                                sansocket::forwarded_field field, const peer_address& proxy) {
+        const auto found = sansocket::find_client(
+            head, field, [&](const sansocket::ip_address& hop) { return self.trusts(hop); });
+        if (!found.address) return {proxy, found.ec};
+        return {asio_address(*found.address, found.port), found.ec};
+    }
+
+    // Null where nobody is trusted: only who trusts somebody compiles what reads his words.
+    sansocket::proxy_header_result (*parse_header_)(std::span<const std::byte>) noexcept = nullptr;
+    identity (*find_client_)(const trusted_proxies&, const sansocket::http_head&,
+                             sansocket::forwarded_field, const peer_address&) = nullptr;
+    std::vector<sansocket::ip_network> networks_;
+    bool unix_ = false;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
+
+// ==== sansocket_asio/server/proxy_networks.hpp ===================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PROXY_NETWORKS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PROXY_NETWORKS_HPP
+// proxy_networks.hpp
+//
+// Which proxies a server believes, as its options say it.
+
+namespace sansocket_asio {
+namespace detail {
+template <class, class>
+class server_state;
+}  // namespace detail
+
+/// Proxies, by networks and addresses, such as "10.0.0.0/8" or "2001:db8::1", and "unix" for whoever
+/// connects to a Unix socket. Only where there are some is compiled what reads their words.
+class proxy_networks {
+public:
+    /// None.
+    proxy_networks() = default;
+    /// These. What is none of them, the server that is given them refuses.
+    proxy_networks(std::vector<std::string> networks)  // NOLINT: as the list that it is
+        : networks_(std::move(networks)), read_(&read_all) {}
+    /// The same.
+    proxy_networks(std::initializer_list<std::string> networks)
+        : proxy_networks(std::vector<std::string>(networks)) {}
+
+    /// As they were given.
+    [[nodiscard]] const std::vector<std::string>& networks() const noexcept { return networks_; }
+
+private:
+    template <class, class>
+    friend class detail::server_state;
+
+    static detail::trusted_proxies read_all(const std::vector<std::string>& networks) {
+        return detail::trusted_proxies(networks);
+    }
+    [[nodiscard]] detail::trusted_proxies read() const {
+        return read_ == nullptr ? detail::trusted_proxies() : read_(networks_);
+    }
+
+    std::vector<std::string> networks_;
+    detail::trusted_proxies (*read_)(const std::vector<std::string>&) = nullptr;
+};
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PROXY_NETWORKS_HPP
+
 // ==== sansocket_asio/server_options.hpp ==========================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OPTIONS_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OPTIONS_HPP
@@ -11789,11 +12124,11 @@ struct server_options {
     std::size_t max_connections_per_address = 0;
     /// Connections over a limit that are answered at a time; those above are closed at once.
     std::size_t max_refusals = 64;
-    /// Proxies whose word on where a client comes from is taken: networks and addresses, such as
-    /// "10.0.0.0/8" or "2001:db8::1", and "unix" for whoever connects to a Unix socket. Nobody else is
-    /// believed. The constructor of the server throws std::system_error with errc::network_invalid for
-    /// what is none. By default nobody, and the address of the transport is the client's.
-    std::vector<std::string> trusted_proxies{};
+    /// Proxies whose word on where a client comes from is taken: a list of strings, see
+    /// `proxy_networks`. Nobody else is believed. The constructor of the server throws
+    /// std::system_error with errc::network_invalid for what is no network. By default nobody, and the
+    /// address of the transport is the client's.
+    proxy_networks trusted_proxies{};
     /// The field in which those proxies say it. They have to write it into each request, for what they
     /// let through is the client's word. Hops are read from the end, up to the first that is not
     /// trusted. By default none.
@@ -12147,200 +12482,6 @@ inline ::asio::mutable_buffer thread_read_buffer() {
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_DETAIL_STREAM_TRAITS_HPP
 
-// ==== sansocket/wire/proxy_header.hpp ============================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
-// proxy_header.hpp
-//
-// The PROXY protocol, versions 1 and 2: the bytes with which a proxy says, ahead
-// of everything else, whose connection it passes on.
-//
-// A header is read only from a proxy that is trusted, and then there has to be
-// one: from anybody else it would be a claim, and its absence a way round it.
-//
-// Knows nothing of: who is trusted, WebSocket. Additions to version 2 (TLVs) are
-// passed over, their checksum among them.
-// Section numbers in this file refer to "The PROXY protocol, versions 1 & 2".
-
-namespace sansocket {
-
-/// Whose connection a proxy passes on.
-enum class proxied_kind : std::uint8_t {
-    own,          ///< The proxy's own, such as a check of health (LOCAL, 2.2).
-    unspecified,  ///< Somebody's, of whom nothing is said (UNKNOWN, UNSPEC).
-    ip,           ///< That of an IP address and a port.
-    unix_socket,  ///< That of somebody on the proxy's host.
-};
-
-/// A PROXY header.
-struct proxy_header {
-    proxied_kind kind = proxied_kind::own;  ///< Whose connection it is.
-    ip_address source{};       ///< Who has connected, of `proxied_kind::ip`, and so the others.
-    ip_address destination{};  ///< Where the proxy took the connection.
-    std::uint16_t source_port = 0;       ///< The TCP port of `source`.
-    std::uint16_t destination_port = 0;  ///< That of `destination`.
-
-    friend constexpr bool operator==(const proxy_header&, const proxy_header&) = default;
-};
-
-/// What `parse_proxy_header` returns: the others count only where `ec` is `errc{}`.
-struct proxy_header_result {
-    proxy_header value{};  ///< What it says.
-    std::size_t size = 0;  ///< Bytes that are the header's.
-    errc ec{};             ///< What is wrong with it, or that more has to come.
-};
-
-/// Most bytes of a header of version 1, its CRLF counted. 2.1.
-inline constexpr std::size_t max_proxy_line = 107;
-/// Most bytes of a header of version 2 that are taken: 16, the addresses and the TLVs. A client's
-/// certificate, which some proxies add, fits.
-inline constexpr std::size_t max_proxy_header = 4096;
-
-/// The PROXY header with which `bytes` begins.
-///
-/// @return the header and its size, or
-///         errc::need_more              all of `bytes` are the beginning of a header;
-///         errc::proxy_header_missing   they begin no header;
-///         errc::proxy_header_invalid   one that breaks its grammar, or of an unknown version;
-///         errc::proxy_header_too_long  one over `max_proxy_line` or `max_proxy_header`.
-/// An error is told as soon as it can be seen, so what has to be kept is below those limits.
-[[nodiscard]] constexpr proxy_header_result parse_proxy_header(
-    std::span<const std::byte> bytes) noexcept;
-
-namespace detail {
-
-inline constexpr std::string_view proxy_signature_v1 = "PROXY ";
-inline constexpr std::string_view proxy_signature_v2{"\r\n\r\n\0\r\nQUIT\n", 12};
-
-// The bytes of a header as text, one at a time.
-constexpr char char_at(std::span<const std::byte> bytes, std::size_t i) noexcept {
-    return static_cast<char>(bytes[i]);
-}
-constexpr std::size_t common_prefix(std::span<const std::byte> bytes,
-                                    std::string_view with) noexcept {
-    std::size_t n = 0;
-    while (n != bytes.size() && n != with.size() && char_at(bytes, n) == with[n]) ++n;
-    return n;
-}
-
-// A port without leading zeros. 2.1.
-constexpr bool parse_proxy_port(std::string_view text, std::uint16_t& port) noexcept {
-    return parse_port(text, port) && (text.size() == 1 || text[0] != '0');
-}
-
-// What stands between "PROXY " and CRLF: "TCP4 192.0.2.1 192.0.2.2 56324 443", words with one space
-// between them. 2.1.
-constexpr proxy_header_result parse_proxy_line(std::string_view line) noexcept {
-    constexpr proxy_header_result wrong{{}, 0, errc::proxy_header_invalid};
-    std::array<std::string_view, 5> words{};
-    std::size_t count = 0;
-    for (std::string_view rest = line;; ++count) {
-        const std::size_t space = rest.find(' ');
-        if (count < words.size()) words[count] = rest.substr(0, space);
-        if (space == std::string_view::npos) break;
-        rest.remove_prefix(space + 1);
-    }
-    // 2.1: "the receiver must ignore anything presented before the CRLF is found"
-    if (words[0] == "UNKNOWN") return {{.kind = proxied_kind::unspecified}, 0, errc{}};
-    const bool v4 = words[0] == "TCP4";
-    if (count != 4 || (!v4 && words[0] != "TCP6")) return wrong;
-    for (const std::string_view address : {words[1], words[2]})
-        if (v4 != (address.find(':') == std::string_view::npos)) return wrong;
-    const auto source = parse_ip_address(words[1]);
-    const auto destination = parse_ip_address(words[2]);
-    std::uint16_t from = 0, to = 0;
-    const bool ports = parse_proxy_port(words[3], from) && parse_proxy_port(words[4], to);
-    if (!source || !destination || !ports) return wrong;
-    return {{proxied_kind::ip, *source, *destination, from, to}, 0, errc{}};
-}
-
-constexpr proxy_header_result parse_proxy_v1(std::span<const std::byte> bytes) noexcept {
-    std::array<char, max_proxy_line> text{};
-    const std::size_t size = detail::smaller_of(bytes.size(), text.size());
-    for (std::size_t i = 0; i != size; ++i) text[i] = char_at(bytes, i);
-    const std::string_view seen{text.data(), size};
-    const std::size_t end = seen.find('\r');
-    if (end == std::string_view::npos || end + 1 == size) {
-        if (size == max_proxy_line) return {{}, 0, errc::proxy_header_too_long};
-        return {{}, 0, errc::need_more};
-    }
-    if (seen[end + 1] != '\n') return {{}, 0, errc::proxy_header_invalid};
-    const std::size_t start = proxy_signature_v1.size();
-    proxy_header_result out = parse_proxy_line(seen.substr(start, end - start));
-    out.size = end + 2;
-    return out;
-}
-
-// Two addresses of `N` bytes and two ports, in network order. 2.2.
-template <std::size_t N>
-constexpr proxy_header addresses_of(std::span<const std::byte> block) noexcept {
-    const auto address = [block](std::size_t at) {
-        std::array<std::uint8_t, N> bytes{};
-        for (std::size_t i = 0; i != N; ++i)
-            bytes[i] = std::to_integer<std::uint8_t>(block[at + i]);
-        return ip_address(bytes);
-    };
-    const auto port = [block](std::size_t at) {
-        return static_cast<std::uint16_t>(std::to_integer<unsigned>(block[at]) << 8U |
-                                          std::to_integer<unsigned>(block[at + 1]));
-    };
-    return {proxied_kind::ip, address(0), address(N), port(2 * N), port(2 * N + 2)};
-}
-
-// What follows the first 16 bytes, whose byte 13 is `family`: address family and transport. 2.2.
-constexpr proxy_header_result parse_proxy_addresses(unsigned family,
-                                                    std::span<const std::byte> block) noexcept {
-    constexpr std::array<std::size_t, 4> sizes = {0, 12, 36, 216};  // UNSPEC, INET, INET6, UNIX
-    const unsigned address = family >> 4U;
-    const unsigned transport = family & 0x0fU;
-    // 2.2: "Other values are reserved and must not be emitted"
-    if (address >= sizes.size() || transport > 2 || block.size() < sizes[address])
-        return {{}, 0, errc::proxy_header_invalid};
-    // 2.2: a receiver "automatically falls back to the UNSPEC mode for the valid combinations above
-    // that it does not support", such as datagrams.
-    if (address == 0 || transport != 1) return {{.kind = proxied_kind::unspecified}, 0, errc{}};
-    if (address == 1) return {addresses_of<4>(block), 0, errc{}};
-    if (address == 2) return {addresses_of<16>(block), 0, errc{}};
-    return {{.kind = proxied_kind::unix_socket}, 0, errc{}};
-}
-
-constexpr proxy_header_result parse_proxy_v2(std::span<const std::byte> bytes) noexcept {
-    constexpr std::size_t fixed = 16;
-    const auto number = [bytes](std::size_t i) { return std::to_integer<unsigned>(bytes[i]); };
-    if (bytes.size() > 12 && (number(12) >> 4U != 2 || (number(12) & 0x0fU) > 1))
-        return {{}, 0, errc::proxy_header_invalid};
-    if (bytes.size() < fixed) return {{}, 0, errc::need_more};
-    const std::size_t size = fixed + (number(14) << 8U | number(15));
-    if (size > max_proxy_header) return {{}, 0, errc::proxy_header_too_long};
-    if (bytes.size() < size) return {{}, 0, errc::need_more};
-    // 2.2: of LOCAL "the receiver must accept this connection as valid and must use the real
-    // connection endpoints and discard the protocol block"
-    const bool local = (number(12) & 0x0fU) == 0;
-    proxy_header_result out;
-    if (!local) out = parse_proxy_addresses(number(13), bytes.subspan(fixed, size - fixed));
-    out.size = size;
-    return out;
-}
-
-}  // namespace detail
-
-constexpr proxy_header_result parse_proxy_header(std::span<const std::byte> bytes) noexcept {
-    const auto begins = [bytes](std::string_view signature) {
-        return detail::common_prefix(bytes, signature) ==
-               detail::smaller_of(bytes.size(), signature.size());
-    };
-    const bool v1 = begins(detail::proxy_signature_v1);
-    const bool v2 = begins(detail::proxy_signature_v2);
-    if (v1 && bytes.size() > detail::proxy_signature_v1.size())
-        return detail::parse_proxy_v1(bytes);
-    if (v2 && bytes.size() > detail::proxy_signature_v2.size())
-        return detail::parse_proxy_v2(bytes);
-    return {{}, 0, v1 || v2 ? errc::need_more : errc::proxy_header_missing};
-}
-
-}  // namespace sansocket
-#endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
-
 // ==== sansocket_asio/server/detail/proxy_header_op.hpp ===========================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_PROXY_HEADER_OP_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_PROXY_HEADER_OP_HPP
@@ -12379,44 +12520,47 @@ concept takes_proxy_header = requires(Stream& s) {
 };
 
 template <class Session>
-class proxy_header_op : public std::enable_shared_from_this<proxy_header_op<Session>> {
+class proxy_header_op final : public waiter {
 public:
     // errc::end_of_stream and errc::transport_lost are among the errors.
     using handler = std::function<void(const sansocket::proxy_header&, sansocket::errc)>;
 
-    proxy_header_op(std::shared_ptr<Session> session, handler done)
-        : session_(std::move(session)), done_(std::move(done)) {}
-
-    void start() {
+    // What `done` holds keeps `from`.
+    static void start(std::shared_ptr<Session> session, const trusted_proxies& from, handler done) {
+        auto* const op = new proxy_header_op(std::move(session), from, std::move(done));
+        owner self(op);
         std::error_code ignored;
-        socket().non_blocking(true, ignored);
-        wait();
+        op->socket().non_blocking(true, ignored);
+        op->wait(std::move(self));
     }
 
 private:
+    proxy_header_op(std::shared_ptr<Session> session, const trusted_proxies& from,
+                    handler done) noexcept
+        : session_(std::move(session)), from_(from), done_(std::move(done)) {}
+    ~proxy_header_op() = default;
+    void destroy() noexcept override { delete this; }
     auto& socket() noexcept { return detail::socket_beneath(session_->stream()); }
 
-    void wait() {
-        socket().async_wait(
-            ::asio::socket_base::wait_read,
-            [self = this->shared_from_this()](std::error_code ec) { self->readable(ec); });
+    void wait(owner self) {
+        socket().async_wait(::asio::socket_base::wait_read, waiting_handler(std::move(self)));
     }
-    void readable(std::error_code ec) {
+    void woken(owner self, std::error_code ec) override {
         if (session_->ended()) return;
         std::size_t n = 0;
         if (!ec) n = look(ec);
-        if (ec == ::asio::error::would_block || ec == ::asio::error::try_again) return wait();
+        if (ec == ::asio::error::would_block || ec == ::asio::error::try_again)
+            return wait(std::move(self));
         if (ec == ::asio::error::eof) return done_({}, sansocket::errc::end_of_stream);
         if (ec) {
             session_->note(ec);
             return done_({}, sansocket::errc::transport_lost);
         }
-        const auto [header, size, result] =
-            sansocket::parse_proxy_header(std::span(seen_).first(taken_ + n));
+        const auto [header, size, result] = from_.parse_header(std::span(seen_).first(taken_ + n));
         // All that was seen of a header that is not complete belongs to it.
         if (result == sansocket::errc::need_more) {
             take(n);
-            return wait();
+            return wait(std::move(self));
         }
         if (result == sansocket::errc::ok) take(size - taken_);
         done_(header, result);
@@ -12435,6 +12579,7 @@ private:
     }
 
     std::shared_ptr<Session> session_;
+    const trusted_proxies& from_;
     handler done_;
     std::array<std::byte, sansocket::max_proxy_header> seen_{};
     std::size_t taken_ = 0;
@@ -12757,81 +12902,6 @@ private:
 
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STEP_HPP
-
-// ==== sansocket_asio/server/detail/trusted_proxies.hpp ===========================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
-// trusted_proxies.hpp
-//
-// Whose word a server takes on where a client comes from, and what it then is.
-// The rules are the core's; addresses are translated here.
-
-namespace sansocket_asio::detail {
-
-inline sansocket::ip_address core_address(const ::asio::ip::address& address) noexcept {
-    if (address.is_v4()) return sansocket::ip_address(address.to_v4().to_bytes());
-    return sansocket::ip_address(address.to_v6().to_bytes());
-}
-
-inline peer_address asio_address(const sansocket::ip_address& address, std::uint16_t port) {
-    ::asio::ip::address out = ::asio::ip::address_v6(address.bytes());
-    if (address.is_v4()) out = ::asio::ip::address_v4(address.v4_bytes());
-    return peer_address(::asio::ip::tcp::endpoint(out, port));
-}
-
-class trusted_proxies {
-public:
-    // Throws std::system_error for what is neither a network nor "unix".
-    explicit trusted_proxies(const std::vector<std::string>& texts) {
-        for (const std::string& text : texts) {
-            if (text == "unix") {
-                unix_ = true;
-                continue;
-            }
-            const auto [network, ec] = sansocket::parse_ip_network(text);
-            if (ec != sansocket::errc::ok)
-                throw std::system_error(ec, "trusted proxy \"" + text + '"');
-            networks_.push_back(network);
-        }
-    }
-
-    [[nodiscard]] bool trusts(const sansocket::ip_address& address) const noexcept {
-        for (const auto& network : networks_)
-            if (network.contains(address)) return true;
-        return false;
-    }
-    [[nodiscard]] bool trusts(const peer_address& peer) const noexcept {
-        return peer.ip() ? trusts(core_address(*peer.ip())) : unix_;
-    }
-
-    // Whom a proxy that is trusted passes on.
-    [[nodiscard]] static peer_address client_of(const sansocket::proxy_header& header,
-                                                const peer_address& proxy) {
-        switch (header.kind) {
-        case sansocket::proxied_kind::own:
-        case sansocket::proxied_kind::unspecified: break;
-        case sansocket::proxied_kind::ip: return asio_address(header.source, header.source_port);
-        case sansocket::proxied_kind::unix_socket: return {};
-        }
-        return proxy;
-    }
-    // The same by the head of its request.
-    [[nodiscard]] std::pair<peer_address, sansocket::errc> client_of(
-        const sansocket::http_head& head, sansocket::forwarded_field field,
-        const peer_address& proxy) const {
-        const auto found = sansocket::find_client(
-            head, field, [this](const sansocket::ip_address& hop) { return trusts(hop); });
-        if (!found.address) return {proxy, found.ec};
-        return {asio_address(*found.address, found.port), found.ec};
-    }
-
-private:
-    std::vector<sansocket::ip_network> networks_;
-    bool unix_ = false;
-};
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
 
 // ==== sansocket/wire/request_fields.hpp ==========================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_REQUEST_FIELDS_HPP
@@ -15134,7 +15204,7 @@ public:
     server_state(const ::asio::any_io_executor& executor, server_options options)
         : executor_(executor),
           options_(std::move(options)),
-          proxies_(options_.trusted_proxies),
+          proxies_(options_.trusted_proxies.read()),
           io_(std::in_place, executor) {
         if (options_.proxy_header == proxy_protocol::required && !takes_proxy_header<Stream>)
             throw std::system_error(std::make_error_code(std::errc::operation_not_supported),
@@ -15500,7 +15570,7 @@ void server_state<Stream, Connection>::read_proxy_header(const std::shared_ptr<e
                             e](const sansocket::proxy_header& header, sansocket::errc ec) {
             self->attempt(e, [&] { self->has_proxy_header(*e, header, ec); });
         };
-        std::make_shared<operation>(e->websocket.session_, reads)->start();
+        operation::start(e->websocket.session_, proxies_, reads);
     }
 }
 

@@ -14260,236 +14260,6 @@ forwarded_client find_client(const http_head& head, forwarded_field field, Trust
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_FORWARDED_HPP
 
-// ==== sansocket_asio/server_options.hpp ==========================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OPTIONS_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OPTIONS_HPP
-// server_options.hpp
-//
-// What can be chosen for a server. Every limit is on by default, but for the one
-// that would turn a proxy's clients away.
-
-namespace sansocket_asio {
-
-class server_observer;
-
-/// Whether trusted proxies begin each connection with a PROXY header, of version 1 or 2.
-enum class proxy_protocol : std::uint8_t {
-    off,       ///< A header is an error, as any other bytes that are no request.
-    required,  ///< From each trusted proxy, within `options::opening_timeout`, ahead of TLS too.
-};
-
-/// Choices and limits of a server.
-struct server_options {
-    /// Which upgrades are accepted: subprotocols, and the origins that are let in, without which any
-    /// page in a browser may connect (RFC 6455 10.2).
-    sansocket::server_policy policy{};
-    /// Of each connection. `opening_timeout` is the time from its acceptance to the answer to its
-    /// request, `http` the limits of that; `decision` is the server's to set.
-    sansocket::options connection{};
-    /// Connections in all, from their acceptance until transport and handler are over. Those above are
-    /// answered 503, and counted. Keep it below the number of descriptors that the process may have.
-    std::size_t max_connections = 10'000;
-    /// Connections from one IPv4 address or one IPv6 network of 64 bits; 0: no limit. Those above are
-    /// answered 429. Unix sockets have no limit. By default none, since behind a proxy that is not
-    /// among `trusted_proxies` all clients have one address; set it where clients are known.
-    std::size_t max_connections_per_address = 0;
-    /// Connections over a limit that are answered at a time; those above are closed at once.
-    std::size_t max_refusals = 64;
-    /// Proxies whose word on where a client comes from is taken: networks and addresses, such as
-    /// "10.0.0.0/8" or "2001:db8::1", and "unix" for whoever connects to a Unix socket. Nobody else is
-    /// believed. The constructor of the server throws std::system_error with errc::network_invalid for
-    /// what is none. By default nobody, and the address of the transport is the client's.
-    std::vector<std::string> trusted_proxies{};
-    /// The field in which those proxies say it. They have to write it into each request, for what they
-    /// let through is the client's word. Hops are read from the end, up to the first that is not
-    /// trusted. By default none.
-    sansocket::forwarded_field forwarded = sansocket::forwarded_field::none;
-    /// Whether they say it ahead of everything else. A connection of theirs without such a header
-    /// ends, with errc::proxy_header_missing, errc::proxy_header_invalid, errc::proxy_header_too_long,
-    /// errc::end_of_stream or errc::opening_timeout. With `forwarded` too, that is looked at where the
-    /// header names another trusted proxy. By default off.
-    proxy_protocol proxy_header = proxy_protocol::off;
-    /// Is told what happens. It has to live as long as the server. By default nobody.
-    server_observer* observer = nullptr;
-};
-
-/// How a server listens.
-struct listen_options {
-    /// Connections that may wait to be accepted, as far as the system allows.
-    int backlog = ::asio::socket_base::max_listen_connections;
-    /// Whether several sockets, each with this option, may listen at one port, among which the system
-    /// distributes connections (SO_REUSEPORT). Not everywhere: listening then fails.
-    bool reuse_port = false;
-};
-
-}  // namespace sansocket_asio
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OPTIONS_HPP
-
-// ==== sansocket_asio/server/detail/listener.hpp ==================================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_LISTENER_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_LISTENER_HPP
-// listener.hpp
-//
-// One socket that listens, and the loop that accepts from it. It does not stop
-// for an error: where there are no descriptors or no memory it tries again after
-// a pause, while those who connect wait in the system's backlog.
-
-namespace sansocket_asio::detail {
-
-// SO_REUSEPORT, where the system has it.
-class reuse_port {
-public:
-#if defined(SO_REUSEPORT)
-    template <class Protocol>
-    int level(const Protocol&) const noexcept {
-        return SOL_SOCKET;
-    }
-    template <class Protocol>
-    int name(const Protocol&) const noexcept {
-        return SO_REUSEPORT;
-    }
-#else
-    template <class Protocol>
-    int level(const Protocol&) const noexcept {
-        return -1;
-    }
-    template <class Protocol>
-    int name(const Protocol&) const noexcept {
-        return -1;
-    }
-#endif
-    template <class Protocol>
-    const int* data(const Protocol&) const noexcept {
-        return &on_;
-    }
-    template <class Protocol>
-    std::size_t size(const Protocol&) const noexcept {
-        return sizeof on_;
-    }
-
-private:
-    int on_ = 1;
-};
-
-class any_listener {
-public:
-    any_listener() = default;
-    any_listener(const any_listener&) = delete;
-    any_listener& operator=(const any_listener&) = delete;
-    virtual ~any_listener() = default;
-    virtual void close() noexcept = 0;
-};
-
-template <class Protocol>
-class listener final : public any_listener,
-                       public std::enable_shared_from_this<listener<Protocol>> {
-public:
-    using endpoint_type = typename Protocol::endpoint;
-    using socket = typename Protocol::socket;
-
-    // What it brings, while it is open.
-    struct events {
-        std::function<void(socket, const peer_address&)> accepted;
-        std::function<void(std::error_code)> failed;
-    };
-
-    listener(const ::asio::any_io_executor& executor, events told)
-        : acceptor_(executor), pause_(executor), told_(std::move(told)) {}
-
-    std::error_code open(const endpoint_type& at, const listen_options& how) {
-        std::string path;
-        if constexpr (requires { path = at.path(); }) path = at.path();
-        std::error_code ec;
-        acceptor_.open(at.protocol(), ec);
-#if !defined(ASIO_WINDOWS)  // there it lets another program take the port
-        if (!ec && path.empty()) acceptor_.set_option(::asio::socket_base::reuse_address(true), ec);
-#endif
-        if (!ec && how.reuse_port) acceptor_.set_option(detail::reuse_port{}, ec);
-        if (!ec) acceptor_.bind(at, ec);
-        if (!ec) file_ = socket_file(path);
-        if (!ec) acceptor_.listen(how.backlog, ec);
-        return ec;
-    }
-    endpoint_type endpoint(std::error_code& ec) const { return acceptor_.local_endpoint(ec); }
-
-    // Where there is no memory for that, it has failed, as for want of anything else.
-    void accept() noexcept {
-        try {
-            acceptor_.async_accept(from_, accepting(this->shared_from_this()));
-        } catch (...) {}
-    }
-    void close() noexcept override {
-        std::error_code ignored;
-        closed_ = true;
-        acceptor_.close(ignored);
-        file_.remove();
-        pause_.cancel();
-    }
-
-private:
-    static constexpr std::chrono::milliseconds time_to_recover{100};
-
-    // Says once how accepting went: not well, if it goes away without having said.
-    class accepting {
-    public:
-        explicit accepting(std::shared_ptr<listener> by) noexcept : by_(std::move(by)) {}
-        accepting(accepting&&) noexcept = default;
-        accepting& operator=(accepting&&) = delete;
-        ~accepting() {
-            if (by_ && !by_->closed_) by_->has_failed(::asio::error::no_memory);
-        }
-        void operator()(std::error_code ec, socket accepted) {
-            std::exchange(by_, nullptr)->has_accepted(ec, std::move(accepted));
-        }
-
-    private:
-        std::shared_ptr<listener> by_;
-    };
-
-    void has_accepted(std::error_code ec, socket accepted) {
-        if (ec == ::asio::error::operation_aborted && closed_) return;
-        if (ec) return has_failed(ec);
-        const auto from = peer_address::of(from_);
-        if (!closed_) accept();  // whatever becomes of this one
-        told_.accepted(std::move(accepted), from);
-    }
-    void has_failed(std::error_code ec) noexcept {
-        // The client has gone meanwhile. Anything else may last, and must not keep the thread busy.
-        const bool of_one = ec == ::asio::error::connection_aborted ||
-                            ec == ::asio::error::operation_aborted ||
-                            ec == ::asio::error::interrupted;
-        told_.failed(ec);
-        if (closed_) return;
-        if (of_one) return accept();
-        try {
-            pause_.expires_after(time_to_recover);
-            pause_.async_wait([self = this->shared_from_this()](std::error_code) {
-                if (!self->closed_) self->accept();
-            });
-        } catch (...) {
-            try_again_soon();
-        }
-    }
-    // The least that can be asked for. Where there is not even that, this listener has ended.
-    void try_again_soon() noexcept {
-        try {
-            ::asio::post(pause_.get_executor(), [self = this->shared_from_this()] {
-                if (!self->closed_) self->accept();
-            });
-        } catch (...) {}
-    }
-
-    ::asio::basic_socket_acceptor<Protocol> acceptor_;
-    ::asio::steady_timer pause_;
-    endpoint_type from_;
-    events told_;
-    socket_file file_;
-    bool closed_ = false;
-};
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_LISTENER_HPP
-
 // ==== sansocket/wire/proxy_header.hpp ============================================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
@@ -14684,6 +14454,377 @@ constexpr proxy_header_result parse_proxy_header(std::span<const std::byte> byte
 }  // namespace sansocket
 #endif  // SANSOCKET_SINGLE_SANSOCKET_WIRE_PROXY_HEADER_HPP
 
+// ==== sansocket_asio/server/detail/trusted_proxies.hpp ===========================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
+// trusted_proxies.hpp
+//
+// Whose word a server takes on where a client comes from, and what it then is.
+// The rules are the core's; addresses are translated here.
+
+namespace sansocket_asio::detail {
+
+inline sansocket::ip_address core_address(const ::asio::ip::address& address) noexcept {
+    if (address.is_v4()) return sansocket::ip_address(address.to_v4().to_bytes());
+    return sansocket::ip_address(address.to_v6().to_bytes());
+}
+
+inline peer_address asio_address(const sansocket::ip_address& address, std::uint16_t port) {
+    ::asio::ip::address out = ::asio::ip::address_v6(address.bytes());
+    if (address.is_v4()) out = ::asio::ip::address_v4(address.v4_bytes());
+    return peer_address(::asio::ip::tcp::endpoint(out, port));
+}
+
+class trusted_proxies {
+public:
+    // Nobody.
+    trusted_proxies() = default;
+    // Throws std::system_error for what is neither a network nor "unix".
+    explicit trusted_proxies(const std::vector<std::string>& texts)
+        : parse_header_(&sansocket::parse_proxy_header), find_client_(&find_client) {
+        for (const std::string& text : texts) {
+            if (text == "unix") {
+                unix_ = true;
+                continue;
+            }
+            const auto [network, ec] = sansocket::parse_ip_network(text);
+            if (ec != sansocket::errc::ok)
+                throw std::system_error(ec, "trusted proxy \"" + text + '"');
+            networks_.push_back(network);
+        }
+    }
+
+    [[nodiscard]] bool trusts(const sansocket::ip_address& address) const noexcept {
+        for (const auto& network : networks_)
+            if (network.contains(address)) return true;
+        return false;
+    }
+    [[nodiscard]] bool trusts(const peer_address& peer) const noexcept {
+        return peer.ip() ? trusts(core_address(*peer.ip())) : unix_;
+    }
+
+    // The words of a proxy that is trusted.
+    [[nodiscard]] sansocket::proxy_header_result parse_header(
+        std::span<const std::byte> bytes) const noexcept {
+        return parse_header_(bytes);
+    }
+    // Whom it passes on.
+    [[nodiscard]] static peer_address client_of(const sansocket::proxy_header& header,
+                                                const peer_address& proxy) {
+        switch (header.kind) {
+        case sansocket::proxied_kind::own:
+        case sansocket::proxied_kind::unspecified: break;
+        case sansocket::proxied_kind::ip: return asio_address(header.source, header.source_port);
+        case sansocket::proxied_kind::unix_socket: return {};
+        }
+        return proxy;
+    }
+    // The same by the head of its request.
+    [[nodiscard]] std::pair<peer_address, sansocket::errc> client_of(
+        const sansocket::http_head& head, sansocket::forwarded_field field,
+        const peer_address& proxy) const {
+        return find_client_(*this, head, field, proxy);
+    }
+
+private:
+    using identity = std::pair<peer_address, sansocket::errc>;
+
+    static identity find_client(const trusted_proxies& self, const sansocket::http_head& head,
+                                sansocket::forwarded_field field, const peer_address& proxy) {
+        const auto found = sansocket::find_client(
+            head, field, [&](const sansocket::ip_address& hop) { return self.trusts(hop); });
+        if (!found.address) return {proxy, found.ec};
+        return {asio_address(*found.address, found.port), found.ec};
+    }
+
+    // Null where nobody is trusted: only who trusts somebody compiles what reads his words.
+    sansocket::proxy_header_result (*parse_header_)(std::span<const std::byte>) noexcept = nullptr;
+    identity (*find_client_)(const trusted_proxies&, const sansocket::http_head&,
+                             sansocket::forwarded_field, const peer_address&) = nullptr;
+    std::vector<sansocket::ip_network> networks_;
+    bool unix_ = false;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
+
+// ==== sansocket_asio/server/proxy_networks.hpp ===================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PROXY_NETWORKS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PROXY_NETWORKS_HPP
+// proxy_networks.hpp
+//
+// Which proxies a server believes, as its options say it.
+
+namespace sansocket_asio {
+namespace detail {
+template <class, class>
+class server_state;
+}  // namespace detail
+
+/// Proxies, by networks and addresses, such as "10.0.0.0/8" or "2001:db8::1", and "unix" for whoever
+/// connects to a Unix socket. Only where there are some is compiled what reads their words.
+class proxy_networks {
+public:
+    /// None.
+    proxy_networks() = default;
+    /// These. What is none of them, the server that is given them refuses.
+    proxy_networks(std::vector<std::string> networks)  // NOLINT: as the list that it is
+        : networks_(std::move(networks)), read_(&read_all) {}
+    /// The same.
+    proxy_networks(std::initializer_list<std::string> networks)
+        : proxy_networks(std::vector<std::string>(networks)) {}
+
+    /// As they were given.
+    [[nodiscard]] const std::vector<std::string>& networks() const noexcept { return networks_; }
+
+private:
+    template <class, class>
+    friend class detail::server_state;
+
+    static detail::trusted_proxies read_all(const std::vector<std::string>& networks) {
+        return detail::trusted_proxies(networks);
+    }
+    [[nodiscard]] detail::trusted_proxies read() const {
+        return read_ == nullptr ? detail::trusted_proxies() : read_(networks_);
+    }
+
+    std::vector<std::string> networks_;
+    detail::trusted_proxies (*read_)(const std::vector<std::string>&) = nullptr;
+};
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_PROXY_NETWORKS_HPP
+
+// ==== sansocket_asio/server_options.hpp ==========================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OPTIONS_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OPTIONS_HPP
+// server_options.hpp
+//
+// What can be chosen for a server. Every limit is on by default, but for the one
+// that would turn a proxy's clients away.
+
+namespace sansocket_asio {
+
+class server_observer;
+
+/// Whether trusted proxies begin each connection with a PROXY header, of version 1 or 2.
+enum class proxy_protocol : std::uint8_t {
+    off,       ///< A header is an error, as any other bytes that are no request.
+    required,  ///< From each trusted proxy, within `options::opening_timeout`, ahead of TLS too.
+};
+
+/// Choices and limits of a server.
+struct server_options {
+    /// Which upgrades are accepted: subprotocols, and the origins that are let in, without which any
+    /// page in a browser may connect (RFC 6455 10.2).
+    sansocket::server_policy policy{};
+    /// Of each connection. `opening_timeout` is the time from its acceptance to the answer to its
+    /// request, `http` the limits of that; `decision` is the server's to set.
+    sansocket::options connection{};
+    /// Connections in all, from their acceptance until transport and handler are over. Those above are
+    /// answered 503, and counted. Keep it below the number of descriptors that the process may have.
+    std::size_t max_connections = 10'000;
+    /// Connections from one IPv4 address or one IPv6 network of 64 bits; 0: no limit. Those above are
+    /// answered 429. Unix sockets have no limit. By default none, since behind a proxy that is not
+    /// among `trusted_proxies` all clients have one address; set it where clients are known.
+    std::size_t max_connections_per_address = 0;
+    /// Connections over a limit that are answered at a time; those above are closed at once.
+    std::size_t max_refusals = 64;
+    /// Proxies whose word on where a client comes from is taken: a list of strings, see
+    /// `proxy_networks`. Nobody else is believed. The constructor of the server throws
+    /// std::system_error with errc::network_invalid for what is no network. By default nobody, and the
+    /// address of the transport is the client's.
+    proxy_networks trusted_proxies{};
+    /// The field in which those proxies say it. They have to write it into each request, for what they
+    /// let through is the client's word. Hops are read from the end, up to the first that is not
+    /// trusted. By default none.
+    sansocket::forwarded_field forwarded = sansocket::forwarded_field::none;
+    /// Whether they say it ahead of everything else. A connection of theirs without such a header
+    /// ends, with errc::proxy_header_missing, errc::proxy_header_invalid, errc::proxy_header_too_long,
+    /// errc::end_of_stream or errc::opening_timeout. With `forwarded` too, that is looked at where the
+    /// header names another trusted proxy. By default off.
+    proxy_protocol proxy_header = proxy_protocol::off;
+    /// Is told what happens. It has to live as long as the server. By default nobody.
+    server_observer* observer = nullptr;
+};
+
+/// How a server listens.
+struct listen_options {
+    /// Connections that may wait to be accepted, as far as the system allows.
+    int backlog = ::asio::socket_base::max_listen_connections;
+    /// Whether several sockets, each with this option, may listen at one port, among which the system
+    /// distributes connections (SO_REUSEPORT). Not everywhere: listening then fails.
+    bool reuse_port = false;
+};
+
+}  // namespace sansocket_asio
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_OPTIONS_HPP
+
+// ==== sansocket_asio/server/detail/listener.hpp ==================================================
+#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_LISTENER_HPP
+#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_LISTENER_HPP
+// listener.hpp
+//
+// One socket that listens, and the loop that accepts from it. It does not stop
+// for an error: where there are no descriptors or no memory it tries again after
+// a pause, while those who connect wait in the system's backlog.
+
+namespace sansocket_asio::detail {
+
+// SO_REUSEPORT, where the system has it.
+class reuse_port {
+public:
+#if defined(SO_REUSEPORT)
+    template <class Protocol>
+    int level(const Protocol&) const noexcept {
+        return SOL_SOCKET;
+    }
+    template <class Protocol>
+    int name(const Protocol&) const noexcept {
+        return SO_REUSEPORT;
+    }
+#else
+    template <class Protocol>
+    int level(const Protocol&) const noexcept {
+        return -1;
+    }
+    template <class Protocol>
+    int name(const Protocol&) const noexcept {
+        return -1;
+    }
+#endif
+    template <class Protocol>
+    const int* data(const Protocol&) const noexcept {
+        return &on_;
+    }
+    template <class Protocol>
+    std::size_t size(const Protocol&) const noexcept {
+        return sizeof on_;
+    }
+
+private:
+    int on_ = 1;
+};
+
+class any_listener {
+public:
+    any_listener() = default;
+    any_listener(const any_listener&) = delete;
+    any_listener& operator=(const any_listener&) = delete;
+    virtual ~any_listener() = default;
+    virtual void close() noexcept = 0;
+};
+
+template <class Protocol>
+class listener final : public any_listener,
+                       public std::enable_shared_from_this<listener<Protocol>> {
+public:
+    using endpoint_type = typename Protocol::endpoint;
+    using socket = typename Protocol::socket;
+
+    // What it brings, while it is open.
+    struct events {
+        std::function<void(socket, const peer_address&)> accepted;
+        std::function<void(std::error_code)> failed;
+    };
+
+    listener(const ::asio::any_io_executor& executor, events told)
+        : acceptor_(executor), pause_(executor), told_(std::move(told)) {}
+
+    std::error_code open(const endpoint_type& at, const listen_options& how) {
+        std::string path;
+        if constexpr (requires { path = at.path(); }) path = at.path();
+        std::error_code ec;
+        acceptor_.open(at.protocol(), ec);
+#if !defined(ASIO_WINDOWS)  // there it lets another program take the port
+        if (!ec && path.empty()) acceptor_.set_option(::asio::socket_base::reuse_address(true), ec);
+#endif
+        if (!ec && how.reuse_port) acceptor_.set_option(detail::reuse_port{}, ec);
+        if (!ec) acceptor_.bind(at, ec);
+        if (!ec) file_ = socket_file(path);
+        if (!ec) acceptor_.listen(how.backlog, ec);
+        return ec;
+    }
+    endpoint_type endpoint(std::error_code& ec) const { return acceptor_.local_endpoint(ec); }
+
+    // Where there is no memory for that, it has failed, as for want of anything else.
+    void accept() noexcept {
+        try {
+            acceptor_.async_accept(from_, accepting(this->shared_from_this()));
+        } catch (...) {}
+    }
+    void close() noexcept override {
+        std::error_code ignored;
+        closed_ = true;
+        acceptor_.close(ignored);
+        file_.remove();
+        pause_.cancel();
+    }
+
+private:
+    static constexpr std::chrono::milliseconds time_to_recover{100};
+
+    // Says once how accepting went: not well, if it goes away without having said.
+    class accepting {
+    public:
+        explicit accepting(std::shared_ptr<listener> by) noexcept : by_(std::move(by)) {}
+        accepting(accepting&&) noexcept = default;
+        accepting& operator=(accepting&&) = delete;
+        ~accepting() {
+            if (by_ && !by_->closed_) by_->has_failed(::asio::error::no_memory);
+        }
+        void operator()(std::error_code ec, socket accepted) {
+            std::exchange(by_, nullptr)->has_accepted(ec, std::move(accepted));
+        }
+
+    private:
+        std::shared_ptr<listener> by_;
+    };
+
+    void has_accepted(std::error_code ec, socket accepted) {
+        if (ec == ::asio::error::operation_aborted && closed_) return;
+        if (ec) return has_failed(ec);
+        const auto from = peer_address::of(from_);
+        if (!closed_) accept();  // whatever becomes of this one
+        told_.accepted(std::move(accepted), from);
+    }
+    void has_failed(std::error_code ec) noexcept {
+        // The client has gone meanwhile. Anything else may last, and must not keep the thread busy.
+        const bool of_one = ec == ::asio::error::connection_aborted ||
+                            ec == ::asio::error::operation_aborted ||
+                            ec == ::asio::error::interrupted;
+        told_.failed(ec);
+        if (closed_) return;
+        if (of_one) return accept();
+        try {
+            pause_.expires_after(time_to_recover);
+            pause_.async_wait([self = this->shared_from_this()](std::error_code) {
+                if (!self->closed_) self->accept();
+            });
+        } catch (...) {
+            try_again_soon();
+        }
+    }
+    // The least that can be asked for. Where there is not even that, this listener has ended.
+    void try_again_soon() noexcept {
+        try {
+            ::asio::post(pause_.get_executor(), [self = this->shared_from_this()] {
+                if (!self->closed_) self->accept();
+            });
+        } catch (...) {}
+    }
+
+    ::asio::basic_socket_acceptor<Protocol> acceptor_;
+    ::asio::steady_timer pause_;
+    endpoint_type from_;
+    events told_;
+    socket_file file_;
+    bool closed_ = false;
+};
+
+}  // namespace sansocket_asio::detail
+#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_LISTENER_HPP
+
 // ==== sansocket_asio/server/detail/proxy_header_op.hpp ===========================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_PROXY_HEADER_OP_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_PROXY_HEADER_OP_HPP
@@ -14722,44 +14863,47 @@ concept takes_proxy_header = requires(Stream& s) {
 };
 
 template <class Session>
-class proxy_header_op : public std::enable_shared_from_this<proxy_header_op<Session>> {
+class proxy_header_op final : public waiter {
 public:
     // errc::end_of_stream and errc::transport_lost are among the errors.
     using handler = std::function<void(const sansocket::proxy_header&, sansocket::errc)>;
 
-    proxy_header_op(std::shared_ptr<Session> session, handler done)
-        : session_(std::move(session)), done_(std::move(done)) {}
-
-    void start() {
+    // What `done` holds keeps `from`.
+    static void start(std::shared_ptr<Session> session, const trusted_proxies& from, handler done) {
+        auto* const op = new proxy_header_op(std::move(session), from, std::move(done));
+        owner self(op);
         std::error_code ignored;
-        socket().non_blocking(true, ignored);
-        wait();
+        op->socket().non_blocking(true, ignored);
+        op->wait(std::move(self));
     }
 
 private:
+    proxy_header_op(std::shared_ptr<Session> session, const trusted_proxies& from,
+                    handler done) noexcept
+        : session_(std::move(session)), from_(from), done_(std::move(done)) {}
+    ~proxy_header_op() = default;
+    void destroy() noexcept override { delete this; }
     auto& socket() noexcept { return detail::socket_beneath(session_->stream()); }
 
-    void wait() {
-        socket().async_wait(
-            ::asio::socket_base::wait_read,
-            [self = this->shared_from_this()](std::error_code ec) { self->readable(ec); });
+    void wait(owner self) {
+        socket().async_wait(::asio::socket_base::wait_read, waiting_handler(std::move(self)));
     }
-    void readable(std::error_code ec) {
+    void woken(owner self, std::error_code ec) override {
         if (session_->ended()) return;
         std::size_t n = 0;
         if (!ec) n = look(ec);
-        if (ec == ::asio::error::would_block || ec == ::asio::error::try_again) return wait();
+        if (ec == ::asio::error::would_block || ec == ::asio::error::try_again)
+            return wait(std::move(self));
         if (ec == ::asio::error::eof) return done_({}, sansocket::errc::end_of_stream);
         if (ec) {
             session_->note(ec);
             return done_({}, sansocket::errc::transport_lost);
         }
-        const auto [header, size, result] =
-            sansocket::parse_proxy_header(std::span(seen_).first(taken_ + n));
+        const auto [header, size, result] = from_.parse_header(std::span(seen_).first(taken_ + n));
         // All that was seen of a header that is not complete belongs to it.
         if (result == sansocket::errc::need_more) {
             take(n);
-            return wait();
+            return wait(std::move(self));
         }
         if (result == sansocket::errc::ok) take(size - taken_);
         done_(header, result);
@@ -14778,6 +14922,7 @@ private:
     }
 
     std::shared_ptr<Session> session_;
+    const trusted_proxies& from_;
     handler done_;
     std::array<std::byte, sansocket::max_proxy_header> seen_{};
     std::size_t taken_ = 0;
@@ -15101,81 +15246,6 @@ private:
 }  // namespace sansocket_asio::detail
 #endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STEP_HPP
 
-// ==== sansocket_asio/server/detail/trusted_proxies.hpp ===========================================
-#ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
-#define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
-// trusted_proxies.hpp
-//
-// Whose word a server takes on where a client comes from, and what it then is.
-// The rules are the core's; addresses are translated here.
-
-namespace sansocket_asio::detail {
-
-inline sansocket::ip_address core_address(const ::asio::ip::address& address) noexcept {
-    if (address.is_v4()) return sansocket::ip_address(address.to_v4().to_bytes());
-    return sansocket::ip_address(address.to_v6().to_bytes());
-}
-
-inline peer_address asio_address(const sansocket::ip_address& address, std::uint16_t port) {
-    ::asio::ip::address out = ::asio::ip::address_v6(address.bytes());
-    if (address.is_v4()) out = ::asio::ip::address_v4(address.v4_bytes());
-    return peer_address(::asio::ip::tcp::endpoint(out, port));
-}
-
-class trusted_proxies {
-public:
-    // Throws std::system_error for what is neither a network nor "unix".
-    explicit trusted_proxies(const std::vector<std::string>& texts) {
-        for (const std::string& text : texts) {
-            if (text == "unix") {
-                unix_ = true;
-                continue;
-            }
-            const auto [network, ec] = sansocket::parse_ip_network(text);
-            if (ec != sansocket::errc::ok)
-                throw std::system_error(ec, "trusted proxy \"" + text + '"');
-            networks_.push_back(network);
-        }
-    }
-
-    [[nodiscard]] bool trusts(const sansocket::ip_address& address) const noexcept {
-        for (const auto& network : networks_)
-            if (network.contains(address)) return true;
-        return false;
-    }
-    [[nodiscard]] bool trusts(const peer_address& peer) const noexcept {
-        return peer.ip() ? trusts(core_address(*peer.ip())) : unix_;
-    }
-
-    // Whom a proxy that is trusted passes on.
-    [[nodiscard]] static peer_address client_of(const sansocket::proxy_header& header,
-                                                const peer_address& proxy) {
-        switch (header.kind) {
-        case sansocket::proxied_kind::own:
-        case sansocket::proxied_kind::unspecified: break;
-        case sansocket::proxied_kind::ip: return asio_address(header.source, header.source_port);
-        case sansocket::proxied_kind::unix_socket: return {};
-        }
-        return proxy;
-    }
-    // The same by the head of its request.
-    [[nodiscard]] std::pair<peer_address, sansocket::errc> client_of(
-        const sansocket::http_head& head, sansocket::forwarded_field field,
-        const peer_address& proxy) const {
-        const auto found = sansocket::find_client(
-            head, field, [this](const sansocket::ip_address& hop) { return trusts(hop); });
-        if (!found.address) return {proxy, found.ec};
-        return {asio_address(*found.address, found.port), found.ec};
-    }
-
-private:
-    std::vector<sansocket::ip_network> networks_;
-    bool unix_ = false;
-};
-
-}  // namespace sansocket_asio::detail
-#endif  // SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_TRUSTED_PROXIES_HPP
-
 // ==== sansocket_asio/server/detail/server_state.hpp ==============================================
 #ifndef SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STATE_HPP
 #define SANSOCKET_SINGLE_SANSOCKET_ASIO_SERVER_DETAIL_SERVER_STATE_HPP
@@ -15208,7 +15278,7 @@ public:
     server_state(const ::asio::any_io_executor& executor, server_options options)
         : executor_(executor),
           options_(std::move(options)),
-          proxies_(options_.trusted_proxies),
+          proxies_(options_.trusted_proxies.read()),
           io_(std::in_place, executor) {
         if (options_.proxy_header == proxy_protocol::required && !takes_proxy_header<Stream>)
             throw std::system_error(std::make_error_code(std::errc::operation_not_supported),
@@ -15574,7 +15644,7 @@ void server_state<Stream, Connection>::read_proxy_header(const std::shared_ptr<e
                             e](const sansocket::proxy_header& header, sansocket::errc ec) {
             self->attempt(e, [&] { self->has_proxy_header(*e, header, ec); });
         };
-        std::make_shared<operation>(e->websocket.session_, reads)->start();
+        operation::start(e->websocket.session_, proxies_, reads);
     }
 }
 

@@ -346,7 +346,7 @@ TEST_CASE("server proxies: one that is connected by a Unix socket") {
     loop l;
     const bool trusts = GENERATE(true, false);
     auto options = behind_proxies(forwarded_field::x_forwarded_for, proxy_protocol::off);
-    if (!trusts) options.trusted_proxies.pop_back();
+    if (!trusts) options.trusted_proxies = {"127.0.0.2", "127.0.1.0/24"};
     proxied s(l, options);
     const std::string path = "/tmp/sansocket_proxy_test." + std::to_string(::getpid());
     (void)std::remove(path.c_str());
@@ -390,6 +390,17 @@ TEST_CASE("server proxies: handlers, and who looks at all connections, know the 
     peer.socket.close();
     kept.clear();
     s.stop();
+}
+
+TEST_CASE("server proxies: the list may come from elsewhere, and be read again") {
+    const std::vector<std::string> configured{"10.0.0.0/8", "unix"};
+    sansocket_asio::server_options options;
+    CHECK(options.trusted_proxies.networks().empty());
+    options.trusted_proxies = configured;
+    CHECK(options.trusted_proxies.networks() == configured);
+    const auto trusted = sansocket_asio::detail::trusted_proxies(configured);
+    CHECK(trusted.trusts(peer_address()));
+    CHECK_FALSE(sansocket_asio::detail::trusted_proxies().trusts(peer_address()));
 }
 
 TEST_CASE("server proxies: a list with what is no network makes no server") {

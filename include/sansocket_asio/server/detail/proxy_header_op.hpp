@@ -9,6 +9,8 @@
 #pragma once
 
 #include <sansocket_asio/detail/stream_traits.hpp>
+#include <sansocket_asio/detail/waiting_handler.hpp>
+#include <sansocket_asio/server/detail/trusted_proxies.hpp>
 
 #include <sansocket/wire/error.hpp>
 #include <sansocket/wire/proxy_header.hpp>
@@ -52,44 +54,47 @@ concept takes_proxy_header = requires(Stream& s) {
 };
 
 template <class Session>
-class proxy_header_op : public std::enable_shared_from_this<proxy_header_op<Session>> {
+class proxy_header_op final : public waiter {
 public:
     // errc::end_of_stream and errc::transport_lost are among the errors.
     using handler = std::function<void(const sansocket::proxy_header&, sansocket::errc)>;
 
-    proxy_header_op(std::shared_ptr<Session> session, handler done)
-        : session_(std::move(session)), done_(std::move(done)) {}
-
-    void start() {
+    // What `done` holds keeps `from`.
+    static void start(std::shared_ptr<Session> session, const trusted_proxies& from, handler done) {
+        auto* const op = new proxy_header_op(std::move(session), from, std::move(done));
+        owner self(op);
         std::error_code ignored;
-        socket().non_blocking(true, ignored);
-        wait();
+        op->socket().non_blocking(true, ignored);
+        op->wait(std::move(self));
     }
 
 private:
+    proxy_header_op(std::shared_ptr<Session> session, const trusted_proxies& from,
+                    handler done) noexcept
+        : session_(std::move(session)), from_(from), done_(std::move(done)) {}
+    ~proxy_header_op() = default;
+    void destroy() noexcept override { delete this; }
     auto& socket() noexcept { return detail::socket_beneath(session_->stream()); }
 
-    void wait() {
-        socket().async_wait(
-            ::asio::socket_base::wait_read,
-            [self = this->shared_from_this()](std::error_code ec) { self->readable(ec); });
+    void wait(owner self) {
+        socket().async_wait(::asio::socket_base::wait_read, waiting_handler(std::move(self)));
     }
-    void readable(std::error_code ec) {
+    void woken(owner self, std::error_code ec) override {
         if (session_->ended()) return;
         std::size_t n = 0;
         if (!ec) n = look(ec);
-        if (ec == ::asio::error::would_block || ec == ::asio::error::try_again) return wait();
+        if (ec == ::asio::error::would_block || ec == ::asio::error::try_again)
+            return wait(std::move(self));
         if (ec == ::asio::error::eof) return done_({}, sansocket::errc::end_of_stream);
         if (ec) {
             session_->note(ec);
             return done_({}, sansocket::errc::transport_lost);
         }
-        const auto [header, size, result] =
-            sansocket::parse_proxy_header(std::span(seen_).first(taken_ + n));
+        const auto [header, size, result] = from_.parse_header(std::span(seen_).first(taken_ + n));
         // All that was seen of a header that is not complete belongs to it.
         if (result == sansocket::errc::need_more) {
             take(n);
-            return wait();
+            return wait(std::move(self));
         }
         if (result == sansocket::errc::ok) take(size - taken_);
         done_(header, result);
@@ -108,6 +113,7 @@ private:
     }
 
     std::shared_ptr<Session> session_;
+    const trusted_proxies& from_;
     handler done_;
     std::array<std::byte, sansocket::max_proxy_header> seen_{};
     std::size_t taken_ = 0;

@@ -61,7 +61,7 @@ public:
     server_state(const ::asio::any_io_executor& executor, server_options options)
         : executor_(executor),
           options_(std::move(options)),
-          proxies_(options_.trusted_proxies),
+          proxies_(options_.trusted_proxies.read()),
           io_(std::in_place, executor) {
         if (options_.proxy_header == proxy_protocol::required && !takes_proxy_header<Stream>)
             throw std::system_error(std::make_error_code(std::errc::operation_not_supported),

@@ -32,7 +32,7 @@ void server_state<Stream, Connection>::read_proxy_header(const std::shared_ptr<e
                             e](const sansocket::proxy_header& header, sansocket::errc ec) {
             self->attempt(e, [&] { self->has_proxy_header(*e, header, ec); });
         };
-        std::make_shared<operation>(e->websocket.session_, reads)->start();
+        operation::start(e->websocket.session_, proxies_, reads);
     }
 }
 

@@ -17,7 +17,9 @@
 #include <asio/ip/address_v6.hpp>
 #include <asio/ip/tcp.hpp>
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -38,8 +40,11 @@ inline peer_address asio_address(const sansocket::ip_address& address, std::uint
 
 class trusted_proxies {
 public:
+    // Nobody.
+    trusted_proxies() = default;
     // Throws std::system_error for what is neither a network nor "unix".
-    explicit trusted_proxies(const std::vector<std::string>& texts) {
+    explicit trusted_proxies(const std::vector<std::string>& texts)
+        : parse_header_(&sansocket::parse_proxy_header), find_client_(&find_client) {
         for (const std::string& text : texts) {
             if (text == "unix") {
                 unix_ = true;
@@ -61,7 +66,12 @@ public:
         return peer.ip() ? trusts(core_address(*peer.ip())) : unix_;
     }
 
-    // Whom a proxy that is trusted passes on.
+    // The words of a proxy that is trusted.
+    [[nodiscard]] sansocket::proxy_header_result parse_header(
+        std::span<const std::byte> bytes) const noexcept {
+        return parse_header_(bytes);
+    }
+    // Whom it passes on.
     [[nodiscard]] static peer_address client_of(const sansocket::proxy_header& header,
                                                 const peer_address& proxy) {
         switch (header.kind) {
@@ -76,13 +86,24 @@ public:
     [[nodiscard]] std::pair<peer_address, sansocket::errc> client_of(
         const sansocket::http_head& head, sansocket::forwarded_field field,
         const peer_address& proxy) const {
+        return find_client_(*this, head, field, proxy);
+    }
+
+private:
+    using identity = std::pair<peer_address, sansocket::errc>;
+
+    static identity find_client(const trusted_proxies& self, const sansocket::http_head& head,
+                                sansocket::forwarded_field field, const peer_address& proxy) {
         const auto found = sansocket::find_client(
-            head, field, [this](const sansocket::ip_address& hop) { return trusts(hop); });
+            head, field, [&](const sansocket::ip_address& hop) { return self.trusts(hop); });
         if (!found.address) return {proxy, found.ec};
         return {asio_address(*found.address, found.port), found.ec};
     }
 
-private:
+    // Null where nobody is trusted: only who trusts somebody compiles what reads his words.
+    sansocket::proxy_header_result (*parse_header_)(std::span<const std::byte>) noexcept = nullptr;
+    identity (*find_client_)(const trusted_proxies&, const sansocket::http_head&,
+                             sansocket::forwarded_field, const peer_address&) = nullptr;
     std::vector<sansocket::ip_network> networks_;
     bool unix_ = false;
 };
