@@ -62,6 +62,13 @@ class basic_server {
     template <class MakeStream, class Endpoint>
     static constexpr bool makes_stream =
         std::is_invocable_r_v<Stream, MakeStream&, typename Endpoint::protocol_type::socket>;
+    // Accepts for an endpoint: one for TCP and Unix sockets where the stream is one for both.
+    using any_protocol = ::asio::generic::stream_protocol;
+    template <class MakeStream, class Endpoint>
+    using accepts =
+        std::conditional_t<std::is_same_v<MakeStream, plain> &&
+                               std::constructible_from<Stream, typename any_protocol::socket>,
+                           any_protocol, typename Endpoint::protocol_type>;
 
 public:
     using executor_type = ::asio::any_io_executor;  ///< What it runs on.
@@ -134,7 +141,8 @@ public:
     requires(makes_stream<MakeStream, Endpoint>) Endpoint
         listen(const Endpoint& at, MakeStream make_stream, const listen_options& options,
                std::error_code& ec) {
-        return state_->listen(at, options, std::move(make_stream), ec);
+        return state_->template listen<accepts<MakeStream, Endpoint>>(at, options,
+                                                                      std::move(make_stream), ec);
     }
     /// The same; throws std::system_error.
     template <class Endpoint, class MakeStream>

@@ -439,7 +439,7 @@ private:
         };
     }
     // At once, where it has not begun: that is the one thing that it would refuse.
-    void begin_now(bool connected, const sansocket::server_policy& policy, sansocket::options o) {
+    void begin_now(bool connected, const sansocket::server_policy& policy, sansocket::options&& o) {
         if (!o.diagnostics) o.diagnostics = diagnostics_handler();
         (void)session_->begin(connected, policy, session::now(), o, source_location(created_));
     }

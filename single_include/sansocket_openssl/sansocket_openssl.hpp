@@ -13535,7 +13535,7 @@ private:
         };
     }
     // At once, where it has not begun: that is the one thing that it would refuse.
-    void begin_now(bool connected, const sansocket::server_policy& policy, sansocket::options o) {
+    void begin_now(bool connected, const sansocket::server_policy& policy, sansocket::options&& o) {
         if (!o.diagnostics) o.diagnostics = diagnostics_handler();
         (void)session_->begin(connected, policy, session::now(), o, source_location(created_));
     }
@@ -13706,6 +13706,22 @@ private:
 // socket. It is what the transport says, or a proxy that is trusted.
 
 namespace sansocket_asio {
+namespace detail {
+
+// The same address in another type, which can hold it.
+template <class To, class From>
+To endpoint_as(const From& from) {
+    if constexpr (std::is_same_v<To, From>) {
+        return from;
+    } else {
+        To to;
+        to.resize(from.size());
+        std::memcpy(to.data(), from.data(), from.size());
+        return to;
+    }
+}
+
+}  // namespace detail
 
 /// Where a connection comes from.
 class peer_address {
@@ -13717,9 +13733,14 @@ public:
     /// Of an endpoint of any protocol: as the one before, or none.
     template <class Endpoint>
     [[nodiscard]] static peer_address of(const Endpoint& endpoint) {
-        if constexpr (std::is_same_v<Endpoint, ::asio::ip::tcp::endpoint>)
+        using tcp = ::asio::ip::tcp;
+        if constexpr (std::is_same_v<Endpoint, tcp::endpoint>) {
             return peer_address(endpoint);
-        else return {};
+        } else {
+            const int family = endpoint.protocol().family();
+            if (family != tcp::v4().family() && family != tcp::v6().family()) return {};
+            return peer_address(detail::endpoint_as<tcp::endpoint>(endpoint));
+        }
     }
 
     /// The IP address, an IPv4 address as such also on a socket of IPv6; nothing for a Unix socket.
@@ -13877,47 +13898,67 @@ public:
 
     template <class Handler>
     connection_handler& operator=(Handler handler) {
-        auto shared = std::make_shared<Handler>(std::move(handler));
-        if constexpr (takes<Handler, Websocket&>) {
-            static_assert(is_awaitable<decltype(call(*shared, std::declval<Websocket&>(),
-                                                     std::declval<const Address&>()))>,
-                          "a handler that returns at once takes the websocket as a shared_ptr");
-#if defined(ASIO_HAS_CO_AWAIT)
-            call_ = [shared](handle ws, const Address& client, ::asio::cancellation_slot slot,
-                             const failed& tell) {
-                Websocket& named = *ws;
-                const auto executor = named.get_executor();
-                try {
-                    ::asio::co_spawn(executor, call(*shared, named, client),
-                                     ::asio::bind_cancellation_slot(
-                                         slot, [shared, ws, tell](std::exception_ptr e) {
-                                             if (e) tell(std::move(e));
-                                         }));
-                } catch (...) {
-                    tell(std::current_exception());
-                }
-            };
-#endif
-        } else {
-            call_ = [shared](handle ws, const Address& client, ::asio::cancellation_slot,
-                             const failed& tell) {
-                try {
-                    call(*shared, std::move(ws), client);
-                } catch (...) {
-                    tell(std::current_exception());
-                }
-            };
-        }
+        serves_ = std::make_shared<kind<Handler>>(std::move(handler));
         return *this;
     }
-    explicit operator bool() const noexcept { return static_cast<bool>(call_); }
+    explicit operator bool() const noexcept { return serves_ != nullptr; }
     // `slot` ends a coroutine.
     void operator()(handle ws, const Address& client, ::asio::cancellation_slot slot,
                     const failed& tell) const {
-        call_(std::move(ws), client, slot, tell);
+        const handle until_told = ws;  // of a failure
+        try {
+            serves_->serve({serves_, std::move(ws), tell}, client, slot);
+        } catch (...) {
+            tell(std::current_exception());
+        }
     }
 
 private:
+    struct any_kind;
+    // What a connection that is served keeps.
+    struct serving {
+        std::shared_ptr<any_kind> by;
+        handle ws;
+        failed tell;
+    };
+    struct any_kind {
+        any_kind() = default;
+        any_kind(const any_kind&) = delete;
+        any_kind& operator=(const any_kind&) = delete;
+        virtual ~any_kind() = default;
+        virtual void serve(serving kept, const Address& client, ::asio::cancellation_slot slot) = 0;
+    };
+    // The completion handler of a coroutine: small, for Asio moves it about.
+    struct done {
+        void operator()(std::exception_ptr e) const {
+            if (e) kept->tell(std::move(e));
+        }
+        std::unique_ptr<serving> kept;
+    };
+
+    template <class Handler>
+    struct kind final : any_kind {
+        explicit kind(Handler h) : handler(std::move(h)) {}
+
+        void serve(serving kept, const Address& client, ::asio::cancellation_slot slot) override {
+            if constexpr (takes<Handler, Websocket&>) {
+                static_assert(is_awaitable<decltype(call(handler, *kept.ws, client))>,
+                              "a handler that returns at once takes the websocket as a shared_ptr");
+#if defined(ASIO_HAS_CO_AWAIT)
+                Websocket& named = *kept.ws;
+                ::asio::co_spawn(named.get_executor(), call(handler, named, client),
+                                 ::asio::bind_cancellation_slot(
+                                     slot, done{std::make_unique<serving>(std::move(kept))}));
+#endif
+            } else {
+                (void)slot;
+                call(handler, std::move(kept.ws), client);
+            }
+        }
+
+        Handler handler;
+    };
+
     template <class Handler, class First>
     static constexpr bool takes = std::is_invocable_v<Handler&, First> ||
                                   std::is_invocable_v<Handler&, First, const Address&>;
@@ -13928,7 +13969,7 @@ private:
         else return handler(std::forward<First>(first));
     }
 
-    std::function<void(handle, const Address&, ::asio::cancellation_slot, const failed&)> call_;
+    std::shared_ptr<any_kind> serves_;
 };
 
 }  // namespace sansocket_asio::detail
@@ -14713,8 +14754,11 @@ public:
     any_listener& operator=(const any_listener&) = delete;
     virtual ~any_listener() = default;
     virtual void close() noexcept = 0;
+
+    std::shared_ptr<any_listener> next;  // of its server
 };
 
+// `Protocol`: that of its endpoint, or one that stands for all of them.
 template <class Protocol>
 class listener final : public any_listener,
                        public std::enable_shared_from_this<listener<Protocol>> {
@@ -14722,36 +14766,49 @@ public:
     using endpoint_type = typename Protocol::endpoint;
     using socket = typename Protocol::socket;
 
-    // What it brings, while it is open.
-    struct events {
-        std::function<void(socket, const peer_address&)> accepted;
-        std::function<void(std::error_code)> failed;
+    // Is told what it brings, while it is open.
+    class owner {
+    public:
+        owner() = default;
+        owner(const owner&) = delete;
+        owner& operator=(const owner&) = delete;
+        virtual ~owner() = default;
+        virtual void accepted(socket connected, const peer_address& from) = 0;
+        virtual void failed(std::error_code ec) = 0;
     };
 
-    listener(const ::asio::any_io_executor& executor, events told)
-        : acceptor_(executor), pause_(executor), told_(std::move(told)) {}
+    listener(const ::asio::any_io_executor& executor, std::unique_ptr<owner> told)
+        : acceptor_(executor), pause_(executor, sansocket::never), told_(std::move(told)) {}
 
-    std::error_code open(const endpoint_type& at, const listen_options& how) {
+    template <class Endpoint>
+    std::error_code open(const Endpoint& at, const listen_options& how) {
         std::string path;
         if constexpr (requires { path = at.path(); }) path = at.path();
         std::error_code ec;
-        acceptor_.open(at.protocol(), ec);
+        acceptor_.open(Protocol(at.protocol()), ec);
 #if !defined(ASIO_WINDOWS)  // there it lets another program take the port
         if (!ec && path.empty()) acceptor_.set_option(::asio::socket_base::reuse_address(true), ec);
 #endif
         if (!ec && how.reuse_port) acceptor_.set_option(detail::reuse_port{}, ec);
-        if (!ec) acceptor_.bind(at, ec);
+        if (!ec) acceptor_.bind(endpoint_type(at), ec);
         if (!ec) file_ = socket_file(path);
         if (!ec) acceptor_.listen(how.backlog, ec);
         return ec;
     }
-    endpoint_type endpoint(std::error_code& ec) const { return acceptor_.local_endpoint(ec); }
+    template <class Endpoint>
+    Endpoint endpoint(std::error_code& ec) const {
+        return endpoint_as<Endpoint>(acceptor_.local_endpoint(ec));
+    }
 
     // Where there is no memory for that, it has failed, as for want of anything else.
     void accept() noexcept {
         try {
             acceptor_.async_accept(from_, accepting(this->shared_from_this()));
         } catch (...) {}
+    }
+    struct to_accept : brief {};
+    void woken(to_accept, std::error_code) {
+        if (!closed_) accept();
     }
     void close() noexcept override {
         std::error_code ignored;
@@ -14786,21 +14843,19 @@ private:
         if (ec) return has_failed(ec);
         const auto from = peer_address::of(from_);
         if (!closed_) accept();  // whatever becomes of this one
-        told_.accepted(std::move(accepted), from);
+        told_->accepted(std::move(accepted), from);
     }
     void has_failed(std::error_code ec) noexcept {
         // The client has gone meanwhile. Anything else may last, and must not keep the thread busy.
         const bool of_one = ec == ::asio::error::connection_aborted ||
                             ec == ::asio::error::operation_aborted ||
                             ec == ::asio::error::interrupted;
-        told_.failed(ec);
+        told_->failed(ec);
         if (closed_) return;
         if (of_one) return accept();
         try {
             pause_.expires_after(time_to_recover);
-            pause_.async_wait([self = this->shared_from_this()](std::error_code) {
-                if (!self->closed_) self->accept();
-            });
+            pause_.async_wait(pause_wait_.wait(this->shared_from_this()));
         } catch (...) {
             try_again_soon();
         }
@@ -14808,16 +14863,15 @@ private:
     // The least that can be asked for. Where there is not even that, this listener has ended.
     void try_again_soon() noexcept {
         try {
-            ::asio::post(pause_.get_executor(), [self = this->shared_from_this()] {
-                if (!self->closed_) self->accept();
-            });
+            ::asio::post(pause_.get_executor(), pause_wait_.wait(this->shared_from_this()));
         } catch (...) {}
     }
 
     ::asio::basic_socket_acceptor<Protocol> acceptor_;
     ::asio::steady_timer pause_;
+    waiting_part<listener, to_accept> pause_wait_;
     endpoint_type from_;
-    events told_;
+    std::unique_ptr<owner> told_;
     socket_file file_;
     bool closed_ = false;
 };
@@ -15275,7 +15329,7 @@ public:
     using entry = server_entry<websocket_type>;
     using state = typename entry::state;
 
-    server_state(const ::asio::any_io_executor& executor, server_options options)
+    server_state(const ::asio::any_io_executor& executor, server_options&& options)
         : executor_(executor),
           options_(std::move(options)),
           proxies_(options_.trusted_proxies.read()),
@@ -15284,12 +15338,12 @@ public:
             throw std::system_error(std::make_error_code(std::errc::operation_not_supported),
                                     "PROXY header on this stream");
         options_.connection.decision = sansocket::request_decision::manual;
-        const ::asio::ip::tcp::socket services_first(executor);  // they are to outlive the watch
+        const ::asio::generic::stream_protocol::socket services_first(executor);  // to outlive it
         this->watch(::asio::query(executor, ::asio::execution::context));
     }
 
-    // Makes a stream of each socket that is accepted there.
-    template <class Endpoint, class MakeStream>
+    // Makes a stream of each socket that is accepted there, which is one of `Protocol`.
+    template <class Protocol, class Endpoint, class MakeStream>
     Endpoint listen(const Endpoint& at, const listen_options& how, MakeStream make_stream,
                     std::error_code& ec);
     void close_listeners() noexcept;
@@ -15345,7 +15399,29 @@ private:
     struct io {
         explicit io(const ::asio::any_io_executor& executor) : idle(executor, sansocket::never) {}
         ::asio::steady_timer idle;
-        std::vector<std::shared_ptr<any_listener>> listeners;
+        std::shared_ptr<any_listener> listeners;
+    };
+
+    // What a listener tells it.
+    template <class Protocol, class MakeStream>
+    class accepting final : public listener<Protocol>::owner {
+    public:
+        accepting(std::weak_ptr<server_state> state, MakeStream make_stream)
+            : state_(std::move(state)), make_stream_(std::move(make_stream)) {}
+        void accepted(typename Protocol::socket connected, const peer_address& from) override {
+            if (const auto self = state_.lock())
+                self->take(std::move(connected), from, make_stream_);
+        }
+        void failed(std::error_code ec) override {
+            const auto self = state_.lock();
+            if (!self) return;
+            ++self->counters_.accept_errors;
+            self->tell([&](auto& o) { o.accept_failed(ec); });
+        }
+
+    private:
+        std::weak_ptr<server_state> state_;
+        MakeStream make_stream_;
     };
 
     using guard = step_guard<server_state, entry>;
@@ -15461,30 +15537,19 @@ void server_state<Stream, Connection>::context_gone() noexcept {
 }
 
 template <class Stream, class Connection>
-template <class Endpoint, class MakeStream>
+template <class Protocol, class Endpoint, class MakeStream>
 Endpoint server_state<Stream, Connection>::listen(const Endpoint& at, const listen_options& how,
                                                   MakeStream make_stream, std::error_code& ec) {
-    using listener_type = listener<typename Endpoint::protocol_type>;
+    using listener_type = listener<Protocol>;
     ec = sansocket::errc::closed;
     if (stopping_) return {};
-    const auto weak = this->weak_from_this();
     const auto made = std::make_shared<listener_type>(
-        executor_,
-        typename listener_type::events{
-            [weak, make_stream = std::move(make_stream)](typename listener_type::socket socket,
-                                                         const peer_address& peer) mutable {
-                if (const auto self = weak.lock()) self->take(std::move(socket), peer, make_stream);
-            },
-            [weak](std::error_code failed) {
-                const auto self = weak.lock();
-                if (!self) return;
-                ++self->counters_.accept_errors;
-                self->tell([&](auto& o) { o.accept_failed(failed); });
-            }});
+        executor_, std::make_unique<accepting<Protocol, MakeStream>>(this->weak_from_this(),
+                                                                     std::move(make_stream)));
     ec = made->open(at, how);
     if (ec) return {};
-    const Endpoint bound = made->endpoint(ec);
-    io_->listeners.push_back(made);
+    const auto bound = made->template endpoint<Endpoint>(ec);
+    made->next = std::exchange(io_->listeners, made);
     made->accept();
     return bound;
 }
@@ -15493,8 +15558,10 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::close_listeners() noexcept {
     stopping_ = true;
     if (!io_) return;
-    for (const auto& l : io_->listeners) l->close();
-    io_->listeners.clear();
+    while (const auto l = std::move(io_->listeners)) {
+        l->close();
+        io_->listeners = std::move(l->next);
+    }
 }
 
 template <class Stream, class Connection>
@@ -15630,7 +15697,7 @@ void server_state<Stream, Connection>::read(const std::shared_ptr<entry>& e) {
     sansocket::options options = options_.connection;
     if (ask_about_http_ || e->refused_for)
         options.decision = sansocket::request_decision::manual_with_http;
-    ws.begin_now(!header_first, options_.policy, options);
+    ws.begin_now(!header_first, options_.policy, std::move(options));
     wait_in_background(ws.session_, step_operation<detail::asked>{}, executor_,
                        step(this->shared_from_this(), e, &server_state::asked));
     if (header_first) read_proxy_header(e);
@@ -15992,6 +16059,13 @@ class basic_server {
     template <class MakeStream, class Endpoint>
     static constexpr bool makes_stream =
         std::is_invocable_r_v<Stream, MakeStream&, typename Endpoint::protocol_type::socket>;
+    // Accepts for an endpoint: one for TCP and Unix sockets where the stream is one for both.
+    using any_protocol = ::asio::generic::stream_protocol;
+    template <class MakeStream, class Endpoint>
+    using accepts =
+        std::conditional_t<std::is_same_v<MakeStream, plain> &&
+                               std::constructible_from<Stream, typename any_protocol::socket>,
+                           any_protocol, typename Endpoint::protocol_type>;
 
 public:
     using executor_type = ::asio::any_io_executor;  ///< What it runs on.
@@ -16064,7 +16138,8 @@ public:
     requires(makes_stream<MakeStream, Endpoint>) Endpoint
         listen(const Endpoint& at, MakeStream make_stream, const listen_options& options,
                std::error_code& ec) {
-        return state_->listen(at, options, std::move(make_stream), ec);
+        return state_->template listen<accepts<MakeStream, Endpoint>>(at, options,
+                                                                      std::move(make_stream), ec);
     }
     /// The same; throws std::system_error.
     template <class Endpoint, class MakeStream>

@@ -7,7 +7,9 @@
 
 #include <asio/awaitable.hpp>
 #include <asio/buffer.hpp>
+#include <asio/generic/stream_protocol.hpp>
 #include <asio/ip/address_v6.hpp>
+#include <asio/local/stream_protocol.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 #include <asio/write.hpp>
@@ -109,6 +111,19 @@ TEST_CASE("server limits: what counts as one address") {
     CHECK(counts.count(from("192.0.2.1")) == 0);
     CHECK(from("2001:db8::1").to_string() == "[2001:db8::1]:4711");
     CHECK(from("::ffff:192.0.2.1").to_string() == "192.0.2.1:4711");
+}
+
+TEST_CASE("server limits: an address is the same in an endpoint of any protocol") {
+    using generic = asio::generic::stream_protocol::endpoint;
+    for (const char* ip : {"192.0.2.1", "2001:db8::1"}) {
+        const tcp::endpoint at(asio::ip::make_address(ip), 4711);
+        CHECK(peer_address::of(generic(at)) == peer_address(at));
+        CHECK(peer_address::of(at) == peer_address(at));
+    }
+    const asio::local::stream_protocol::endpoint of_file("/tmp/socket");
+    CHECK(peer_address::of(of_file) == peer_address());
+    CHECK(peer_address::of(generic(of_file)) == peer_address());
+    CHECK(peer_address::of(generic()) == peer_address());
 }
 
 TEST_CASE("server limits: who only sends, and reads nothing of the answers, is not held for ever") {

@@ -8,11 +8,28 @@
 #include <asio/ip/tcp.hpp>
 
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <type_traits>
 
 namespace sansocket_asio {
+namespace detail {
+
+// The same address in another type, which can hold it.
+template <class To, class From>
+To endpoint_as(const From& from) {
+    if constexpr (std::is_same_v<To, From>) {
+        return from;
+    } else {
+        To to;
+        to.resize(from.size());
+        std::memcpy(to.data(), from.data(), from.size());
+        return to;
+    }
+}
+
+}  // namespace detail
 
 /// Where a connection comes from.
 class peer_address {
@@ -24,9 +41,14 @@ public:
     /// Of an endpoint of any protocol: as the one before, or none.
     template <class Endpoint>
     [[nodiscard]] static peer_address of(const Endpoint& endpoint) {
-        if constexpr (std::is_same_v<Endpoint, ::asio::ip::tcp::endpoint>)
+        using tcp = ::asio::ip::tcp;
+        if constexpr (std::is_same_v<Endpoint, tcp::endpoint>) {
             return peer_address(endpoint);
-        else return {};
+        } else {
+            const int family = endpoint.protocol().family();
+            if (family != tcp::v4().family() && family != tcp::v6().family()) return {};
+            return peer_address(detail::endpoint_as<tcp::endpoint>(endpoint));
+        }
     }
 
     /// The IP address, an IPv4 address as such also on a socket of IPv6; nothing for a Unix socket.

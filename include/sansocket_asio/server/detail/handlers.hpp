@@ -89,47 +89,67 @@ public:
 
     template <class Handler>
     connection_handler& operator=(Handler handler) {
-        auto shared = std::make_shared<Handler>(std::move(handler));
-        if constexpr (takes<Handler, Websocket&>) {
-            static_assert(is_awaitable<decltype(call(*shared, std::declval<Websocket&>(),
-                                                     std::declval<const Address&>()))>,
-                          "a handler that returns at once takes the websocket as a shared_ptr");
-#if defined(ASIO_HAS_CO_AWAIT)
-            call_ = [shared](handle ws, const Address& client, ::asio::cancellation_slot slot,
-                             const failed& tell) {
-                Websocket& named = *ws;
-                const auto executor = named.get_executor();
-                try {
-                    ::asio::co_spawn(executor, call(*shared, named, client),
-                                     ::asio::bind_cancellation_slot(
-                                         slot, [shared, ws, tell](std::exception_ptr e) {
-                                             if (e) tell(std::move(e));
-                                         }));
-                } catch (...) {
-                    tell(std::current_exception());
-                }
-            };
-#endif
-        } else {
-            call_ = [shared](handle ws, const Address& client, ::asio::cancellation_slot,
-                             const failed& tell) {
-                try {
-                    call(*shared, std::move(ws), client);
-                } catch (...) {
-                    tell(std::current_exception());
-                }
-            };
-        }
+        serves_ = std::make_shared<kind<Handler>>(std::move(handler));
         return *this;
     }
-    explicit operator bool() const noexcept { return static_cast<bool>(call_); }
+    explicit operator bool() const noexcept { return serves_ != nullptr; }
     // `slot` ends a coroutine.
     void operator()(handle ws, const Address& client, ::asio::cancellation_slot slot,
                     const failed& tell) const {
-        call_(std::move(ws), client, slot, tell);
+        const handle until_told = ws;  // of a failure
+        try {
+            serves_->serve({serves_, std::move(ws), tell}, client, slot);
+        } catch (...) {
+            tell(std::current_exception());
+        }
     }
 
 private:
+    struct any_kind;
+    // What a connection that is served keeps.
+    struct serving {
+        std::shared_ptr<any_kind> by;
+        handle ws;
+        failed tell;
+    };
+    struct any_kind {
+        any_kind() = default;
+        any_kind(const any_kind&) = delete;
+        any_kind& operator=(const any_kind&) = delete;
+        virtual ~any_kind() = default;
+        virtual void serve(serving kept, const Address& client, ::asio::cancellation_slot slot) = 0;
+    };
+    // The completion handler of a coroutine: small, for Asio moves it about.
+    struct done {
+        void operator()(std::exception_ptr e) const {
+            if (e) kept->tell(std::move(e));
+        }
+        std::unique_ptr<serving> kept;
+    };
+
+    template <class Handler>
+    struct kind final : any_kind {
+        explicit kind(Handler h) : handler(std::move(h)) {}
+
+        void serve(serving kept, const Address& client, ::asio::cancellation_slot slot) override {
+            if constexpr (takes<Handler, Websocket&>) {
+                static_assert(is_awaitable<decltype(call(handler, *kept.ws, client))>,
+                              "a handler that returns at once takes the websocket as a shared_ptr");
+#if defined(ASIO_HAS_CO_AWAIT)
+                Websocket& named = *kept.ws;
+                ::asio::co_spawn(named.get_executor(), call(handler, named, client),
+                                 ::asio::bind_cancellation_slot(
+                                     slot, done{std::make_unique<serving>(std::move(kept))}));
+#endif
+            } else {
+                (void)slot;
+                call(handler, std::move(kept.ws), client);
+            }
+        }
+
+        Handler handler;
+    };
+
     template <class Handler, class First>
     static constexpr bool takes = std::is_invocable_v<Handler&, First> ||
                                   std::is_invocable_v<Handler&, First, const Address&>;
@@ -140,7 +160,7 @@ private:
         else return handler(std::forward<First>(first));
     }
 
-    std::function<void(handle, const Address&, ::asio::cancellation_slot, const failed&)> call_;
+    std::shared_ptr<any_kind> serves_;
 };
 
 }  // namespace sansocket_asio::detail

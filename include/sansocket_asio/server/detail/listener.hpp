@@ -5,9 +5,12 @@
 // a pause, while those who connect wait in the system's backlog.
 #pragma once
 
+#include <sansocket_asio/detail/waiting_handler.hpp>
 #include <sansocket_asio/server/detail/socket_file.hpp>
 #include <sansocket_asio/server/peer_address.hpp>
 #include <sansocket_asio/server_options.hpp>
+
+#include <sansocket/wire/time.hpp>
 
 #include <asio/any_io_executor.hpp>
 #include <asio/basic_socket_acceptor.hpp>
@@ -18,7 +21,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -68,8 +70,11 @@ public:
     any_listener& operator=(const any_listener&) = delete;
     virtual ~any_listener() = default;
     virtual void close() noexcept = 0;
+
+    std::shared_ptr<any_listener> next;  // of its server
 };
 
+// `Protocol`: that of its endpoint, or one that stands for all of them.
 template <class Protocol>
 class listener final : public any_listener,
                        public std::enable_shared_from_this<listener<Protocol>> {
@@ -77,36 +82,49 @@ public:
     using endpoint_type = typename Protocol::endpoint;
     using socket = typename Protocol::socket;
 
-    // What it brings, while it is open.
-    struct events {
-        std::function<void(socket, const peer_address&)> accepted;
-        std::function<void(std::error_code)> failed;
+    // Is told what it brings, while it is open.
+    class owner {
+    public:
+        owner() = default;
+        owner(const owner&) = delete;
+        owner& operator=(const owner&) = delete;
+        virtual ~owner() = default;
+        virtual void accepted(socket connected, const peer_address& from) = 0;
+        virtual void failed(std::error_code ec) = 0;
     };
 
-    listener(const ::asio::any_io_executor& executor, events told)
-        : acceptor_(executor), pause_(executor), told_(std::move(told)) {}
+    listener(const ::asio::any_io_executor& executor, std::unique_ptr<owner> told)
+        : acceptor_(executor), pause_(executor, sansocket::never), told_(std::move(told)) {}
 
-    std::error_code open(const endpoint_type& at, const listen_options& how) {
+    template <class Endpoint>
+    std::error_code open(const Endpoint& at, const listen_options& how) {
         std::string path;
         if constexpr (requires { path = at.path(); }) path = at.path();
         std::error_code ec;
-        acceptor_.open(at.protocol(), ec);
+        acceptor_.open(Protocol(at.protocol()), ec);
 #if !defined(ASIO_WINDOWS)  // there it lets another program take the port
         if (!ec && path.empty()) acceptor_.set_option(::asio::socket_base::reuse_address(true), ec);
 #endif
         if (!ec && how.reuse_port) acceptor_.set_option(detail::reuse_port{}, ec);
-        if (!ec) acceptor_.bind(at, ec);
+        if (!ec) acceptor_.bind(endpoint_type(at), ec);
         if (!ec) file_ = socket_file(path);
         if (!ec) acceptor_.listen(how.backlog, ec);
         return ec;
     }
-    endpoint_type endpoint(std::error_code& ec) const { return acceptor_.local_endpoint(ec); }
+    template <class Endpoint>
+    Endpoint endpoint(std::error_code& ec) const {
+        return endpoint_as<Endpoint>(acceptor_.local_endpoint(ec));
+    }
 
     // Where there is no memory for that, it has failed, as for want of anything else.
     void accept() noexcept {
         try {
             acceptor_.async_accept(from_, accepting(this->shared_from_this()));
         } catch (...) {}
+    }
+    struct to_accept : brief {};
+    void woken(to_accept, std::error_code) {
+        if (!closed_) accept();
     }
     void close() noexcept override {
         std::error_code ignored;
@@ -141,21 +159,19 @@ private:
         if (ec) return has_failed(ec);
         const auto from = peer_address::of(from_);
         if (!closed_) accept();  // whatever becomes of this one
-        told_.accepted(std::move(accepted), from);
+        told_->accepted(std::move(accepted), from);
     }
     void has_failed(std::error_code ec) noexcept {
         // The client has gone meanwhile. Anything else may last, and must not keep the thread busy.
         const bool of_one = ec == ::asio::error::connection_aborted ||
                             ec == ::asio::error::operation_aborted ||
                             ec == ::asio::error::interrupted;
-        told_.failed(ec);
+        told_->failed(ec);
         if (closed_) return;
         if (of_one) return accept();
         try {
             pause_.expires_after(time_to_recover);
-            pause_.async_wait([self = this->shared_from_this()](std::error_code) {
-                if (!self->closed_) self->accept();
-            });
+            pause_.async_wait(pause_wait_.wait(this->shared_from_this()));
         } catch (...) {
             try_again_soon();
         }
@@ -163,16 +179,15 @@ private:
     // The least that can be asked for. Where there is not even that, this listener has ended.
     void try_again_soon() noexcept {
         try {
-            ::asio::post(pause_.get_executor(), [self = this->shared_from_this()] {
-                if (!self->closed_) self->accept();
-            });
+            ::asio::post(pause_.get_executor(), pause_wait_.wait(this->shared_from_this()));
         } catch (...) {}
     }
 
     ::asio::basic_socket_acceptor<Protocol> acceptor_;
     ::asio::steady_timer pause_;
+    waiting_part<listener, to_accept> pause_wait_;
     endpoint_type from_;
-    events told_;
+    std::unique_ptr<owner> told_;
     socket_file file_;
     bool closed_ = false;
 };

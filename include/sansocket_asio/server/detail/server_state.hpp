@@ -32,7 +32,7 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/cancellation_type.hpp>
 #include <asio/execution/context.hpp>
-#include <asio/ip/tcp.hpp>
+#include <asio/generic/stream_protocol.hpp>
 #include <asio/query.hpp>
 #include <asio/steady_timer.hpp>
 
@@ -45,7 +45,6 @@
 #include <string>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 namespace sansocket_asio::detail {
 
@@ -58,7 +57,7 @@ public:
     using entry = server_entry<websocket_type>;
     using state = typename entry::state;
 
-    server_state(const ::asio::any_io_executor& executor, server_options options)
+    server_state(const ::asio::any_io_executor& executor, server_options&& options)
         : executor_(executor),
           options_(std::move(options)),
           proxies_(options_.trusted_proxies.read()),
@@ -67,12 +66,12 @@ public:
             throw std::system_error(std::make_error_code(std::errc::operation_not_supported),
                                     "PROXY header on this stream");
         options_.connection.decision = sansocket::request_decision::manual;
-        const ::asio::ip::tcp::socket services_first(executor);  // they are to outlive the watch
+        const ::asio::generic::stream_protocol::socket services_first(executor);  // to outlive it
         this->watch(::asio::query(executor, ::asio::execution::context));
     }
 
-    // Makes a stream of each socket that is accepted there.
-    template <class Endpoint, class MakeStream>
+    // Makes a stream of each socket that is accepted there, which is one of `Protocol`.
+    template <class Protocol, class Endpoint, class MakeStream>
     Endpoint listen(const Endpoint& at, const listen_options& how, MakeStream make_stream,
                     std::error_code& ec);
     void close_listeners() noexcept;
@@ -128,7 +127,29 @@ private:
     struct io {
         explicit io(const ::asio::any_io_executor& executor) : idle(executor, sansocket::never) {}
         ::asio::steady_timer idle;
-        std::vector<std::shared_ptr<any_listener>> listeners;
+        std::shared_ptr<any_listener> listeners;
+    };
+
+    // What a listener tells it.
+    template <class Protocol, class MakeStream>
+    class accepting final : public listener<Protocol>::owner {
+    public:
+        accepting(std::weak_ptr<server_state> state, MakeStream make_stream)
+            : state_(std::move(state)), make_stream_(std::move(make_stream)) {}
+        void accepted(typename Protocol::socket connected, const peer_address& from) override {
+            if (const auto self = state_.lock())
+                self->take(std::move(connected), from, make_stream_);
+        }
+        void failed(std::error_code ec) override {
+            const auto self = state_.lock();
+            if (!self) return;
+            ++self->counters_.accept_errors;
+            self->tell([&](auto& o) { o.accept_failed(ec); });
+        }
+
+    private:
+        std::weak_ptr<server_state> state_;
+        MakeStream make_stream_;
     };
 
     using guard = step_guard<server_state, entry>;
@@ -244,30 +265,19 @@ void server_state<Stream, Connection>::context_gone() noexcept {
 }
 
 template <class Stream, class Connection>
-template <class Endpoint, class MakeStream>
+template <class Protocol, class Endpoint, class MakeStream>
 Endpoint server_state<Stream, Connection>::listen(const Endpoint& at, const listen_options& how,
                                                   MakeStream make_stream, std::error_code& ec) {
-    using listener_type = listener<typename Endpoint::protocol_type>;
+    using listener_type = listener<Protocol>;
     ec = sansocket::errc::closed;
     if (stopping_) return {};
-    const auto weak = this->weak_from_this();
     const auto made = std::make_shared<listener_type>(
-        executor_,
-        typename listener_type::events{
-            [weak, make_stream = std::move(make_stream)](typename listener_type::socket socket,
-                                                         const peer_address& peer) mutable {
-                if (const auto self = weak.lock()) self->take(std::move(socket), peer, make_stream);
-            },
-            [weak](std::error_code failed) {
-                const auto self = weak.lock();
-                if (!self) return;
-                ++self->counters_.accept_errors;
-                self->tell([&](auto& o) { o.accept_failed(failed); });
-            }});
+        executor_, std::make_unique<accepting<Protocol, MakeStream>>(this->weak_from_this(),
+                                                                     std::move(make_stream)));
     ec = made->open(at, how);
     if (ec) return {};
-    const Endpoint bound = made->endpoint(ec);
-    io_->listeners.push_back(made);
+    const auto bound = made->template endpoint<Endpoint>(ec);
+    made->next = std::exchange(io_->listeners, made);
     made->accept();
     return bound;
 }
@@ -276,8 +286,10 @@ template <class Stream, class Connection>
 void server_state<Stream, Connection>::close_listeners() noexcept {
     stopping_ = true;
     if (!io_) return;
-    for (const auto& l : io_->listeners) l->close();
-    io_->listeners.clear();
+    while (const auto l = std::move(io_->listeners)) {
+        l->close();
+        io_->listeners = std::move(l->next);
+    }
 }
 
 template <class Stream, class Connection>

@@ -18,7 +18,7 @@ void server_state<Stream, Connection>::read(const std::shared_ptr<entry>& e) {
     sansocket::options options = options_.connection;
     if (ask_about_http_ || e->refused_for)
         options.decision = sansocket::request_decision::manual_with_http;
-    ws.begin_now(!header_first, options_.policy, options);
+    ws.begin_now(!header_first, options_.policy, std::move(options));
     wait_in_background(ws.session_, step_operation<detail::asked>{}, executor_,
                        step(this->shared_from_this(), e, &server_state::asked));
     if (header_first) read_proxy_header(e);
