@@ -217,10 +217,10 @@ public:
     }
 
     // What it waits for, and what comes of that.
-    struct to_read : lasting {};
-    struct to_gather : brief {};
-    struct to_hand_over : brief {};
-    struct deadline : lasting {};
+    struct to_read {};
+    struct to_gather {};
+    struct to_hand_over {};
+    struct deadline {};
     void woken(to_read, std::error_code);
     void woken(to_gather, std::error_code);
     void woken(to_hand_over, std::error_code);

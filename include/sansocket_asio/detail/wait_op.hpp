@@ -34,7 +34,6 @@
 #include <asio/execution/outstanding_work.hpp>
 #include <asio/post.hpp>
 #include <asio/prefer.hpp>
-#include <asio/recycling_allocator.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -109,8 +108,7 @@ class wait_op_for final : public wait_op<typename Session::timer_type> {
     using base = wait_op<typename Session::timer_type>;
     using typename base::next;
     using handlers_executor = ::asio::associated_executor<Handler, Executor>;
-    using handlers_allocator =
-        ::asio::associated_allocator<Handler, ::asio::recycling_allocator<void>>;
+    using handlers_allocator = ::asio::associated_allocator<Handler, exact_memory<std::byte>>;
     using allocator = typename std::allocator_traits<
         typename handlers_allocator::type>::template rebind_alloc<wait_op_for>;
     // A block that holds no object.
@@ -147,7 +145,7 @@ private:
     ~wait_op_for() = default;
 
     static allocator allocator_of(const Handler& handler) {
-        return allocator(handlers_allocator::get(handler, ::asio::recycling_allocator<void>()));
+        return allocator(handlers_allocator::get(handler, exact_memory<std::byte>()));
     }
 
     next look() override {

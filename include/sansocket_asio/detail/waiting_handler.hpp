@@ -6,7 +6,6 @@
 #pragma once
 
 #include <asio/cancellation_signal.hpp>
-#include <asio/recycling_allocator.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -15,30 +14,21 @@
 
 namespace sansocket_asio::detail {
 
-// Memory for one operation of Asio's. By default Asio takes the block that an earlier, larger
-// operation has left, and whoever waits as long as the connection lives keeps all of it.
+// Memory for one operation. By default Asio takes the block that an earlier, larger operation has left,
+// and whoever waits as long as the connection lives keeps all of it.
 template <class T>
-struct wait_memory {
+struct exact_memory {
     using value_type = T;
 
-    explicit wait_memory(bool waits_long) noexcept : exact(waits_long) {}
+    exact_memory() = default;
     template <class U>
-    wait_memory(const wait_memory<U>& other) noexcept  // NOLINT: as an allocator is
-        : exact(other.exact) {}
-    T* allocate(std::size_t n) {
-        return exact ? std::allocator<T>{}.allocate(n)
-                     : ::asio::recycling_allocator<T>{}.allocate(n);
-    }
-    void deallocate(T* p, std::size_t n) noexcept {
-        if (exact) std::allocator<T>{}.deallocate(p, n);
-        else ::asio::recycling_allocator<T>{}.deallocate(p, n);
-    }
+    exact_memory(const exact_memory<U>&) noexcept {}  // NOLINT: as an allocator is
+    T* allocate(std::size_t n) { return std::allocator<T>{}.allocate(n); }
+    void deallocate(T* p, std::size_t n) noexcept { std::allocator<T>{}.deallocate(p, n); }
     template <class U>
-    bool operator==(const wait_memory<U>& other) const noexcept {
-        return exact == other.exact;
+    bool operator==(const exact_memory<U>&) const noexcept {
+        return true;
     }
-
-    bool exact;
 };
 
 // Waits for a timer, for a socket, or for a turn of an executor. What it waits for owns it.
@@ -57,8 +47,6 @@ public:
     virtual void woken(owner self, std::error_code ec) = 0;
     // What cancels it.
     [[nodiscard]] virtual ::asio::cancellation_slot slot() const noexcept { return {}; }
-    // Whether it may be for as long as a connection lives.
-    [[nodiscard]] virtual bool waits_long() const noexcept { return false; }
 
 protected:
     ~waiter() = default;
@@ -69,12 +57,11 @@ private:
 
 // As Asio knows all of them.
 struct waiting_handler {
-    using allocator_type = wait_memory<std::byte>;
+    using allocator_type = exact_memory<std::byte>;
     using cancellation_slot_type = ::asio::cancellation_slot;
 
-    explicit waiting_handler(waiter::owner w) noexcept
-        : memory(w->waits_long()), of(std::move(w)) {}
-    [[nodiscard]] allocator_type get_allocator() const noexcept { return memory; }
+    explicit waiting_handler(waiter::owner w) noexcept : of(std::move(w)) {}
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return {}; }
     [[nodiscard]] cancellation_slot_type get_cancellation_slot() const noexcept {
         return of->slot();
     }
@@ -83,16 +70,7 @@ struct waiting_handler {
         w.woken(std::move(of), ec);
     }
 
-    allocator_type memory;  // Asio asks for it also when `of` was moved on
     waiter::owner of;
-};
-
-// What is waited for: as long as a connection lives, maybe, or briefly.
-struct lasting {
-    static constexpr bool waits_long = true;
-};
-struct brief {
-    static constexpr bool waits_long = false;
 };
 
 // A part of `Owner`, which lives as long as it waits; then `Owner::woken(What, ec)` is called. It
@@ -111,7 +89,6 @@ private:
         (void)self.release();
         whole->woken(What{}, ec);
     }
-    [[nodiscard]] bool waits_long() const noexcept override { return What::waits_long; }
     void destroy() noexcept override { const auto let_go = std::move(whole_); }
 
     std::shared_ptr<Owner> whole_;
@@ -133,7 +110,6 @@ private:
         self.reset();
         if (whole) whole->woken(What{}, ec);
     }
-    [[nodiscard]] bool waits_long() const noexcept override { return What::waits_long; }
     void destroy() noexcept override { delete this; }
 
     std::weak_ptr<Owner> whole_;
@@ -142,10 +118,10 @@ private:
 // A session's own handler of what brings more than an error code.
 template <class Function>
 struct own_handler {
-    using allocator_type = wait_memory<std::byte>;
+    using allocator_type = exact_memory<std::byte>;
 
     explicit own_handler(Function f) : function(std::move(f)) {}
-    [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(true); }
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return {}; }
     template <class... Args>
     void operator()(Args&&... args) {
         function(std::forward<Args>(args)...);

@@ -122,7 +122,7 @@ public:
             acceptor_.async_accept(from_, accepting(this->shared_from_this()));
         } catch (...) {}
     }
-    struct to_accept : brief {};
+    struct to_accept {};
     void woken(to_accept, std::error_code) {
         if (!closed_) accept();
     }
