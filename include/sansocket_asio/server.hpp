@@ -64,11 +64,13 @@ class basic_server {
         std::is_invocable_r_v<Stream, MakeStream&, typename Endpoint::protocol_type::socket>;
     // Accepts for an endpoint: one for TCP and Unix sockets where the stream is one for both.
     using any_protocol = ::asio::generic::stream_protocol;
+    using socket = std::remove_cvref_t<decltype(detail::lowest(std::declval<Stream&>()))>;
+    static constexpr bool takes_any = requires {
+        requires std::is_same_v<typename socket::protocol_type, any_protocol>;
+    };
     template <class MakeStream, class Endpoint>
-    using accepts =
-        std::conditional_t<std::is_same_v<MakeStream, plain> &&
-                               std::constructible_from<Stream, typename any_protocol::socket>,
-                           any_protocol, typename Endpoint::protocol_type>;
+    using accepts = std::conditional_t<std::is_same_v<MakeStream, plain> && takes_any, any_protocol,
+                                       typename Endpoint::protocol_type>;
 
 public:
     using executor_type = ::asio::any_io_executor;  ///< What it runs on.

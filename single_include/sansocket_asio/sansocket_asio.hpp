@@ -56,8 +56,10 @@ static_assert(false, "<sansocket_asio/sansocket_asio.hpp> is of version 0.1.0, w
 #include <asio/dispatch.hpp>
 #include <asio/error.hpp>
 #include <asio/execution/context.hpp>
+#include <asio/execution/executor.hpp>
 #include <asio/execution/outstanding_work.hpp>
 #include <asio/execution_context.hpp>
+#include <asio/executor_work_guard.hpp>
 #include <asio/generic/stream_protocol.hpp>
 #include <asio/ip/address.hpp>
 #include <asio/ip/address_v4.hpp>
@@ -9836,9 +9838,7 @@ template <class Until, class Begin>
 struct begin_operation {
     using result = void;
 
-    // errc(session&). Apart, for Asio gives the operation's memory to the next one: a receive that
-    // waits as long as the connection lives should not keep room for what this holds.
-    std::unique_ptr<Begin> begin;
+    std::unique_ptr<Begin> begin;  // errc(session&); gone when it was called
 
     template <class Session>
     auto& timer(Session& s) const noexcept {
@@ -10425,6 +10425,7 @@ struct waiting_handler {
 template <class Owner, class What>
 class waiting_part final : public waiter {
 public:
+    [[nodiscard]] bool waits() const noexcept { return whole_ != nullptr; }
     waiting_handler wait(std::shared_ptr<Owner> whole) noexcept {
         whole_ = std::move(whole);
         return waiting_handler(owner(this));
@@ -10462,7 +10463,7 @@ private:
     std::weak_ptr<Owner> whole_;
 };
 
-// A session's own handler of what brings more than an error code.
+// A session's own handler of any other kind.
 template <class Function>
 struct own_handler {
     using allocator_type = exact_memory<std::byte>;
@@ -10541,6 +10542,7 @@ private:
         if (!starting && cancellation_.cancelled() != ::asio::cancellation_type::none) cancelled();
         else after = look();
         over_ = after.timer == nullptr;
+        if (over_) cancellation_.slot().clear();  // what it knew is gone
         waiting_handler handler(std::move(self));
         if (over_) finish(std::move(handler), starting);
         else if (after.at_once) ::asio::post(after.timer->get_executor(), std::move(handler));
@@ -10551,13 +10553,20 @@ private:
     bool over_ = false;
 };
 
-// An executor that knows that something will come, if it can.
+// An executor that knows that something will come; of the older kind, with a guard.
 template <class Executor>
-auto tracking_work(const Executor& executor) {
-    using tracked = ::asio::execution::outstanding_work_t::tracked_t;
-    if constexpr (::asio::can_prefer<const Executor&, tracked>::value)
-        return ::asio::prefer(executor, tracked{});
-    else return executor;
+auto work_on(const Executor& executor) {
+    if constexpr (::asio::execution::is_executor<Executor>::value)
+        return ::asio::prefer(executor, ::asio::execution::outstanding_work_t::tracked);
+    else return ::asio::executor_work_guard<Executor>(executor);
+}
+template <class Executor>
+Executor executor_of(const Executor& executor) {
+    return executor;
+}
+template <class Executor>
+Executor executor_of(const ::asio::executor_work_guard<Executor>& guard) {
+    return guard.get_executor();
 }
 
 // With the handler that is told. `Executor` is the one of a handler that has none.
@@ -10586,19 +10595,19 @@ public:
         allocator from = allocator_of(handler);
         memory m(from, std::allocator_traits<allocator>::allocate(from, 1));
         base* const made = ::new (static_cast<void*>(m.block))
-            wait_op_for(std::move(session), std::move(operation), executor, std::move(handler));
+            wait_op_for(std::move(session), std::move(operation), executor, handler);
         m.block = nullptr;
         made->start();
     }
 
 private:
     wait_op_for(std::shared_ptr<Session> session, Operation operation, const Executor& executor,
-                Handler handler)
+                Handler& handler)
         : base(::asio::cancellation_state(::asio::get_associated_cancellation_slot(handler),
                                           ::asio::enable_total_cancellation())),
           session_(std::move(session)),
           operation_(std::move(operation)),
-          executor_(detail::tracking_work(handlers_executor::get(handler, executor))),
+          work_(detail::work_on(handlers_executor::get(handler, executor))),
           handler_(std::move(handler)) {}
     ~wait_op_for() = default;
 
@@ -10624,7 +10633,7 @@ private:
         ec_ = ::asio::error::operation_aborted;
     }
     void finish(waiting_handler last, bool starting) override {
-        const auto executor = executor_;  // it goes with the operation
+        const auto executor = detail::executor_of(work_);  // a copy: the operation may go
         if (starting) ::asio::post(executor, std::move(last));
         else ::asio::dispatch(executor, std::move(last));
     }
@@ -10642,7 +10651,11 @@ private:
             std::move(handler)(ec, std::move(value));
         }
     }
-    void destroy() noexcept override { give_back(allocator_of(handler_)); }
+    void destroy() noexcept override {
+        const allocator from = allocator_of(handler_);
+        const Handler let_go(std::move(handler_));  // last, for the memory may be its own
+        give_back(from);
+    }
     void give_back(const allocator& from) noexcept {
         const memory m(from, this);
         this->~wait_op_for();
@@ -10651,7 +10664,7 @@ private:
     std::shared_ptr<Session> session_;
     Operation operation_;
     std::error_code ec_;
-    decltype(detail::tracking_work(std::declval<typename handlers_executor::type>())) executor_;
+    decltype(detail::work_on(std::declval<typename handlers_executor::type>())) work_;
     Handler handler_;
 };
 
@@ -11177,15 +11190,16 @@ inline void context_watcher::unwatch() noexcept {
 namespace sansocket_asio {
 namespace detail {
 
-// The same address in another type, which can hold it.
+// The same address in another type; none where that cannot hold it.
 template <class To, class From>
 To endpoint_as(const From& from) {
     if constexpr (std::is_same_v<To, From>) {
         return from;
     } else {
         To to;
-        to.resize(from.size());
+        if (from.size() > to.capacity()) return to;
         std::memcpy(to.data(), from.data(), from.size());
+        to.resize(from.size());  // last, for a path looks at its end
         return to;
     }
 }
@@ -13403,7 +13417,7 @@ private:
     }
 
     std::shared_ptr<Session> session_;
-    std::unique_ptr<Begin> begin_;  // apart, as begin_operation's
+    std::unique_ptr<Begin> begin_;  // apart, for Asio gives this memory to what waits next
     destination<Endpoint> to_;
     std::error_code ec_;
     std::shared_ptr<resolution> resolution_;
@@ -13767,7 +13781,6 @@ private:
     transport transport_ = transport::connecting;
     bool reading_ = false;
     bool writing_ = false;
-    bool gathering_ = false;  // what is to be written waits for what may follow
     bool half_closed_ = false;
     bool dropped_ = false;
     int corks_ = 0;
@@ -13775,8 +13788,7 @@ private:
     std::size_t gather_left_ = 0;
     bool waits_for_room_ = true;  // the run, before it hands over
     bool lags_ = false;           // and it does: the output was full and has not drained
-    bool hand_over_posted_ = false;
-    bool others_wait_ = false;  // for something else than messages
+    bool others_wait_ = false;    // for something else than messages
     waiting_part<session, to_read> read_wait_;
     waiting_part<session, to_gather> gather_wait_;
     waiting_part<session, to_hand_over> hand_over_wait_;
@@ -13867,9 +13879,10 @@ void session<Stream, Connection>::arm_timer() {
         io_->deadline.cancel();
     }
     if (due >= armed_) return;
-    armed_ = due;
+    armed_ = sansocket::never;  // unless it can wait
     io_->deadline.expires_at(due);
     io_->deadline.async_wait(weak_waiter<session, deadline>::wait(this->weak_from_this()));
+    armed_ = due;
 }
 
 template <class Stream, class Connection>
@@ -13969,14 +13982,12 @@ void session<Stream, Connection>::hand_over() {
 // Of messages that no read brings: they came before the run, or had to wait for room.
 template <class Stream, class Connection>
 void session<Stream, Connection>::hand_over_soon() {
-    if (hand_over_posted_ || !may_hand_over()) return;
-    hand_over_posted_ = true;
+    if (hand_over_wait_.waits() || !may_hand_over()) return;
     ::asio::post(stream().get_executor(), hand_over_wait_.wait(this->shared_from_this()));
 }
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::woken(to_hand_over, std::error_code) {
-    hand_over_posted_ = false;
     if (!io_) return;
     hand_over();
     drive();
@@ -14064,9 +14075,8 @@ void session<Stream, Connection>::take_leftover() {
 template <class Stream, class Connection>
 void session<Stream, Connection>::read() {
     if (reading_ || !leftover_.empty() || !core_->wants_read()) return;
-    reading_ = true;
-    if (waits(stream())) return wait_to_read();
-    if constexpr (!waitable<Stream>)
+    if (waits(stream())) wait_to_read();
+    else if constexpr (!waitable<Stream>)
         stream().async_read_some(
             buffer_.prepare(),
             own_handler{[self = this->shared_from_this()](std::error_code ec, std::size_t n) {
@@ -14075,6 +14085,7 @@ void session<Stream, Connection>::read() {
                 self->has_read(self->buffer_.filled(n), ec);
                 self->drive();
             }});
+    reading_ = true;  // unless that has thrown
 }
 
 template <class Stream, class Connection>
@@ -14251,7 +14262,7 @@ namespace sansocket_asio::detail {
 template <class Stream, class Connection>
 void session<Stream, Connection>::write() {
     if (writing_ || !core_->wants_write()) return;
-    const bool more_to_come = gathering_ || core_->messages().size() != 0;
+    const bool more_to_come = gather_wait_.waits() || core_->messages().size() != 0;
     if (more_to_come && gathers()) gather(core_->messages().size(), 0);
     else write_gathered();
 }
@@ -14270,7 +14281,7 @@ bool session<Stream, Connection>::gathers() const noexcept {
 // many were here at the last turn, and `idle` turns before.
 template <class Stream, class Connection>
 void session<Stream, Connection>::gather(std::size_t left, int idle) {
-    if (std::exchange(gathering_, true)) return;
+    if (gather_wait_.waits()) return;
     gather_left_ = left;
     gather_idle_ = idle;
     ::asio::post(stream().get_executor(), gather_wait_.wait(this->shared_from_this()));
@@ -14279,7 +14290,6 @@ void session<Stream, Connection>::gather(std::size_t left, int idle) {
 template <class Stream, class Connection>
 void session<Stream, Connection>::woken(to_gather, std::error_code) {
     constexpr int patience = 4;
-    gathering_ = false;
     if (!attached() || writing_ || !core_->wants_write()) return;
     const std::size_t left = core_->messages().size();
     const int idle = left == gather_left_ ? gather_idle_ + 1 : 0;
@@ -14293,7 +14303,6 @@ void session<Stream, Connection>::write_gathered() {
     if (writing_) return;
     while (core_->wants_write() && write_some()) {}
     if (!core_->wants_write()) return;
-    writing_ = true;
     stream().async_write_some(
         write_buffers{core_->output()},
         own_handler{[self = this->shared_from_this()](std::error_code ec, std::size_t n) {
@@ -14301,6 +14310,7 @@ void session<Stream, Connection>::write_gathered() {
             self->written(ec, n);
             self->drive();
         }});
+    writing_ = true;  // unless that has thrown
 }
 
 // What a socket takes at once needs no operation, and no turn of the executor. False where that is not
@@ -15962,11 +15972,13 @@ class basic_server {
         std::is_invocable_r_v<Stream, MakeStream&, typename Endpoint::protocol_type::socket>;
     // Accepts for an endpoint: one for TCP and Unix sockets where the stream is one for both.
     using any_protocol = ::asio::generic::stream_protocol;
+    using socket = std::remove_cvref_t<decltype(detail::lowest(std::declval<Stream&>()))>;
+    static constexpr bool takes_any = requires {
+        requires std::is_same_v<typename socket::protocol_type, any_protocol>;
+    };
     template <class MakeStream, class Endpoint>
-    using accepts =
-        std::conditional_t<std::is_same_v<MakeStream, plain> &&
-                               std::constructible_from<Stream, typename any_protocol::socket>,
-                           any_protocol, typename Endpoint::protocol_type>;
+    using accepts = std::conditional_t<std::is_same_v<MakeStream, plain> && takes_any, any_protocol,
+                                       typename Endpoint::protocol_type>;
 
 public:
     using executor_type = ::asio::any_io_executor;  ///< What it runs on.

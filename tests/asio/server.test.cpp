@@ -475,6 +475,21 @@ TEST_CASE("server: who is told of an end learns why the transport broke, and how
     s.stop();
 }
 
+#if defined(__linux__)
+TEST_CASE("server: a Unix socket with a name that is no path") {
+    using local = asio::local::stream_protocol;
+    loop l;
+    served s(l);
+    const std::string name = std::string(1, '\0') + "sansocket." + std::to_string(::getpid());
+    const auto at = s.server->listen(local::endpoint(name));
+    CHECK(at.path() == name);
+    local::socket socket(l.io);
+    socket.connect(at);
+    socket.close();
+    s.stop();
+}
+#endif
+
 // A stream that is made of the socket, as TLS's are.
 class wrapped {
 public:
@@ -494,6 +509,28 @@ public:
 private:
     tcp::socket socket_;
 };
+
+// One that says it can be made of anything.
+class greedy : public wrapped {
+public:
+    template <class Any>
+    explicit greedy(Any&& socket) : wrapped(std::forward<Any>(socket), made) {}
+    greedy(greedy&&) = default;
+
+    static inline int made = 0;
+};
+
+TEST_CASE("server: a stream is made of the socket of the protocol that is listened for") {
+    loop l;
+    basic_served<sansocket_asio::basic_server<greedy>> s(l);
+    s.server->on_connection(decltype(s)::echo);
+    s.at = s.server->listen(loopback());
+    auto one = s.client();
+    CHECK(echoed(l, *one, "hello") == "hello");
+    CHECK(greedy::made == 1);
+    close(l, *one);
+    s.stop();
+}
 
 TEST_CASE("server: streams that are made of its sockets") {
     loop l;

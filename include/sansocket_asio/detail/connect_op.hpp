@@ -258,7 +258,7 @@ private:
     }
 
     std::shared_ptr<Session> session_;
-    std::unique_ptr<Begin> begin_;  // apart, as begin_operation's
+    std::unique_ptr<Begin> begin_;  // apart, for Asio gives this memory to what waits next
     destination<Endpoint> to_;
     std::error_code ec_;
     std::shared_ptr<resolution> resolution_;

@@ -57,9 +57,7 @@ template <class Until, class Begin>
 struct begin_operation {
     using result = void;
 
-    // errc(session&). Apart, for Asio gives the operation's memory to the next one: a receive that
-    // waits as long as the connection lives should not keep room for what this holds.
-    std::unique_ptr<Begin> begin;
+    std::unique_ptr<Begin> begin;  // errc(session&); gone when it was called
 
     template <class Session>
     auto& timer(Session& s) const noexcept {

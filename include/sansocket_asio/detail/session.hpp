@@ -306,7 +306,6 @@ private:
     transport transport_ = transport::connecting;
     bool reading_ = false;
     bool writing_ = false;
-    bool gathering_ = false;  // what is to be written waits for what may follow
     bool half_closed_ = false;
     bool dropped_ = false;
     int corks_ = 0;
@@ -314,8 +313,7 @@ private:
     std::size_t gather_left_ = 0;
     bool waits_for_room_ = true;  // the run, before it hands over
     bool lags_ = false;           // and it does: the output was full and has not drained
-    bool hand_over_posted_ = false;
-    bool others_wait_ = false;  // for something else than messages
+    bool others_wait_ = false;    // for something else than messages
     waiting_part<session, to_read> read_wait_;
     waiting_part<session, to_gather> gather_wait_;
     waiting_part<session, to_hand_over> hand_over_wait_;
@@ -406,9 +404,10 @@ void session<Stream, Connection>::arm_timer() {
         io_->deadline.cancel();
     }
     if (due >= armed_) return;
-    armed_ = due;
+    armed_ = sansocket::never;  // unless it can wait
     io_->deadline.expires_at(due);
     io_->deadline.async_wait(weak_waiter<session, deadline>::wait(this->weak_from_this()));
+    armed_ = due;
 }
 
 template <class Stream, class Connection>

@@ -84,14 +84,12 @@ void session<Stream, Connection>::hand_over() {
 // Of messages that no read brings: they came before the run, or had to wait for room.
 template <class Stream, class Connection>
 void session<Stream, Connection>::hand_over_soon() {
-    if (hand_over_posted_ || !may_hand_over()) return;
-    hand_over_posted_ = true;
+    if (hand_over_wait_.waits() || !may_hand_over()) return;
     ::asio::post(stream().get_executor(), hand_over_wait_.wait(this->shared_from_this()));
 }
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::woken(to_hand_over, std::error_code) {
-    hand_over_posted_ = false;
     if (!io_) return;
     hand_over();
     drive();

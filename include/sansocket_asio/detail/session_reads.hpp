@@ -19,9 +19,8 @@ void session<Stream, Connection>::take_leftover() {
 template <class Stream, class Connection>
 void session<Stream, Connection>::read() {
     if (reading_ || !leftover_.empty() || !core_->wants_read()) return;
-    reading_ = true;
-    if (waits(stream())) return wait_to_read();
-    if constexpr (!waitable<Stream>)
+    if (waits(stream())) wait_to_read();
+    else if constexpr (!waitable<Stream>)
         stream().async_read_some(
             buffer_.prepare(),
             own_handler{[self = this->shared_from_this()](std::error_code ec, std::size_t n) {
@@ -30,6 +29,7 @@ void session<Stream, Connection>::read() {
                 self->has_read(self->buffer_.filled(n), ec);
                 self->drive();
             }});
+    reading_ = true;  // unless that has thrown
 }
 
 template <class Stream, class Connection>

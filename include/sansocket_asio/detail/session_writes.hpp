@@ -12,7 +12,7 @@ namespace sansocket_asio::detail {
 template <class Stream, class Connection>
 void session<Stream, Connection>::write() {
     if (writing_ || !core_->wants_write()) return;
-    const bool more_to_come = gathering_ || core_->messages().size() != 0;
+    const bool more_to_come = gather_wait_.waits() || core_->messages().size() != 0;
     if (more_to_come && gathers()) gather(core_->messages().size(), 0);
     else write_gathered();
 }
@@ -31,7 +31,7 @@ bool session<Stream, Connection>::gathers() const noexcept {
 // many were here at the last turn, and `idle` turns before.
 template <class Stream, class Connection>
 void session<Stream, Connection>::gather(std::size_t left, int idle) {
-    if (std::exchange(gathering_, true)) return;
+    if (gather_wait_.waits()) return;
     gather_left_ = left;
     gather_idle_ = idle;
     ::asio::post(stream().get_executor(), gather_wait_.wait(this->shared_from_this()));
@@ -40,7 +40,6 @@ void session<Stream, Connection>::gather(std::size_t left, int idle) {
 template <class Stream, class Connection>
 void session<Stream, Connection>::woken(to_gather, std::error_code) {
     constexpr int patience = 4;
-    gathering_ = false;
     if (!attached() || writing_ || !core_->wants_write()) return;
     const std::size_t left = core_->messages().size();
     const int idle = left == gather_left_ ? gather_idle_ + 1 : 0;
@@ -54,7 +53,6 @@ void session<Stream, Connection>::write_gathered() {
     if (writing_) return;
     while (core_->wants_write() && write_some()) {}
     if (!core_->wants_write()) return;
-    writing_ = true;
     stream().async_write_some(
         write_buffers{core_->output()},
         own_handler{[self = this->shared_from_this()](std::error_code ec, std::size_t n) {
@@ -62,6 +60,7 @@ void session<Stream, Connection>::write_gathered() {
             self->written(ec, n);
             self->drive();
         }});
+    writing_ = true;  // unless that has thrown
 }
 
 // What a socket takes at once needs no operation, and no turn of the executor. False where that is not

@@ -31,7 +31,9 @@
 #include <asio/cancellation_type.hpp>
 #include <asio/dispatch.hpp>
 #include <asio/error.hpp>
+#include <asio/execution/executor.hpp>
 #include <asio/execution/outstanding_work.hpp>
+#include <asio/executor_work_guard.hpp>
 #include <asio/post.hpp>
 #include <asio/prefer.hpp>
 
@@ -83,6 +85,7 @@ private:
         if (!starting && cancellation_.cancelled() != ::asio::cancellation_type::none) cancelled();
         else after = look();
         over_ = after.timer == nullptr;
+        if (over_) cancellation_.slot().clear();  // what it knew is gone
         waiting_handler handler(std::move(self));
         if (over_) finish(std::move(handler), starting);
         else if (after.at_once) ::asio::post(after.timer->get_executor(), std::move(handler));
@@ -93,13 +96,20 @@ private:
     bool over_ = false;
 };
 
-// An executor that knows that something will come, if it can.
+// An executor that knows that something will come; of the older kind, with a guard.
 template <class Executor>
-auto tracking_work(const Executor& executor) {
-    using tracked = ::asio::execution::outstanding_work_t::tracked_t;
-    if constexpr (::asio::can_prefer<const Executor&, tracked>::value)
-        return ::asio::prefer(executor, tracked{});
-    else return executor;
+auto work_on(const Executor& executor) {
+    if constexpr (::asio::execution::is_executor<Executor>::value)
+        return ::asio::prefer(executor, ::asio::execution::outstanding_work_t::tracked);
+    else return ::asio::executor_work_guard<Executor>(executor);
+}
+template <class Executor>
+Executor executor_of(const Executor& executor) {
+    return executor;
+}
+template <class Executor>
+Executor executor_of(const ::asio::executor_work_guard<Executor>& guard) {
+    return guard.get_executor();
 }
 
 // With the handler that is told. `Executor` is the one of a handler that has none.
@@ -128,19 +138,19 @@ public:
         allocator from = allocator_of(handler);
         memory m(from, std::allocator_traits<allocator>::allocate(from, 1));
         base* const made = ::new (static_cast<void*>(m.block))
-            wait_op_for(std::move(session), std::move(operation), executor, std::move(handler));
+            wait_op_for(std::move(session), std::move(operation), executor, handler);
         m.block = nullptr;
         made->start();
     }
 
 private:
     wait_op_for(std::shared_ptr<Session> session, Operation operation, const Executor& executor,
-                Handler handler)
+                Handler& handler)
         : base(::asio::cancellation_state(::asio::get_associated_cancellation_slot(handler),
                                           ::asio::enable_total_cancellation())),
           session_(std::move(session)),
           operation_(std::move(operation)),
-          executor_(detail::tracking_work(handlers_executor::get(handler, executor))),
+          work_(detail::work_on(handlers_executor::get(handler, executor))),
           handler_(std::move(handler)) {}
     ~wait_op_for() = default;
 
@@ -166,7 +176,7 @@ private:
         ec_ = ::asio::error::operation_aborted;
     }
     void finish(waiting_handler last, bool starting) override {
-        const auto executor = executor_;  // it goes with the operation
+        const auto executor = detail::executor_of(work_);  // a copy: the operation may go
         if (starting) ::asio::post(executor, std::move(last));
         else ::asio::dispatch(executor, std::move(last));
     }
@@ -184,7 +194,11 @@ private:
             std::move(handler)(ec, std::move(value));
         }
     }
-    void destroy() noexcept override { give_back(allocator_of(handler_)); }
+    void destroy() noexcept override {
+        const allocator from = allocator_of(handler_);
+        const Handler let_go(std::move(handler_));  // last, for the memory may be its own
+        give_back(from);
+    }
     void give_back(const allocator& from) noexcept {
         const memory m(from, this);
         this->~wait_op_for();
@@ -193,7 +207,7 @@ private:
     std::shared_ptr<Session> session_;
     Operation operation_;
     std::error_code ec_;
-    decltype(detail::tracking_work(std::declval<typename handlers_executor::type>())) executor_;
+    decltype(detail::work_on(std::declval<typename handlers_executor::type>())) work_;
     Handler handler_;
 };
 

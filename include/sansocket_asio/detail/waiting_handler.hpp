@@ -78,6 +78,7 @@ struct waiting_handler {
 template <class Owner, class What>
 class waiting_part final : public waiter {
 public:
+    [[nodiscard]] bool waits() const noexcept { return whole_ != nullptr; }
     waiting_handler wait(std::shared_ptr<Owner> whole) noexcept {
         whole_ = std::move(whole);
         return waiting_handler(owner(this));
@@ -115,7 +116,7 @@ private:
     std::weak_ptr<Owner> whole_;
 };
 
-// A session's own handler of what brings more than an error code.
+// A session's own handler of any other kind.
 template <class Function>
 struct own_handler {
     using allocator_type = exact_memory<std::byte>;

@@ -16,15 +16,16 @@
 namespace sansocket_asio {
 namespace detail {
 
-// The same address in another type, which can hold it.
+// The same address in another type; none where that cannot hold it.
 template <class To, class From>
 To endpoint_as(const From& from) {
     if constexpr (std::is_same_v<To, From>) {
         return from;
     } else {
         To to;
-        to.resize(from.size());
+        if (from.size() > to.capacity()) return to;
         std::memcpy(to.data(), from.data(), from.size());
+        to.resize(from.size());  // last, for a path looks at its end
         return to;
     }
 }
