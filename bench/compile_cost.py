@@ -36,7 +36,10 @@ PROGRAMS = {  # the source's name: what it is
     "websocketpp": "websocketpp",
     "asio_coroutines": "Asio alone, TCP echo",
 }
-UMBRELLA = ("umbrella", "sansocket.hpp alone")
+HEADERS = {  # the same of what is no program
+    "standard": "its standard headers alone",
+    "umbrella": "sansocket.hpp alone",
+}
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # of RFC 6455 1.3, with its answer
 ANSWER = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
@@ -201,7 +204,7 @@ def compiler_version():
 
 
 def report_compile(quick):
-    names = [UMBRELLA[0], *PROGRAMS]
+    names = [*HEADERS, *PROGRAMS]
     with tempfile.TemporaryDirectory() as folder:
         # Interleaved: a slow minute hits all alike.
         runs = [{name: (measure(name, "-O2", folder), measure(name, "-O0", folder)) for name in names}
@@ -213,17 +216,17 @@ def report_compile(quick):
           "coroutines)")
     head = ["", "-O2", "-O0", "memory", "object", "program", "-O2 /call", "/corout", "object /call",
             "/corout", "program /call", "/corout"]
-    titles = dict([UMBRELLA, *PROGRAMS.items()])
+    titles = HEADERS | PROGRAMS
     print_table(head, [row(titles[name], *best[name], [best[base][0] for base in BASES]) for name in names])
     print("All but the last serve WebSocket, without compression and TLS; each was run against a client.")
     print("The last is the floor: sockets and coroutines without a protocol.\n")
 
 
 def report_instructions():
-    counts = {name: count_instructions(name) for name in (UMBRELLA[0], *PROGRAMS)}
+    counts = {name: count_instructions(name) for name in (*HEADERS, *PROGRAMS)}
     print(f"What compiling an echo server at -O2 executes, with {compiler_version()}")
     print("(ratios to Beast's with callbacks / with coroutines)")
-    titles = dict([UMBRELLA, *PROGRAMS.items()])
+    titles = HEADERS | PROGRAMS
     print_table(["", "instructions", "/call", "/corout"],
                 [[titles[name], f"{count / 1e9:.1f} G", *(ratio(count, counts[base]) for base in BASES)]
                  for name, count in counts.items()])

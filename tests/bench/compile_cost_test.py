@@ -3,6 +3,7 @@
 usage: compile_cost_test.py COMPILER ASIO_INCLUDE_DIR
 """
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 import compile_cost  # noqa: E402
 
 COMPILER, ASIO = sys.argv[1:3]
-NAMES = {compile_cost.UMBRELLA[0], *compile_cost.PROGRAMS}
+NAMES = {*compile_cost.HEADERS, *compile_cost.PROGRAMS}
 
 
 def cost(cpu, memory, size, program):
@@ -22,10 +23,21 @@ def cost(cpu, memory, size, program):
     return made
 
 
+def includes(file):
+    return set(re.findall(r"^#include <(.+)>$", file.read_text(), re.MULTILINE))
+
+
 class CompileCost(unittest.TestCase):
     def test_the_sources_are_there(self):
         self.assertEqual({file.stem for file in compile_cost.SOURCES.glob("*.cpp")}, NAMES)
         self.assertLessEqual(set(compile_cost.BASES), NAMES)
+
+    def test_the_standard_headers_are_those_of_the_core(self):
+        found = set()
+        for header in (ROOT / "include" / "sansocket").rglob("*.hpp"):
+            found |= includes(header)
+        self.assertEqual({name for name in found if not name.startswith("sansocket/")},
+                         includes(compile_cost.SOURCES / "standard.cpp"))
 
     def test_ours_compile(self):
         flags = [*compile_cost.CXX20]
@@ -35,7 +47,7 @@ class CompileCost(unittest.TestCase):
             for name in ["asio", "asio.hpp"]:
                 pathlib.Path(alone, name).symlink_to(pathlib.Path(ASIO, name).resolve())
             for name in sorted(NAMES):
-                if name == "umbrella" or name.startswith("sansocket_"):
+                if name in compile_cost.HEADERS or name.startswith("sansocket_"):
                     with self.subTest(name):
                         done = subprocess.run([COMPILER, *flags, "-isystem", alone, "-fsyntax-only",
                                                compile_cost.SOURCES / f"{name}.cpp"], stderr=subprocess.PIPE, text=True,
