@@ -8215,7 +8215,9 @@ inline errc server_handshake::accept(std::string_view subprotocol,
     if (!subprotocol.empty())
         detail::append(out, {"Sec-WebSocket-Protocol: ", subprotocol, "\r\n"});
     if (answer_extensions_ != nullptr) (this->*answer_extensions_)(out);
-    if (!detail::append_fields(out, policy_.headers) || !detail::append_fields(out, headers)) {
+    const std::vector<http_field_value>& own = policy_.headers;
+    if (!detail::append_fields(out, {own.data(), own.size()}) ||
+        !detail::append_fields(out, headers)) {
         out.resize(before);
         return errc::invalid_response;
     }
