@@ -11560,7 +11560,6 @@ struct waiting_handler {
 template <class Owner, class What>
 class waiting_part final : public waiter {
 public:
-    [[nodiscard]] bool waits() const noexcept { return whole_ != nullptr; }
     waiting_handler wait(std::shared_ptr<Owner> whole) noexcept {
         whole_ = std::move(whole);
         return waiting_handler(owner(this));
@@ -11651,6 +11650,19 @@ protected:
         bool at_once = false;
     };
 
+    template <class On>
+    static void finish_on(const On& executor, waiting_handler last, bool starting) {
+        if (starting) ::asio::post(executor, std::move(last));
+        else ::asio::dispatch(executor, std::move(last));
+    }
+    // The same on the session's executor, or on the other one that there is.
+    template <class Session, class Executor>
+    static void finish_near(Session* session, const Executor* other, waiting_handler last,
+                            bool starting) {
+        const Executor executor = other != nullptr ? *other : session->executor();
+        finish_on(executor, std::move(last), starting);
+    }
+
     explicit wait_op(const ::asio::cancellation_state& cancellation) noexcept
         : cancellation_(cancellation) {}
     ~wait_op() = default;
@@ -11704,12 +11716,29 @@ Executor executor_of(const ::asio::executor_work_guard<Executor>& guard) {
     return guard.get_executor();
 }
 
+template <class Executor>
+using work_of = decltype(detail::work_on(std::declval<const Executor&>()));
+
+// Whether work for an executor of that type may be for the session's own.
+template <class Session, class Executor>
+inline constexpr bool may_be_near = std::is_same_v<Executor, typename Session::executor_type>&&
+    std::is_same_v<Executor, work_of<Executor>>;
+
+// Nothing for the session's own, which has work while somebody waits.
+template <class Session, class Executor>
+std::unique_ptr<work_of<Executor>> work_beside(Session* session, const Executor& executor) {
+    if constexpr (may_be_near<Session, Executor>)
+        if (session != nullptr && session->executor() == executor) return nullptr;
+    return std::make_unique<work_of<Executor>>(detail::work_on(executor));
+}
+
 // With the handler that is told. `Executor` is the one of a handler that has none.
 template <class Session, class Operation, class Handler, class Executor>
 class wait_op_for final : public wait_op<typename Session::timer_type> {
     using base = wait_op<typename Session::timer_type>;
     using typename base::next;
     using handlers_executor = ::asio::associated_executor<Handler, Executor>;
+    using executor_type = typename handlers_executor::type;
     using handlers_allocator = ::asio::associated_allocator<Handler, exact_memory<std::byte>>;
     using allocator = typename std::allocator_traits<
         typename handlers_allocator::type>::template rebind_alloc<wait_op_for>;
@@ -11742,7 +11771,8 @@ private:
                                           ::asio::enable_total_cancellation())),
           session_(std::move(session)),
           operation_(std::move(operation)),
-          work_(detail::work_on(handlers_executor::get(handler, executor))),
+          elsewhere_(
+              detail::work_beside(session_.get(), handlers_executor::get(handler, executor))),
           handler_(std::move(handler)) {}
     ~wait_op_for() = default;
 
@@ -11768,9 +11798,9 @@ private:
         ec_ = ::asio::error::operation_aborted;
     }
     void finish(waiting_handler last, bool starting) override {
-        const auto executor = detail::executor_of(work_);  // a copy: the operation may go
-        if (starting) ::asio::post(executor, std::move(last));
-        else ::asio::dispatch(executor, std::move(last));
+        if constexpr (may_be_near<Session, executor_type>)
+            base::finish_near(session_.get(), elsewhere_.get(), std::move(last), starting);
+        else base::finish_on(detail::executor_of(*elsewhere_), std::move(last), starting);
     }
     // The handler has its memory back before it is called.
     void tell() override {
@@ -11799,7 +11829,7 @@ private:
     std::shared_ptr<Session> session_;
     Operation operation_;
     std::error_code ec_;
-    decltype(detail::work_on(std::declval<typename handlers_executor::type>())) work_;
+    std::unique_ptr<work_of<executor_type>> elsewhere_;
     Handler handler_;
 };
 
@@ -12045,6 +12075,7 @@ public:
     }
 
     Stream& stream() noexcept { return io_->stream; }
+    executor_type executor() noexcept { return io_->stream.get_executor(); }
     // Waited for by who waits for messages; cancelled to wake them.
     timer_type& readable() noexcept { return io_->waiting; }
     // The same timer, for all the others. Who was woken for nothing looks, and waits again.
@@ -12109,7 +12140,7 @@ private:
     void handshake_failed(std::error_code ec);
     void attach();
     bool gathers() const noexcept;
-    void gather(std::size_t left, int idle);
+    void gather(std::size_t left, unsigned idle);
     void write();
     void write_gathered();
     bool write_some();
@@ -12152,15 +12183,15 @@ private:
     bool writing_ = false;
     bool half_closed_ = false;
     bool dropped_ = false;
-    int corks_ = 0;
-    int gather_idle_ = 0;  // as `gather` was given
-    std::size_t gather_left_ = 0;
     bool waits_for_room_ = true;  // the run, before it hands over
     bool lags_ = false;           // and it does: the output was full and has not drained
-    bool others_wait_ = false;    // for something else than messages
+    bool gathering_ = false;      // what is to be written waits for what may follow
+    bool hand_over_posted_ = false;
+    bool others_wait_ = false;  // for something else than messages
+    std::uint8_t corks_ = 0;
+    std::uint8_t gather_idle_ = 0;  // as `gather` was given
+    std::uint8_t gather_left_ = 0;  // modulo 2^8, for it is only compared
     waiting_part<session, to_read> read_wait_;
-    waiting_part<session, to_gather> gather_wait_;
-    waiting_part<session, to_hand_over> hand_over_wait_;
     std::weak_ptr<message_handler> run_;
     sansocket::time_point armed_ = sansocket::never;
     sansocket::time_point end_by_ = sansocket::never;  // agreeing on the end
@@ -12351,12 +12382,15 @@ void session<Stream, Connection>::hand_over() {
 // Of messages that no read brings: they came before the run, or had to wait for room.
 template <class Stream, class Connection>
 void session<Stream, Connection>::hand_over_soon() {
-    if (hand_over_wait_.waits() || !may_hand_over()) return;
-    ::asio::post(stream().get_executor(), hand_over_wait_.wait(this->shared_from_this()));
+    if (hand_over_posted_ || !may_hand_over()) return;
+    ::asio::post(stream().get_executor(),
+                 weak_waiter<session, to_hand_over>::wait(this->weak_from_this()));
+    hand_over_posted_ = true;  // unless that has thrown
 }
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::woken(to_hand_over, std::error_code) {
+    hand_over_posted_ = false;
     if (!io_) return;
     hand_over();
     drive();
@@ -12631,7 +12665,7 @@ namespace sansocket_asio::detail {
 template <class Stream, class Connection>
 void session<Stream, Connection>::write() {
     if (writing_ || !core_->wants_write()) return;
-    const bool more_to_come = gather_wait_.waits() || core_->messages().size() != 0;
+    const bool more_to_come = gathering_ || core_->messages().size() != 0;
     if (more_to_come && gathers()) gather(core_->messages().size(), 0);
     else write_gathered();
 }
@@ -12649,19 +12683,23 @@ bool session<Stream, Connection>::gathers() const noexcept {
 // some turns. A loop that awaits each receive and each send takes one in every second turn. `left`: how
 // many were here at the last turn, and `idle` turns before.
 template <class Stream, class Connection>
-void session<Stream, Connection>::gather(std::size_t left, int idle) {
-    if (gather_wait_.waits()) return;
-    gather_left_ = left;
-    gather_idle_ = idle;
-    ::asio::post(stream().get_executor(), gather_wait_.wait(this->shared_from_this()));
+void session<Stream, Connection>::gather(std::size_t left, unsigned idle) {
+    if (gathering_) return;
+    gather_left_ = static_cast<std::uint8_t>(left);
+    gather_idle_ = static_cast<std::uint8_t>(idle);
+    ::asio::post(stream().get_executor(),
+                 weak_waiter<session, to_gather>::wait(this->weak_from_this()));
+    gathering_ = true;  // unless that has thrown
 }
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::woken(to_gather, std::error_code) {
-    constexpr int patience = 4;
+    constexpr unsigned patience = 4;
+    gathering_ = false;
     if (!attached() || writing_ || !core_->wants_write()) return;
     const std::size_t left = core_->messages().size();
-    const int idle = left == gather_left_ ? gather_idle_ + 1 : 0;
+    const bool idles = static_cast<std::uint8_t>(left) == gather_left_;
+    const unsigned idle = idles ? gather_idle_ + 1U : 0;
     if (left != 0 && idle != patience && gathers()) return gather(left, idle);
     write_gathered();
     drive();

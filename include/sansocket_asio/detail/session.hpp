@@ -201,6 +201,7 @@ public:
     }
 
     Stream& stream() noexcept { return io_->stream; }
+    executor_type executor() noexcept { return io_->stream.get_executor(); }
     // Waited for by who waits for messages; cancelled to wake them.
     timer_type& readable() noexcept { return io_->waiting; }
     // The same timer, for all the others. Who was woken for nothing looks, and waits again.
@@ -265,7 +266,7 @@ private:
     void handshake_failed(std::error_code ec);
     void attach();
     bool gathers() const noexcept;
-    void gather(std::size_t left, int idle);
+    void gather(std::size_t left, unsigned idle);
     void write();
     void write_gathered();
     bool write_some();
@@ -308,15 +309,15 @@ private:
     bool writing_ = false;
     bool half_closed_ = false;
     bool dropped_ = false;
-    int corks_ = 0;
-    int gather_idle_ = 0;  // as `gather` was given
-    std::size_t gather_left_ = 0;
     bool waits_for_room_ = true;  // the run, before it hands over
     bool lags_ = false;           // and it does: the output was full and has not drained
-    bool others_wait_ = false;    // for something else than messages
+    bool gathering_ = false;      // what is to be written waits for what may follow
+    bool hand_over_posted_ = false;
+    bool others_wait_ = false;  // for something else than messages
+    std::uint8_t corks_ = 0;
+    std::uint8_t gather_idle_ = 0;  // as `gather` was given
+    std::uint8_t gather_left_ = 0;  // modulo 2^8, for it is only compared
     waiting_part<session, to_read> read_wait_;
-    waiting_part<session, to_gather> gather_wait_;
-    waiting_part<session, to_hand_over> hand_over_wait_;
     std::weak_ptr<message_handler> run_;
     sansocket::time_point armed_ = sansocket::never;
     sansocket::time_point end_by_ = sansocket::never;  // agreeing on the end

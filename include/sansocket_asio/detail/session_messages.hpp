@@ -84,12 +84,15 @@ void session<Stream, Connection>::hand_over() {
 // Of messages that no read brings: they came before the run, or had to wait for room.
 template <class Stream, class Connection>
 void session<Stream, Connection>::hand_over_soon() {
-    if (hand_over_wait_.waits() || !may_hand_over()) return;
-    ::asio::post(stream().get_executor(), hand_over_wait_.wait(this->shared_from_this()));
+    if (hand_over_posted_ || !may_hand_over()) return;
+    ::asio::post(stream().get_executor(),
+                 weak_waiter<session, to_hand_over>::wait(this->weak_from_this()));
+    hand_over_posted_ = true;  // unless that has thrown
 }
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::woken(to_hand_over, std::error_code) {
+    hand_over_posted_ = false;
     if (!io_) return;
     hand_over();
     drive();

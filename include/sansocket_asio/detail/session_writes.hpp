@@ -12,7 +12,7 @@ namespace sansocket_asio::detail {
 template <class Stream, class Connection>
 void session<Stream, Connection>::write() {
     if (writing_ || !core_->wants_write()) return;
-    const bool more_to_come = gather_wait_.waits() || core_->messages().size() != 0;
+    const bool more_to_come = gathering_ || core_->messages().size() != 0;
     if (more_to_come && gathers()) gather(core_->messages().size(), 0);
     else write_gathered();
 }
@@ -30,19 +30,23 @@ bool session<Stream, Connection>::gathers() const noexcept {
 // some turns. A loop that awaits each receive and each send takes one in every second turn. `left`: how
 // many were here at the last turn, and `idle` turns before.
 template <class Stream, class Connection>
-void session<Stream, Connection>::gather(std::size_t left, int idle) {
-    if (gather_wait_.waits()) return;
-    gather_left_ = left;
-    gather_idle_ = idle;
-    ::asio::post(stream().get_executor(), gather_wait_.wait(this->shared_from_this()));
+void session<Stream, Connection>::gather(std::size_t left, unsigned idle) {
+    if (gathering_) return;
+    gather_left_ = static_cast<std::uint8_t>(left);
+    gather_idle_ = static_cast<std::uint8_t>(idle);
+    ::asio::post(stream().get_executor(),
+                 weak_waiter<session, to_gather>::wait(this->weak_from_this()));
+    gathering_ = true;  // unless that has thrown
 }
 
 template <class Stream, class Connection>
 void session<Stream, Connection>::woken(to_gather, std::error_code) {
-    constexpr int patience = 4;
+    constexpr unsigned patience = 4;
+    gathering_ = false;
     if (!attached() || writing_ || !core_->wants_write()) return;
     const std::size_t left = core_->messages().size();
-    const int idle = left == gather_left_ ? gather_idle_ + 1 : 0;
+    const bool idles = static_cast<std::uint8_t>(left) == gather_left_;
+    const unsigned idle = idles ? gather_idle_ + 1U : 0;
     if (left != 0 && idle != patience && gathers()) return gather(left, idle);
     write_gathered();
     drive();

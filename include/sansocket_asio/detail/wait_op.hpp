@@ -59,6 +59,19 @@ protected:
         bool at_once = false;
     };
 
+    template <class On>
+    static void finish_on(const On& executor, waiting_handler last, bool starting) {
+        if (starting) ::asio::post(executor, std::move(last));
+        else ::asio::dispatch(executor, std::move(last));
+    }
+    // The same on the session's executor, or on the other one that there is.
+    template <class Session, class Executor>
+    static void finish_near(Session* session, const Executor* other, waiting_handler last,
+                            bool starting) {
+        const Executor executor = other != nullptr ? *other : session->executor();
+        finish_on(executor, std::move(last), starting);
+    }
+
     explicit wait_op(const ::asio::cancellation_state& cancellation) noexcept
         : cancellation_(cancellation) {}
     ~wait_op() = default;
@@ -112,12 +125,29 @@ Executor executor_of(const ::asio::executor_work_guard<Executor>& guard) {
     return guard.get_executor();
 }
 
+template <class Executor>
+using work_of = decltype(detail::work_on(std::declval<const Executor&>()));
+
+// Whether work for an executor of that type may be for the session's own.
+template <class Session, class Executor>
+inline constexpr bool may_be_near = std::is_same_v<Executor, typename Session::executor_type>&&
+    std::is_same_v<Executor, work_of<Executor>>;
+
+// Nothing for the session's own, which has work while somebody waits.
+template <class Session, class Executor>
+std::unique_ptr<work_of<Executor>> work_beside(Session* session, const Executor& executor) {
+    if constexpr (may_be_near<Session, Executor>)
+        if (session != nullptr && session->executor() == executor) return nullptr;
+    return std::make_unique<work_of<Executor>>(detail::work_on(executor));
+}
+
 // With the handler that is told. `Executor` is the one of a handler that has none.
 template <class Session, class Operation, class Handler, class Executor>
 class wait_op_for final : public wait_op<typename Session::timer_type> {
     using base = wait_op<typename Session::timer_type>;
     using typename base::next;
     using handlers_executor = ::asio::associated_executor<Handler, Executor>;
+    using executor_type = typename handlers_executor::type;
     using handlers_allocator = ::asio::associated_allocator<Handler, exact_memory<std::byte>>;
     using allocator = typename std::allocator_traits<
         typename handlers_allocator::type>::template rebind_alloc<wait_op_for>;
@@ -150,7 +180,8 @@ private:
                                           ::asio::enable_total_cancellation())),
           session_(std::move(session)),
           operation_(std::move(operation)),
-          work_(detail::work_on(handlers_executor::get(handler, executor))),
+          elsewhere_(
+              detail::work_beside(session_.get(), handlers_executor::get(handler, executor))),
           handler_(std::move(handler)) {}
     ~wait_op_for() = default;
 
@@ -176,9 +207,9 @@ private:
         ec_ = ::asio::error::operation_aborted;
     }
     void finish(waiting_handler last, bool starting) override {
-        const auto executor = detail::executor_of(work_);  // a copy: the operation may go
-        if (starting) ::asio::post(executor, std::move(last));
-        else ::asio::dispatch(executor, std::move(last));
+        if constexpr (may_be_near<Session, executor_type>)
+            base::finish_near(session_.get(), elsewhere_.get(), std::move(last), starting);
+        else base::finish_on(detail::executor_of(*elsewhere_), std::move(last), starting);
     }
     // The handler has its memory back before it is called.
     void tell() override {
@@ -207,7 +238,7 @@ private:
     std::shared_ptr<Session> session_;
     Operation operation_;
     std::error_code ec_;
-    decltype(detail::work_on(std::declval<typename handlers_executor::type>())) work_;
+    std::unique_ptr<work_of<executor_type>> elsewhere_;
     Handler handler_;
 };
 

@@ -78,7 +78,6 @@ struct waiting_handler {
 template <class Owner, class What>
 class waiting_part final : public waiter {
 public:
-    [[nodiscard]] bool waits() const noexcept { return whole_ != nullptr; }
     waiting_handler wait(std::shared_ptr<Owner> whole) noexcept {
         whole_ = std::move(whole);
         return waiting_handler(owner(this));
