@@ -11659,7 +11659,7 @@ protected:
     template <class Session, class Executor>
     static void finish_near(Session* session, const Executor* other, waiting_handler last,
                             bool starting) {
-        const Executor executor = other != nullptr ? *other : session->executor();
+        const auto executor = other != nullptr ? *other : session->executor();
         finish_on(executor, std::move(last), starting);
     }
 
@@ -11719,17 +11719,29 @@ Executor executor_of(const ::asio::executor_work_guard<Executor>& guard) {
 template <class Executor>
 using work_of = decltype(detail::work_on(std::declval<const Executor&>()));
 
-// Whether work for an executor of that type may be for the session's own.
-template <class Session, class Executor>
-inline constexpr bool may_be_near = std::is_same_v<Executor, typename Session::executor_type>&&
-    std::is_same_v<Executor, work_of<Executor>>;
+// Whether work for an executor of that type may be for `Home` itself.
+template <class Home, class Executor>
+inline constexpr bool may_be_home =
+    std::is_same_v<Executor, Home>&& std::is_same_v<Executor, work_of<Executor>>;
 
-// Nothing for the session's own, which has work while somebody waits.
+// What a handler that runs elsewhere keeps running: its executor, and the session's, to which it may
+// come back.
+template <class Home, class Executor>
+struct work_elsewhere {
+    work_of<Executor> there;
+    work_of<Home> here;
+};
+
+// Nothing where that is the session's own, which has work while somebody waits. `own`: the same where
+// there is no session.
 template <class Session, class Executor>
-std::unique_ptr<work_of<Executor>> work_beside(Session* session, const Executor& executor) {
-    if constexpr (may_be_near<Session, Executor>)
+std::unique_ptr<work_elsewhere<typename Session::executor_type, Executor>> work_beside(
+    Session* session, const typename Session::executor_type& own, const Executor& executor) {
+    using home = typename Session::executor_type;
+    if constexpr (may_be_home<home, Executor>)
         if (session != nullptr && session->executor() == executor) return nullptr;
-    return std::make_unique<work_of<Executor>>(detail::work_on(executor));
+    return std::make_unique<work_elsewhere<home, Executor>>(
+        work_elsewhere<home, Executor>{detail::work_on(executor), detail::work_on(own)});
 }
 
 // With the handler that is told. `Executor` is the one of a handler that has none.
@@ -11739,6 +11751,7 @@ class wait_op_for final : public wait_op<typename Session::timer_type> {
     using typename base::next;
     using handlers_executor = ::asio::associated_executor<Handler, Executor>;
     using executor_type = typename handlers_executor::type;
+    using home_type = typename Session::executor_type;
     using handlers_allocator = ::asio::associated_allocator<Handler, exact_memory<std::byte>>;
     using allocator = typename std::allocator_traits<
         typename handlers_allocator::type>::template rebind_alloc<wait_op_for>;
@@ -11771,11 +11784,16 @@ private:
                                           ::asio::enable_total_cancellation())),
           session_(std::move(session)),
           operation_(std::move(operation)),
-          elsewhere_(
-              detail::work_beside(session_.get(), handlers_executor::get(handler, executor))),
+          elsewhere_(beside(session_.get(), executor, handlers_executor::get(handler, executor))),
           handler_(std::move(handler)) {}
     ~wait_op_for() = default;
 
+    // A websocket's `executor` is the session's, also where there is no session.
+    static auto beside(Session* session, const Executor& executor, const executor_type& there) {
+        if constexpr (std::is_same_v<Executor, home_type>)
+            return detail::work_beside(session, executor, there);
+        else return detail::work_beside(session, session->executor(), there);
+    }
     static allocator allocator_of(const Handler& handler) {
         return allocator(handlers_allocator::get(handler, exact_memory<std::byte>()));
     }
@@ -11798,13 +11816,15 @@ private:
         ec_ = ::asio::error::operation_aborted;
     }
     void finish(waiting_handler last, bool starting) override {
-        if constexpr (may_be_near<Session, executor_type>)
-            base::finish_near(session_.get(), elsewhere_.get(), std::move(last), starting);
-        else base::finish_on(detail::executor_of(*elsewhere_), std::move(last), starting);
+        if constexpr (may_be_home<home_type, executor_type>)
+            base::finish_near(session_.get(), elsewhere_ ? &elsewhere_->there : nullptr,
+                              std::move(last), starting);
+        else base::finish_on(detail::executor_of(elsewhere_->there), std::move(last), starting);
     }
     // The handler has its memory back before it is called.
     void tell() override {
         const allocator from = allocator_of(handler_);
+        const auto until_called = std::move(elsewhere_);
         Handler handler(std::move(handler_));
         const std::error_code ec = ec_;
         if constexpr (std::is_void_v<typename Operation::result>) {
@@ -11829,7 +11849,7 @@ private:
     std::shared_ptr<Session> session_;
     Operation operation_;
     std::error_code ec_;
-    std::unique_ptr<work_of<executor_type>> elsewhere_;
+    std::unique_ptr<work_elsewhere<home_type, executor_type>> elsewhere_;
     Handler handler_;
 };
 
