@@ -39,20 +39,36 @@ class CompileCost(unittest.TestCase):
         self.assertEqual({name for name in found if not name.startswith("sansocket/")},
                          includes(compile_cost.SOURCES / "standard.cpp"))
 
-    def test_ours_compile(self):
+    def compile_ours(self, source, *how):
         flags = [*compile_cost.CXX20]
         if "clang" in pathlib.Path(COMPILER).name:  # for Asio 1.22; see CMakeLists.txt
             flags += ["-DASIO_HAS_CO_AWAIT=1", "-DASIO_HAS_STD_COROUTINE=1"]
         with tempfile.TemporaryDirectory() as alone:  # Asio without what else is in its folder
             for name in ["asio", "asio.hpp"]:
                 pathlib.Path(alone, name).symlink_to(pathlib.Path(ASIO, name).resolve())
-            for name in sorted(NAMES):
-                if name in compile_cost.HEADERS or name.startswith("sansocket_"):
-                    with self.subTest(name):
-                        done = subprocess.run([COMPILER, *flags, "-isystem", alone, "-fsyntax-only",
-                                               compile_cost.SOURCES / f"{name}.cpp"], stderr=subprocess.PIPE, text=True,
-                                              check=False, timeout=200)
-                        self.assertEqual(done.returncode, 0, done.stderr[-3000:])
+            done = subprocess.run([COMPILER, *flags, "-isystem", alone, *how, "-x", "c++", "-"], input=source,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, timeout=200)
+        self.assertEqual(done.returncode, 0, done.stderr[-3000:])
+        return done.stdout
+
+    def test_ours_compile(self):
+        for name in sorted(NAMES):
+            if name in compile_cost.HEADERS or name.startswith("sansocket_"):
+                with self.subTest(name):
+                    self.compile_ours((compile_cost.SOURCES / f"{name}.cpp").read_text(), "-fsyntax-only")
+
+    def test_what_is_not_used_is_not_compiled(self):
+        trusting = "#include <sansocket_asio/server/proxy_networks.hpp>\n" \
+                   'sansocket_asio::proxy_networks some() { return {"::1"}; }\n'
+        negotiating = "#include <sansocket/machine/server_handshake.hpp>\n" \
+                      "sansocket::server_handshake one() { return {{}, {}, sansocket::deflate_options{}}; }\n"
+        words, offers = ["parse_proxy_header", "parse_forwarded", "parse_ip_network"], ["parse_deflate_offer"]
+        for source, names in [(trusting, words), (negotiating, offers)]:
+            made = self.compile_ours(source, "-S", "-o", "-")
+            self.assertEqual([name for name in names if name not in made], [])
+        made = self.compile_ours((compile_cost.SOURCES / "sansocket_server.cpp").read_text(), "-S", "-o", "-")
+        self.assertEqual([name for name in words + offers if name in made], [])
+        self.assertIn("server_handshake", made)
 
     def test_row(self):
         bases = [cost(8, 800e6, 2e6, 1e6), cost(10, 800e6, 4e6, 500e3)]
