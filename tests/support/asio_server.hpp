@@ -8,6 +8,7 @@
 #include <asio/awaitable.hpp>
 #include <asio/use_awaitable.hpp>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -57,7 +58,10 @@ public:
         failure_errors.push_back(transport_error);
         failed_by.push_back(by.to_string());
     }
-    void accept_failed(std::error_code ec) noexcept override { accept_errors.push_back(ec); }
+    void accept_failed(std::error_code ec) noexcept override {
+        accept_errors.push_back(ec);
+        if (when_accept_failed) when_accept_failed();
+    }
     void handler_failed(const peer&, const std::exception_ptr& e) noexcept override {
         try {
             std::rethrow_exception(e);
@@ -78,6 +82,7 @@ public:
     std::vector<errc> failures;
     std::vector<std::error_code> failure_errors;
     std::vector<std::error_code> accept_errors;
+    std::function<void()> when_accept_failed;
     std::vector<std::string> thrown;
     std::vector<std::string> identifications;
     // Whom the others were told of.
