@@ -10705,7 +10705,8 @@ private:
     }
     void destroy() noexcept override {
         const allocator from = allocator_of(handler_);
-        const Handler let_go(std::move(handler_));  // last, for the memory may be its own
+        // Goes last, for the memory may be its own.
+        [[maybe_unused]] const Handler let_go(std::move(handler_));
         give_back(from);
     }
     void give_back(const allocator& from) noexcept {
