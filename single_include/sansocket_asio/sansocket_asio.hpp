@@ -9909,8 +9909,8 @@ struct receive_operation {
         return mine ? take(s) : claim(s);
     }
     template <class Session>
-    void cancelled(Session& s) const noexcept {
-        s.receiver_ = receiver::none;
+    void let_go(Session& s) const noexcept {
+        if (mine) s.receiver_ = receiver::none;
     }
 
 private:
@@ -9964,11 +9964,12 @@ struct run_operation {
         }
         const bool failed = !s.runs();  // the handler has thrown
         if (!s.over() || (s.core_->messages().size() != 0 && !failed)) return std::nullopt;
-        cancelled(s);
+        let_go(s);
         return failed ? std::error_code{s.core_->close_info().cause} : s.ending();
     }
     template <class Session>
-    void cancelled(Session& s) const noexcept {
+    void let_go(Session& s) const noexcept {
+        if (!mine) return;
         s.receiver_ = receiver::none;
         s.stop_run();
     }
@@ -9989,7 +9990,7 @@ struct send_operation {
         if (!s.core_) return sansocket::errc::not_open;
         const bool open = s.core_->state() == sansocket::connection_state::open;
         sansocket::errc ec = sansocket::errc::backpressure;
-        if (!open || s.is_first(place)) ec = attempt(s);
+        if (!open || s.is_first(place)) ec = send(*s.core_);
         if (waits(ec)) {
             if (!place) {
                 if (given && !s.senders().has_room()) return sansocket::errc::backpressure;
@@ -9997,25 +9998,16 @@ struct send_operation {
             }
             return std::nullopt;
         }
-        leave(s);
+        let_go(s);
         if (ec == sansocket::errc::ok) s.drive();
         return ec;
     }
-    void cancelled(Session& s) noexcept { leave(s); }
 
-    sansocket::errc attempt(Session& s) {
-        try {
-            return send(*s.core_);
-        } catch (...) {  // nobody waits behind what is gone
-            leave(s);
-            throw;
-        }
-    }
     // For room, or for the end of the message that is being sent.
     static bool waits(sansocket::errc ec) noexcept {
         return ec == sansocket::errc::backpressure || ec == sansocket::errc::message_in_progress;
     }
-    void leave(Session& s) noexcept {
+    void let_go(Session& s) noexcept {
         if (place) s.step_out(*place);
         place.reset();
     }
@@ -10036,7 +10028,7 @@ struct append_operation {
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
         if (!place && s.appending_) return sansocket::errc::operation_in_progress;
-        const sansocket::errc ec = attempt(s);
+        const sansocket::errc ec = append(*s.core_);
         if (ec == sansocket::errc::backpressure) {
             if (!place) place = s.line_up(line::front);
             s.appending_ = true;
@@ -10044,20 +10036,11 @@ struct append_operation {
             at_once = !s.core_->output_full();  // and is written already
             return std::nullopt;
         }
-        leave(s);
+        let_go(s);
         s.drive();
         return ec;
     }
-    void cancelled(Session& s) noexcept { leave(s); }
 
-    sansocket::errc attempt(Session& s) {
-        try {
-            return append(*s.core_);
-        } catch (...) {
-            leave(s);
-            throw;
-        }
-    }
     template <class Connection>
     sansocket::errc append(Connection& core) {
         for (;;) {
@@ -10070,7 +10053,7 @@ struct append_operation {
             if (last) return ec;
         }
     }
-    void leave(Session& s) noexcept {
+    void let_go(Session& s) noexcept {
         if (!place) return;
         s.appending_ = false;
         s.step_out(*place);
@@ -10098,8 +10081,6 @@ struct drain_operation {
         const bool drained = s.core_->output_drained() && !s.senders_wait();
         return drained ? std::optional{std::error_code{}} : std::nullopt;
     }
-    template <class Session>
-    void cancelled(Session&) const noexcept {}
 };
 
 // The end of the closing handshake. Success if it was clean.
@@ -10153,8 +10134,6 @@ struct shutdown_operation {
         }
         return s.ended() ? std::optional{s.ending()} : std::nullopt;
     }
-    template <class Session>
-    void cancelled(Session&) const noexcept {}
 };
 
 }  // namespace sansocket_asio::detail
@@ -10491,14 +10470,15 @@ struct own_handler {
 // not, wait until something has changed and look again.
 //
 // It looks on the session's executor, and completes on its handler's. It never
-// completes inside the function that started it. Cancelled between two looks, it
-// has taken nothing.
+// completes inside the function that started it. Cancelled between two looks, or
+// destroyed because there is no memory to wait with, it has taken nothing.
 //
 // An `Operation` has
 //     using result = ...;                  what follows the error code: void, or a type
 //     auto& timer(session&)                which timer wakes it
 //     std::optional<std::error_code> look(session&)   nothing: wait
-//     void cancelled(session&) noexcept    it was cancelled and will not look again
+//     void let_go(session&) noexcept       if it claims something: it will not look again
+//     void cancelled(session&) noexcept    if it means more than that to be cancelled
 //     bool at_once                         set by a look: the next one is due without waiting
 //     outlives_websocket                   if it goes on when the websocket is destroyed
 //     result value                         unless void
@@ -10533,6 +10513,7 @@ protected:
     explicit wait_op(const ::asio::cancellation_state& cancellation) noexcept
         : cancellation_(cancellation) {}
     ~wait_op() = default;
+    [[nodiscard]] bool over() const noexcept { return over_; }
 
 private:
     virtual next look() = 0;
@@ -10679,8 +10660,13 @@ private:
         else return {&timer};
     }
     void cancelled() noexcept override {
-        operation_.cancelled(*session_);
+        let_go();
+        if constexpr (requires { operation_.cancelled(*session_); })
+            operation_.cancelled(*session_);
         ec_ = ::asio::error::operation_aborted;
+    }
+    void let_go() noexcept {
+        if constexpr (requires { operation_.let_go(*session_); }) operation_.let_go(*session_);
     }
     void finish(waiting_handler last, bool starting) override {
         if constexpr (may_be_home<home_type, executor_type>)
@@ -10704,6 +10690,7 @@ private:
         }
     }
     void destroy() noexcept override {
+        if (!base::over() && session_ && session_->in_context()) let_go();
         const allocator from = allocator_of(handler_);
         // Goes last, for the memory may be its own.
         [[maybe_unused]] const Handler let_go(std::move(handler_));
@@ -12934,8 +12921,6 @@ struct step_operation {
     std::optional<std::error_code> look(const Session& s) const noexcept {
         return Until::look(s);
     }
-    template <class Session>
-    void cancelled(Session&) const noexcept {}
 };
 
 }  // namespace sansocket_asio::detail
@@ -13634,14 +13619,14 @@ public:
         // An answer to the peer's Close is not cut off, and waits for nothing any more.
         if (core_->close_info().received) core_->messages().clear();
         else if (!over()) core_->abort(sansocket::errc::dropped);
-        drive();
+        drive_or_end();
     }
 
     void abort(sansocket::errc cause) noexcept {
         if (!core_) return;
         core_->abort(cause);
         if (transport_ == transport::agreeing_on_end) end_by_ = now();
-        drive();
+        drive_or_end();
     }
 
     // From now on messages go to `handler`, for as long as somebody else holds it.
@@ -13667,15 +13652,21 @@ public:
         return io_->senders.add(where, stream().get_executor(), given);
     }
     // Out of the line. The next goes on while there is room.
-    void step_out(place at) {
+    void step_out(place at) noexcept {
         io_->senders.remove(at);
         if (senders_wait()) {
             if (!core_->output_full()) io_->senders.wake_first();
             return;
         }
         wake_others();
-        hand_over_soon();
+        try {
+            hand_over_soon();
+        } catch (...) {
+            hang_up();
+        }
     }
+    // Whether there still is an execution context to wait in.
+    bool in_context() const noexcept { return io_.has_value(); }
 
     // What is sent from other threads, or must not wait.
     std::shared_ptr<outbox> shared_outbox(const backlog_limits& limits = {});
@@ -13789,6 +13780,8 @@ private:
         else return executor.context();
     }
     void context_gone() noexcept override;
+    void drive_or_end() noexcept;
+    void hang_up() noexcept;
     void secure();
     void secured(std::error_code ec);
     void handshake_failed(std::error_code ec);
@@ -13882,6 +13875,30 @@ void session<Stream, Connection>::drive() {
     if (attached()) read();
     arm_timer();
     wake();
+}
+
+// For those that may not throw.
+template <class Stream, class Connection>
+void session<Stream, Connection>::drive_or_end() noexcept {
+    try {
+        drive();
+    } catch (...) {
+        hang_up();
+    }
+}
+
+// The end where there is no memory for a better one. It takes none.
+template <class Stream, class Connection>
+void session<Stream, Connection>::hang_up() noexcept {
+    note(::asio::error::no_memory);
+    core_->abort(sansocket::errc::transport_lost);
+    stop_run();
+    transport_ = transport::ended;
+    detail::abort(stream());
+    arm_timer();
+    wake_all();
+    wake_senders();
+    if (outbox_) outbox_->answer(answer());
 }
 
 template <class Stream, class Connection>

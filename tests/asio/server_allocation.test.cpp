@@ -2,6 +2,7 @@
 // lost, and nothing else. The server goes on, lets go of every descriptor, and stops.
 #include <sansocket_asio/server.hpp>
 
+#include "support/asio_allocations.hpp"
 #include "support/catch.hpp"
 #include "support/endpoint.hpp"
 #include "support/hex.hpp"
@@ -32,13 +33,11 @@
 
 namespace {
 
-constexpr std::size_t unlimited = static_cast<std::size_t>(-1);
-thread_local std::size_t allocations_left = unlimited;  // the one after these fails
-thread_local bool counts = false;                       // those of the server do
-
 bool is_to_fail() noexcept {
-    if (!counts || allocations_left == unlimited || allocations_left-- != 0) return false;
-    allocations_left = unlimited;
+    using support::allocations_left;
+    if (!support::allocations_count || allocations_left == support::unlimited) return false;
+    if (allocations_left-- != 0) return false;
+    allocations_left = support::unlimited;
     return true;
 }
 
@@ -93,13 +92,7 @@ public:
     }
     template <class What>
     void step(What what) {
-        counts = true;
-        try {
-            what();
-        } catch (const std::bad_alloc&) {
-            ++thrown;
-        }
-        counts = false;
+        if (throws_bad_alloc(what)) ++thrown;
     }
     asio::io_context io{1};
     int thrown = 0;

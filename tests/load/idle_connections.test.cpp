@@ -53,9 +53,8 @@ TEST_CASE("load: ten thousand idle connections, three times: what one costs, and
 TEST_CASE("load: a connection that is idle costs little, whatever it sent before") {
     const std::size_t count = support::scaled(1600);
     loop l;
-    client_process peers(l, [count](asio::io_context& io, order_channel& orders) {
-        clients(io, orders, count, true);
-    });
+    client_process peers(
+        l, [=](asio::io_context& io, order_channel& orders) { clients(io, orders, count, true); });
     sansocket::options options;
     options.keepalive.ping_interval = 5s;  // by then all have opened and sent
     options.keepalive.pong_timeout = 0s;

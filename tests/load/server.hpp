@@ -64,8 +64,8 @@ public:
 
     private:
         friend class fleet_server;
-        void open(const sansocket::options& options) {
-            ws.async_accept({}, options, [self = this->shared_from_this()](std::error_code ec) {
+        void open(const sansocket::options& with) {
+            ws.async_accept({}, with, [self = this->shared_from_this()](std::error_code ec) {
                 if (ec) return;
                 ++self->server_->opened;
                 self->server_->on_open(*self);

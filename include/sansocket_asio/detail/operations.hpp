@@ -126,8 +126,8 @@ struct receive_operation {
         return mine ? take(s) : claim(s);
     }
     template <class Session>
-    void cancelled(Session& s) const noexcept {
-        s.receiver_ = receiver::none;
+    void let_go(Session& s) const noexcept {
+        if (mine) s.receiver_ = receiver::none;
     }
 
 private:
@@ -181,11 +181,12 @@ struct run_operation {
         }
         const bool failed = !s.runs();  // the handler has thrown
         if (!s.over() || (s.core_->messages().size() != 0 && !failed)) return std::nullopt;
-        cancelled(s);
+        let_go(s);
         return failed ? std::error_code{s.core_->close_info().cause} : s.ending();
     }
     template <class Session>
-    void cancelled(Session& s) const noexcept {
+    void let_go(Session& s) const noexcept {
+        if (!mine) return;
         s.receiver_ = receiver::none;
         s.stop_run();
     }
@@ -206,7 +207,7 @@ struct send_operation {
         if (!s.core_) return sansocket::errc::not_open;
         const bool open = s.core_->state() == sansocket::connection_state::open;
         sansocket::errc ec = sansocket::errc::backpressure;
-        if (!open || s.is_first(place)) ec = attempt(s);
+        if (!open || s.is_first(place)) ec = send(*s.core_);
         if (waits(ec)) {
             if (!place) {
                 if (given && !s.senders().has_room()) return sansocket::errc::backpressure;
@@ -214,25 +215,16 @@ struct send_operation {
             }
             return std::nullopt;
         }
-        leave(s);
+        let_go(s);
         if (ec == sansocket::errc::ok) s.drive();
         return ec;
     }
-    void cancelled(Session& s) noexcept { leave(s); }
 
-    sansocket::errc attempt(Session& s) {
-        try {
-            return send(*s.core_);
-        } catch (...) {  // nobody waits behind what is gone
-            leave(s);
-            throw;
-        }
-    }
     // For room, or for the end of the message that is being sent.
     static bool waits(sansocket::errc ec) noexcept {
         return ec == sansocket::errc::backpressure || ec == sansocket::errc::message_in_progress;
     }
-    void leave(Session& s) noexcept {
+    void let_go(Session& s) noexcept {
         if (place) s.step_out(*place);
         place.reset();
     }
@@ -253,7 +245,7 @@ struct append_operation {
     std::optional<std::error_code> look(Session& s) {
         if (!s.core_) return sansocket::errc::not_open;
         if (!place && s.appending_) return sansocket::errc::operation_in_progress;
-        const sansocket::errc ec = attempt(s);
+        const sansocket::errc ec = append(*s.core_);
         if (ec == sansocket::errc::backpressure) {
             if (!place) place = s.line_up(line::front);
             s.appending_ = true;
@@ -261,20 +253,11 @@ struct append_operation {
             at_once = !s.core_->output_full();  // and is written already
             return std::nullopt;
         }
-        leave(s);
+        let_go(s);
         s.drive();
         return ec;
     }
-    void cancelled(Session& s) noexcept { leave(s); }
 
-    sansocket::errc attempt(Session& s) {
-        try {
-            return append(*s.core_);
-        } catch (...) {
-            leave(s);
-            throw;
-        }
-    }
     template <class Connection>
     sansocket::errc append(Connection& core) {
         for (;;) {
@@ -287,7 +270,7 @@ struct append_operation {
             if (last) return ec;
         }
     }
-    void leave(Session& s) noexcept {
+    void let_go(Session& s) noexcept {
         if (!place) return;
         s.appending_ = false;
         s.step_out(*place);
@@ -315,8 +298,6 @@ struct drain_operation {
         const bool drained = s.core_->output_drained() && !s.senders_wait();
         return drained ? std::optional{std::error_code{}} : std::nullopt;
     }
-    template <class Session>
-    void cancelled(Session&) const noexcept {}
 };
 
 // The end of the closing handshake. Success if it was clean.
@@ -370,8 +351,6 @@ struct shutdown_operation {
         }
         return s.ended() ? std::optional{s.ending()} : std::nullopt;
     }
-    template <class Session>
-    void cancelled(Session&) const noexcept {}
 };
 
 }  // namespace sansocket_asio::detail

@@ -106,14 +106,14 @@ public:
         // An answer to the peer's Close is not cut off, and waits for nothing any more.
         if (core_->close_info().received) core_->messages().clear();
         else if (!over()) core_->abort(sansocket::errc::dropped);
-        drive();
+        drive_or_end();
     }
 
     void abort(sansocket::errc cause) noexcept {
         if (!core_) return;
         core_->abort(cause);
         if (transport_ == transport::agreeing_on_end) end_by_ = now();
-        drive();
+        drive_or_end();
     }
 
     // From now on messages go to `handler`, for as long as somebody else holds it.
@@ -139,15 +139,21 @@ public:
         return io_->senders.add(where, stream().get_executor(), given);
     }
     // Out of the line. The next goes on while there is room.
-    void step_out(place at) {
+    void step_out(place at) noexcept {
         io_->senders.remove(at);
         if (senders_wait()) {
             if (!core_->output_full()) io_->senders.wake_first();
             return;
         }
         wake_others();
-        hand_over_soon();
+        try {
+            hand_over_soon();
+        } catch (...) {
+            hang_up();
+        }
     }
+    // Whether there still is an execution context to wait in.
+    bool in_context() const noexcept { return io_.has_value(); }
 
     // What is sent from other threads, or must not wait.
     std::shared_ptr<outbox> shared_outbox(const backlog_limits& limits = {});
@@ -261,6 +267,8 @@ private:
         else return executor.context();
     }
     void context_gone() noexcept override;
+    void drive_or_end() noexcept;
+    void hang_up() noexcept;
     void secure();
     void secured(std::error_code ec);
     void handshake_failed(std::error_code ec);
@@ -354,6 +362,30 @@ void session<Stream, Connection>::drive() {
     if (attached()) read();
     arm_timer();
     wake();
+}
+
+// For those that may not throw.
+template <class Stream, class Connection>
+void session<Stream, Connection>::drive_or_end() noexcept {
+    try {
+        drive();
+    } catch (...) {
+        hang_up();
+    }
+}
+
+// The end where there is no memory for a better one. It takes none.
+template <class Stream, class Connection>
+void session<Stream, Connection>::hang_up() noexcept {
+    note(::asio::error::no_memory);
+    core_->abort(sansocket::errc::transport_lost);
+    stop_run();
+    transport_ = transport::ended;
+    detail::abort(stream());
+    arm_timer();
+    wake_all();
+    wake_senders();
+    if (outbox_) outbox_->answer(answer());
 }
 
 template <class Stream, class Connection>

@@ -4,14 +4,15 @@
 // not, wait until something has changed and look again.
 //
 // It looks on the session's executor, and completes on its handler's. It never
-// completes inside the function that started it. Cancelled between two looks, it
-// has taken nothing.
+// completes inside the function that started it. Cancelled between two looks, or
+// destroyed because there is no memory to wait with, it has taken nothing.
 //
 // An `Operation` has
 //     using result = ...;                  what follows the error code: void, or a type
 //     auto& timer(session&)                which timer wakes it
 //     std::optional<std::error_code> look(session&)   nothing: wait
-//     void cancelled(session&) noexcept    it was cancelled and will not look again
+//     void let_go(session&) noexcept       if it claims something: it will not look again
+//     void cancelled(session&) noexcept    if it means more than that to be cancelled
 //     bool at_once                         set by a look: the next one is due without waiting
 //     outlives_websocket                   if it goes on when the websocket is destroyed
 //     result value                         unless void
@@ -75,6 +76,7 @@ protected:
     explicit wait_op(const ::asio::cancellation_state& cancellation) noexcept
         : cancellation_(cancellation) {}
     ~wait_op() = default;
+    [[nodiscard]] bool over() const noexcept { return over_; }
 
 private:
     virtual next look() = 0;
@@ -221,8 +223,13 @@ private:
         else return {&timer};
     }
     void cancelled() noexcept override {
-        operation_.cancelled(*session_);
+        let_go();
+        if constexpr (requires { operation_.cancelled(*session_); })
+            operation_.cancelled(*session_);
         ec_ = ::asio::error::operation_aborted;
+    }
+    void let_go() noexcept {
+        if constexpr (requires { operation_.let_go(*session_); }) operation_.let_go(*session_);
     }
     void finish(waiting_handler last, bool starting) override {
         if constexpr (may_be_home<home_type, executor_type>)
@@ -246,6 +253,7 @@ private:
         }
     }
     void destroy() noexcept override {
+        if (!base::over() && session_ && session_->in_context()) let_go();
         const allocator from = allocator_of(handler_);
         // Goes last, for the memory may be its own.
         [[maybe_unused]] const Handler let_go(std::move(handler_));

@@ -74,8 +74,6 @@ struct step_operation {
     std::optional<std::error_code> look(const Session& s) const noexcept {
         return Until::look(s);
     }
-    template <class Session>
-    void cancelled(Session&) const noexcept {}
 };
 
 }  // namespace sansocket_asio::detail
