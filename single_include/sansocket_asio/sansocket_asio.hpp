@@ -9998,7 +9998,7 @@ struct send_operation {
             }
             return std::nullopt;
         }
-        let_go(s);
+        if (place) s.step_out(*std::exchange(place, std::nullopt));
         if (ec == sansocket::errc::ok) s.drive();
         return ec;
     }
@@ -10008,7 +10008,7 @@ struct send_operation {
         return ec == sansocket::errc::backpressure || ec == sansocket::errc::message_in_progress;
     }
     void let_go(Session& s) noexcept {
-        if (place) s.step_out(*place);
+        if (place) s.step_out_or_end(*place);
         place.reset();
     }
 };
@@ -10036,7 +10036,8 @@ struct append_operation {
             at_once = !s.core_->output_full();  // and is written already
             return std::nullopt;
         }
-        let_go(s);
+        if (place) s.appending_ = false;
+        if (place) s.step_out(*std::exchange(place, std::nullopt));
         s.drive();
         return ec;
     }
@@ -10056,7 +10057,7 @@ struct append_operation {
     void let_go(Session& s) noexcept {
         if (!place) return;
         s.appending_ = false;
-        s.step_out(*place);
+        s.step_out_or_end(*place);
         place.reset();
     }
 };
@@ -10514,6 +10515,8 @@ protected:
         : cancellation_(cancellation) {}
     ~wait_op() = default;
     [[nodiscard]] bool over() const noexcept { return over_; }
+    // What was to cancel it knows it no longer.
+    void forget_cancellation() noexcept { cancellation_.slot().clear(); }
 
 private:
     virtual next look() = 0;
@@ -10537,7 +10540,7 @@ private:
         if (!starting && cancellation_.cancelled() != ::asio::cancellation_type::none) cancelled();
         else after = look();
         over_ = after.timer == nullptr;
-        if (over_) cancellation_.slot().clear();  // what it knew is gone
+        if (over_) forget_cancellation();
         waiting_handler handler(std::move(self));
         if (over_) finish(std::move(handler), starting);
         else if (after.at_once) ::asio::post(after.timer->get_executor(), std::move(handler));
@@ -10690,10 +10693,13 @@ private:
         }
     }
     void destroy() noexcept override {
-        if (!base::over() && session_ && session_->in_context()) let_go();
+        if (!base::over() && session_ && session_->in_context()) {
+            base::forget_cancellation();
+            let_go();
+        }
         const allocator from = allocator_of(handler_);
-        // Goes last, for the memory may be its own.
-        [[maybe_unused]] const Handler let_go(std::move(handler_));
+        // For the memory may be its own.
+        [[maybe_unused]] const Handler last(std::move(handler_));
         give_back(from);
     }
     void give_back(const allocator& from) noexcept {
@@ -13652,15 +13658,19 @@ public:
         return io_->senders.add(where, stream().get_executor(), given);
     }
     // Out of the line. The next goes on while there is room.
-    void step_out(place at) noexcept {
+    void step_out(place at) {
         io_->senders.remove(at);
         if (senders_wait()) {
             if (!core_->output_full()) io_->senders.wake_first();
             return;
         }
         wake_others();
+        hand_over_soon();
+    }
+    // The same of one that has given up.
+    void step_out_or_end(place at) noexcept {
         try {
-            hand_over_soon();
+            step_out(at);
         } catch (...) {
             hang_up();
         }
@@ -14053,7 +14063,7 @@ void session<Stream, Connection>::hand_over() {
 // Of messages that no read brings: they came before the run, or had to wait for room.
 template <class Stream, class Connection>
 void session<Stream, Connection>::hand_over_soon() {
-    if (hand_over_posted_ || !may_hand_over()) return;
+    if (hand_over_posted_ || corks_ != 0 || !may_hand_over()) return;
     ::asio::post(stream().get_executor(),
                  weak_waiter<session, to_hand_over>::wait(this->weak_from_this()));
     hand_over_posted_ = true;  // unless that has thrown

@@ -215,7 +215,7 @@ struct send_operation {
             }
             return std::nullopt;
         }
-        let_go(s);
+        if (place) s.step_out(*std::exchange(place, std::nullopt));
         if (ec == sansocket::errc::ok) s.drive();
         return ec;
     }
@@ -225,7 +225,7 @@ struct send_operation {
         return ec == sansocket::errc::backpressure || ec == sansocket::errc::message_in_progress;
     }
     void let_go(Session& s) noexcept {
-        if (place) s.step_out(*place);
+        if (place) s.step_out_or_end(*place);
         place.reset();
     }
 };
@@ -253,7 +253,8 @@ struct append_operation {
             at_once = !s.core_->output_full();  // and is written already
             return std::nullopt;
         }
-        let_go(s);
+        if (place) s.appending_ = false;
+        if (place) s.step_out(*std::exchange(place, std::nullopt));
         s.drive();
         return ec;
     }
@@ -273,7 +274,7 @@ struct append_operation {
     void let_go(Session& s) noexcept {
         if (!place) return;
         s.appending_ = false;
-        s.step_out(*place);
+        s.step_out_or_end(*place);
         place.reset();
     }
 };

@@ -139,15 +139,19 @@ public:
         return io_->senders.add(where, stream().get_executor(), given);
     }
     // Out of the line. The next goes on while there is room.
-    void step_out(place at) noexcept {
+    void step_out(place at) {
         io_->senders.remove(at);
         if (senders_wait()) {
             if (!core_->output_full()) io_->senders.wake_first();
             return;
         }
         wake_others();
+        hand_over_soon();
+    }
+    // The same of one that has given up.
+    void step_out_or_end(place at) noexcept {
         try {
-            hand_over_soon();
+            step_out(at);
         } catch (...) {
             hang_up();
         }

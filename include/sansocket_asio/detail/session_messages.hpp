@@ -84,7 +84,7 @@ void session<Stream, Connection>::hand_over() {
 // Of messages that no read brings: they came before the run, or had to wait for room.
 template <class Stream, class Connection>
 void session<Stream, Connection>::hand_over_soon() {
-    if (hand_over_posted_ || !may_hand_over()) return;
+    if (hand_over_posted_ || corks_ != 0 || !may_hand_over()) return;
     ::asio::post(stream().get_executor(),
                  weak_waiter<session, to_hand_over>::wait(this->weak_from_this()));
     hand_over_posted_ = true;  // unless that has thrown

@@ -77,6 +77,8 @@ protected:
         : cancellation_(cancellation) {}
     ~wait_op() = default;
     [[nodiscard]] bool over() const noexcept { return over_; }
+    // What was to cancel it knows it no longer.
+    void forget_cancellation() noexcept { cancellation_.slot().clear(); }
 
 private:
     virtual next look() = 0;
@@ -100,7 +102,7 @@ private:
         if (!starting && cancellation_.cancelled() != ::asio::cancellation_type::none) cancelled();
         else after = look();
         over_ = after.timer == nullptr;
-        if (over_) cancellation_.slot().clear();  // what it knew is gone
+        if (over_) forget_cancellation();
         waiting_handler handler(std::move(self));
         if (over_) finish(std::move(handler), starting);
         else if (after.at_once) ::asio::post(after.timer->get_executor(), std::move(handler));
@@ -253,10 +255,13 @@ private:
         }
     }
     void destroy() noexcept override {
-        if (!base::over() && session_ && session_->in_context()) let_go();
+        if (!base::over() && session_ && session_->in_context()) {
+            base::forget_cancellation();
+            let_go();
+        }
         const allocator from = allocator_of(handler_);
-        // Goes last, for the memory may be its own.
-        [[maybe_unused]] const Handler let_go(std::move(handler_));
+        // For the memory may be its own.
+        [[maybe_unused]] const Handler last(std::move(handler_));
         give_back(from);
     }
     void give_back(const allocator& from) noexcept {
